@@ -1,0 +1,19 @@
+//! The nouns of the domain as types of their own: offsets, epochs, ids, watermarks, time.
+
+mod epoch;
+mod ids;
+mod offset;
+mod time;
+mod watermarks;
+
+pub use epoch::{LeaderEpoch, ProducerEpoch};
+pub use ids::{
+    BrokerId, PartitionIndex, ProducerId, ShardId, TopicId, TopicName, TopicPartition,
+    UnknownTopicId,
+};
+pub use offset::{Offset, Position};
+pub use time::{Instant, WallTime};
+pub use watermarks::Watermarks;
+
+#[cfg(test)]
+mod tests;
