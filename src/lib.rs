@@ -1,8 +1,17 @@
 //! twinlog: the map.
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "in a test a panic is the verdict")
-)]
 
+pub mod cli;
+pub mod config;
+pub mod control;
 pub mod io;
+pub mod log;
 pub mod model;
+pub mod protocol;
+pub mod record;
+pub mod server;
+pub mod session;
+pub mod shard;
+pub mod source;
+pub mod stdx;
+pub mod uring;
+pub mod vault;

@@ -1,1 +1,3 @@
+//! Measurements of the engine against its floor.
+
 fn main() {}

@@ -1,0 +1,1 @@
+//! What a user types: demo, copy, verify, inspect, adopt.

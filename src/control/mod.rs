@@ -1,0 +1,1 @@
+//! The control plane, one thread: metadata, the rare RPCs, orders to the shards and their reports.

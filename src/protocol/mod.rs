@@ -1,0 +1,1 @@
+//! Kafka RPCs as values: frames, headers, versions, errors, and Fetch by hand.

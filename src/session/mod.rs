@@ -1,0 +1,1 @@
+//! One authenticated byte stream, both ends: handshake, correlation, deadlines.

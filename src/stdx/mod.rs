@@ -1,0 +1,1 @@
+//! What the standard library lacks, each small and alone.
