@@ -1,1 +1,2 @@
 //! The integration tests: one binary, so that the library is linked once.
+mod kafka;

@@ -1,0 +1,336 @@
+//! A real KRaft cluster on loopback: its nodes, their logs on disk, their deaths and returns.
+
+use std::fs;
+use std::net::TcpListener;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::jars;
+use super::jvm::Jvm;
+use super::workload::{Answer, Workload};
+
+/// How long a cluster may take until all its brokers are alive.
+const READY_WITHIN: Duration = Duration::from_secs(90);
+/// How often a start is tried with other ports, since somebody may take a port that was free.
+const START_TRIES: u32 = 3;
+
+/// Nodes 1..=n; node 1 is controller and broker in one, the others are brokers.
+pub(super) struct Cluster {
+    /// The clients that act on this cluster.
+    pub(super) workload: Arc<Workload>,
+    dir: PathBuf,
+    id: String,
+    controller_port: u16,
+    nodes: Vec<Node>,
+}
+
+/// One partition as a cluster's leader sees it.
+#[derive(Debug, Clone)]
+pub(super) struct Partition {
+    /// Its topic's name.
+    pub(super) topic: String,
+    /// Its number.
+    pub(super) index: i32,
+    /// The first offset that can be read.
+    pub(super) log_start: i64,
+    /// The offset after the last that can be read.
+    pub(super) high_watermark: i64,
+}
+
+impl Partition {
+    fn parse(words: &[&str]) -> Self {
+        let number = |text: &str| text.parse::<i64>().expect("the workload writes numbers");
+        Self {
+            topic: words[0].to_owned(),
+            index: i32::try_from(number(words[1])).expect("a partition's number"),
+            log_start: number(words[2]),
+            high_watermark: number(words[3]),
+        }
+    }
+
+    /// The name of its directory, in a broker's log directory as in a vault.
+    pub(super) fn directory(&self) -> String {
+        format!("{}-{}", self.topic, self.index)
+    }
+
+    /// What can be read of it.
+    pub(super) fn range(&self) -> Range<i64> {
+        self.log_start..self.high_watermark
+    }
+}
+
+struct Node {
+    id: u32,
+    port: u16,
+    jvm: Option<Jvm>,
+}
+
+impl Cluster {
+    /// Formats and starts a cluster and waits until every broker is alive. What an earlier run under
+    /// this name left behind is removed; what this one leaves stays for reading.
+    pub(super) fn start(
+        workload: &Arc<Workload>,
+        name: &str,
+        brokers: u32,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let version = &workload.release.version;
+        let dir = jars::root().join("run").join(format!("{name}-{version}"));
+        let mut failure = String::new();
+        for _ in 0..START_TRIES {
+            match Self::try_start(workload, &dir, brokers, settings) {
+                Ok(cluster) => return cluster,
+                Err(tail) => failure = tail,
+            }
+            if !failure.contains("Address already in use") {
+                break;
+            }
+        }
+        panic!("Kafka {version} ({name}) did not come up\n{failure}");
+    }
+
+    fn try_start(
+        workload: &Arc<Workload>,
+        dir: &Path,
+        brokers: u32,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        if dir.exists() {
+            fs::remove_dir_all(dir).expect("what an earlier run left can be removed");
+        }
+        fs::create_dir_all(dir).expect("target is writable");
+        let ports = free_ports(brokers as usize + 1);
+        let nodes = (1..=brokers).zip(&ports[1..]).map(|(id, &port)| Node {
+            id,
+            port,
+            jvm: None,
+        });
+        let mut cluster = Self {
+            workload: Arc::clone(workload),
+            dir: dir.to_owned(),
+            id: cluster_id(dir, ports[0]),
+            controller_port: ports[0],
+            nodes: nodes.collect(),
+        };
+        for node in 1..=brokers {
+            cluster.format(node, settings);
+        }
+        for node in 1..=brokers {
+            cluster.launch(node);
+        }
+        cluster.await_alive(brokers).map(|()| cluster)
+    }
+
+    fn format(&self, node: u32, settings: &[(&str, &str)]) {
+        let config = self.config_path(node);
+        fs::write(&config, self.properties(node, settings)).expect("the run's directory is there");
+        self.workload.ask(&format!(
+            "format config={} cluster={}",
+            config.display(),
+            self.id
+        ));
+    }
+
+    fn properties(&self, node: u32, settings: &[(&str, &str)]) -> String {
+        let (port, voter) = (self.node(node).port, self.controller_port);
+        let (roles, controller) = match node {
+            1 => (
+                "broker,controller",
+                format!(",CONTROLLER://127.0.0.1:{voter}"),
+            ),
+            _ => ("broker", String::new()),
+        };
+        let mut text = format!(
+            "node.id={node}\nprocess.roles={roles}\nlog.dirs={}\n\
+             listeners=PLAINTEXT://127.0.0.1:{port}{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+             controller.quorum.voters=1@127.0.0.1:{voter}\n{COMMON}",
+            self.log_dir(node).display()
+        );
+        for (key, value) in settings {
+            text.push_str(&format!("{key}={value}\n"));
+        }
+        text
+    }
+
+    fn config_path(&self, node: u32) -> PathBuf {
+        self.dir.join(format!("node-{node}.properties"))
+    }
+
+    /// The log directory of a node: what a vault is compared with.
+    pub(super) fn log_dir(&self, node: u32) -> PathBuf {
+        self.dir.join(format!("node-{node}"))
+    }
+
+    /// Where runs of the program may leave things beside the cluster's.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The cluster's id, as formatted.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// `host:port` of every node.
+    pub(super) fn bootstrap(&self) -> String {
+        let all = self
+            .nodes
+            .iter()
+            .map(|node| format!("127.0.0.1:{}", node.port));
+        all.collect::<Vec<_>>().join(",")
+    }
+
+    /// Runs a command of the workload on this cluster; panics with its words where it fails.
+    pub(super) fn ask(&self, command: &str) -> Answer {
+        self.workload
+            .ask(&format!("{command} b={}", self.bootstrap()))
+    }
+
+    /// The partitions of the topics whose whole name matches, with their log start and high watermark.
+    pub(super) fn offsets(&self, topics: &str) -> Vec<Partition> {
+        let answer = self.ask(&format!("offsets topics={topics}"));
+        answer
+            .words()
+            .map(|words| Partition::parse(&words))
+            .collect()
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill(&mut self, node: u32) {
+        self.take_jvm(node).kill();
+    }
+
+    /// A clean shutdown.
+    pub(super) fn stop(&mut self, node: u32) {
+        self.take_jvm(node).stop(Duration::from_secs(30));
+    }
+
+    /// Starts a node that was killed or stopped; does not wait.
+    pub(super) fn launch(&mut self, node: u32) {
+        let config = self.config_path(node);
+        let log = self.dir.join(format!("node-{node}.log"));
+        let config = config.to_str().expect("our paths are text");
+        let jvm = Jvm::broker(&self.workload.release, config, &log);
+        let entry = self
+            .nodes
+            .iter_mut()
+            .find(|entry| entry.id == node)
+            .expect("one of ours");
+        assert!(entry.jvm.is_none(), "node {node} runs already");
+        entry.jvm = Some(jvm);
+    }
+
+    /// Starts a node again and waits until all nodes that were started are alive.
+    pub(super) fn restart(&mut self, node: u32) {
+        self.launch(node);
+        self.await_running();
+    }
+
+    /// Waits until all nodes that were started are alive.
+    pub(super) fn await_running(&mut self) {
+        let running = self.nodes.iter().filter(|node| node.jvm.is_some()).count();
+        let wanted = u32::try_from(running).expect("a handful");
+        self.await_alive(wanted)
+            .unwrap_or_else(|tail| panic!("a node did not come up\n{tail}"));
+    }
+
+    fn await_alive(&mut self, wanted: u32) -> Result<(), String> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            for node in self.nodes.iter_mut().filter_map(|node| node.jvm.as_mut()) {
+                if let Some(status) = node.ended() {
+                    return Err(format!("a node ended with {status}\n{}", node.tail()));
+                }
+            }
+            let answer = self
+                .workload
+                .try_ask(&format!("ready b={}", self.bootstrap()));
+            if answer
+                .as_ref()
+                .is_ok_and(|answer| answer.number("alive") == i64::from(wanted))
+            {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let tails = self
+                    .nodes
+                    .iter()
+                    .filter_map(|node| node.jvm.as_ref())
+                    .map(Jvm::tail);
+                return Err(format!(
+                    "{answer:?}\n{}",
+                    tails.collect::<Vec<_>>().join("\n")
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn node(&self, id: u32) -> &Node {
+        self.nodes
+            .iter()
+            .find(|node| node.id == id)
+            .unwrap_or_else(|| panic!("no node {id}"))
+    }
+
+    fn take_jvm(&mut self, id: u32) -> Jvm {
+        let node = self.nodes.iter_mut().find(|node| node.id == id);
+        let jvm = node.and_then(|node| node.jvm.take());
+        jvm.unwrap_or_else(|| panic!("node {id} does not run"))
+    }
+}
+
+/// What every node has: little memory, little waiting, nothing replicated that need not be.
+const COMMON: &str = "controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+auto.create.topics.enable=false
+auto.leader.rebalance.enable=false
+offsets.topic.num.partitions=2
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=2
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=6000
+broker.heartbeat.interval.ms=1000
+num.network.threads=2
+num.io.threads=4
+background.threads=2
+replica.fetch.max.bytes=16777216
+replica.lag.time.max.ms=8000
+log.cleaner.threads=1
+log.cleaner.backoff.ms=500
+log.cleaner.dedupe.buffer.size=4194304
+log.cleaner.io.buffer.size=262144
+";
+
+/// Ports that nobody listens on now. All are held until the last is found, so they differ.
+fn free_ports(count: usize) -> Vec<u16> {
+    let held =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
+    let held: Vec<TcpListener> = held.collect();
+    held.iter()
+        .map(|port| port.local_addr().expect("it is bound").port())
+        .collect()
+}
+
+/// 22 characters of URL-safe base 64, as Kafka's ids are; different for every run.
+fn cluster_id(dir: &Path, port: u16) -> String {
+    let seed = format!("{}-{port}-{}", dir.display(), std::process::id());
+    let (a, b) = (
+        crc32fast::hash(seed.as_bytes()),
+        crc32fast::hash(&seed.as_bytes()[1..]),
+    );
+    // The last character carries two bits only: 'A' is valid there.
+    format!("{a:08x}{b:08x}twinA")
+        .chars()
+        .chain("A".chars())
+        .take(22)
+        .collect()
+}

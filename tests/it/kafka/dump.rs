@@ -1,0 +1,70 @@
+//! Kafka's own DumpLogSegments over whole log directories, in the JVM that runs already.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::jars;
+use super::workload::Workload;
+
+/// What the tool can read.
+const SUFFIXES: [&str; 5] = ["log", "index", "timeindex", "txnindex", "snapshot"];
+
+/// How much the tool read without a complaint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Read {
+    /// Files of all kinds.
+    pub(super) files: i64,
+    /// Batches whose CRC it found valid.
+    pub(super) batches: i64,
+}
+
+/// Has the tool read every segment, index and snapshot of the partitions in `log_dir`. Panics with
+/// its complaints; also where it changed the directory, as it does when an index is missing.
+pub(super) fn complains_not(workload: &Workload, log_dir: &Path) -> Read {
+    let files = readable(log_dir);
+    let list = jars::root().join(format!("dump-{}.list", std::process::id()));
+    let names: Vec<&str> = files
+        .iter()
+        .map(|file| file.to_str().expect("our paths are text"))
+        .collect();
+    fs::write(&list, names.join("\n")).expect("target is writable");
+    let answer = workload.ask(&format!("dump list={}", list.display()));
+    assert!(
+        answer.lines.is_empty(),
+        "DumpLogSegments complains:\n{}",
+        answer.lines.join("\n")
+    );
+    let read = Read {
+        files: answer.number("files"),
+        batches: answer.number("batches"),
+    };
+    assert_eq!(
+        usize::try_from(read.files),
+        Ok(files.len()),
+        "it has read every file"
+    );
+    let created: Vec<_> = readable(log_dir).difference(&files).cloned().collect();
+    assert!(
+        created.is_empty(),
+        "files were missing, since the tool made them: {created:?}"
+    );
+    read
+}
+
+fn readable(log_dir: &Path) -> BTreeSet<PathBuf> {
+    let entries =
+        fs::read_dir(log_dir).unwrap_or_else(|error| panic!("{}: {error}", log_dir.display()));
+    let partitions = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.is_dir());
+    let inside = partitions.flat_map(|dir| fs::read_dir(dir).expect("it is a directory"));
+    let files = inside.map(|entry| entry.expect("readable").path());
+    files
+        .filter(|path| {
+            path.extension()
+                .and_then(|x| x.to_str())
+                .is_some_and(|x| SUFFIXES.contains(&x))
+        })
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! Apache Kafka's jars and our Java programs, made ready once per version under `target/kafka`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The oldest Java that Kafka 4 brokers run on.
+const JAVA_MIN: u32 = 17;
+/// Part of the file names under which the compiled programs are kept; the sources decide it.
+const SOURCES: [(&str, &str); 7] = [
+    ("Broker.java", include_str!("../../kafka/Broker.java")),
+    ("Workload.java", include_str!("../../kafka/Workload.java")),
+    ("Topics.java", include_str!("../../kafka/Topics.java")),
+    ("Writing.java", include_str!("../../kafka/Writing.java")),
+    ("Menagerie.java", include_str!("../../kafka/Menagerie.java")),
+    ("Reading.java", include_str!("../../kafka/Reading.java")),
+    ("Tools.java", include_str!("../../kafka/Tools.java")),
+];
+
+/// One release, ready to be started.
+#[derive(Debug, Clone)]
+pub(super) struct Release {
+    /// As in `4.3.1`.
+    pub(super) version: String,
+    /// Our classes first, then every jar.
+    pub(super) classpath: String,
+}
+
+/// `target/kafka`: jars, classes, locks, and what runs leave behind.
+pub(super) fn root() -> PathBuf {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let root = tmp
+        .parent()
+        .expect("cargo puts tmp inside target")
+        .join("kafka");
+    fs::create_dir_all(&root).expect("target is writable");
+    root
+}
+
+/// `tests/kafka`: the pom and the Java sources.
+pub(super) fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka")
+}
+
+/// What keeps real Kafka from being started on this machine, in words; `None` if nothing does.
+pub(super) fn missing() -> Option<String> {
+    let java = match java_major() {
+        Some(major) if major >= JAVA_MIN => None,
+        Some(major) => Some(format!("found Java {major}")),
+        None => Some("found no java".to_owned()),
+    };
+    let tools = ["javac", "mvn"].into_iter().filter(|tool| !runs(tool));
+    java.into_iter()
+        .chain(tools.map(|tool| format!("found no {tool}")))
+        .reduce(|a, b| a + ", " + &b)
+}
+
+fn runs(tool: &str) -> bool {
+    let flag = if tool == "mvn" { "-v" } else { "-version" };
+    let quiet = Command::new(tool)
+        .arg(flag)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+fn java_major() -> Option<u32> {
+    let said = Command::new("java").arg("-version").output().ok()?;
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    let version = text.split('"').nth(1)?;
+    version.split(['.', '-']).next()?.parse().ok()
+}
+
+/// Fetches the jars of a release and compiles our programs against them, unless that was done before.
+/// Several test processes may ask at once: the first one works, the others wait.
+pub(super) fn prepare(version: &str) -> Release {
+    let root = root();
+    let lock = File::create(root.join(format!("libs-{version}.lock"))).expect("target is writable");
+    lock.lock().expect("the file system knows locks");
+    let libs = root.join(format!("libs-{version}"));
+    if !libs.join(".complete").exists() {
+        fetch(version, &libs);
+    }
+    let classes = root.join(format!("classes-{version}-{:08x}", sources_digest()));
+    if !classes.join(".complete").exists() {
+        compile(&libs, &classes);
+    }
+    let classpath = format!("{}:{}/*", classes.display(), libs.display());
+    Release {
+        version: version.to_owned(),
+        classpath,
+    }
+}
+
+fn fetch(version: &str, libs: &Path) {
+    eprintln!("fetching Kafka {version} by Maven");
+    let mut maven = Command::new("mvn");
+    maven
+        .args(["-q", "-B", "-f"])
+        .arg(sources().join("pom.xml"));
+    if !version.starts_with("3.") {
+        maven.arg("-Plog4j2");
+    }
+    maven
+        .arg("dependency:copy-dependencies")
+        .arg(format!("-Dkafka.version={version}"));
+    maven
+        .arg("-DincludeScope=runtime")
+        .arg(format!("-DoutputDirectory={}", libs.display()));
+    succeed(&mut maven);
+    File::create(libs.join(".complete")).expect("Maven made the directory");
+}
+
+fn compile(libs: &Path, classes: &Path) {
+    fs::create_dir_all(classes).expect("target is writable");
+    let mut javac = Command::new("javac");
+    javac
+        .args(["-nowarn", "-d"])
+        .arg(classes)
+        .arg("-cp")
+        .arg(format!("{}/*", libs.display()));
+    javac.args(SOURCES.map(|(name, _)| sources().join(name)));
+    succeed(&mut javac);
+    File::create(classes.join(".complete")).expect("it was made above");
+}
+
+fn succeed(command: &mut Command) {
+    let run = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        run.status.success(),
+        "{command:?} ended with {}\n{}{}",
+        run.status,
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr)
+    );
+}
+
+fn sources_digest() -> u32 {
+    let mut hash = crc32fast::Hasher::new();
+    for (name, text) in SOURCES {
+        hash.update(name.as_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize()
+}

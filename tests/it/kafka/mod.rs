@@ -1,0 +1,63 @@
+//! The program against real Apache Kafka: black-box scenarios, and the harness that starts the brokers.
+//!
+//! Where Java 17 and Maven are not found, every test here says that it was skipped and passes;
+//! `TWINLOG_KAFKA=require` turns that into a failure. `TWINLOG_KAFKA_VERSIONS` (commas between) chooses
+//! the releases of the tests that run on several. Tests take turns, since each starts several JVMs.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand outside: real files, threads and clocks"
+)]
+
+mod cluster;
+mod compare;
+mod dump;
+mod harness;
+mod jars;
+mod jvm;
+mod workload;
+
+use std::fs::File;
+use std::sync::Arc;
+
+use cluster::Cluster;
+use workload::Workload;
+
+/// The release that is used where one is enough.
+const DEFAULT_VERSION: &str = "4.3.1";
+
+/// The right to run brokers; held for as long as a test needs them.
+struct Turn {
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for the other Kafka tests on this machine to end. `None`, and said so, where there is no
+    /// Java or Maven.
+    fn take(test: &str) -> Option<Self> {
+        if let Some(what) = jars::missing() {
+            let required = std::env::var("TWINLOG_KAFKA").is_ok_and(|value| value == "require");
+            assert!(!required, "TWINLOG_KAFKA=require, but {what}");
+            // Past the test runner's capture: nobody should believe that Kafka was asked.
+            let notice = format!("SKIPPED: {test} ({what}; needs Java 17 and Maven)\n");
+            drop(std::io::Write::write_all(
+                &mut std::io::stderr(),
+                notice.as_bytes(),
+            ));
+            return None;
+        }
+        let lock = File::create(jars::root().join("turn.lock")).expect("target is writable");
+        lock.lock().expect("the file system knows locks");
+        Some(Self { _lock: lock })
+    }
+}
+
+/// The releases that the matrix tests run on.
+fn versions() -> Vec<String> {
+    let chosen =
+        std::env::var("TWINLOG_KAFKA_VERSIONS").unwrap_or_else(|_| DEFAULT_VERSION.to_owned());
+    chosen
+        .split([',', ' '])
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
