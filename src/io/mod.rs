@@ -3,6 +3,8 @@
 mod buf;
 mod clock;
 mod disk;
+#[cfg(test)]
+pub(crate) mod memory;
 mod net;
 
 pub use buf::{Buf, Pool};

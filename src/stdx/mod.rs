@@ -1,1 +1,3 @@
 //! What the standard library lacks, each small and alone.
+
+pub mod lines;

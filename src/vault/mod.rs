@@ -1,1 +1,253 @@
 //! The top level of a vault: its lock, its identity, its checkpoints and our own state file.
+//!
+//! A vault is laid out as one entry of a broker's `log.dirs`. A stock broker reads the lock, the
+//! identity, the clean-shutdown marker and the checkpoints here, takes every directory for a
+//! partition and stops on one that is none; plain files that it does not know it leaves alone.
+
+mod checkpoints;
+mod fault;
+mod identity;
+mod state;
+
+pub use checkpoints::{Checkpoint, Offsets};
+pub use fault::VaultFault;
+pub use identity::Identity;
+pub use state::{Ending, Gap, PartitionState, State};
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::io::{Disk, Durability, Entry, File, Open, replace};
+use crate::model::{Position, TopicPartition};
+
+/// Java's `FileLock` on this file is how a broker claims a log directory (`LogManager`).
+const LOCK: &str = ".lock";
+/// Its presence says that everything was synced and closed (`CleanShutdownFileHandler`).
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+/// No small file of a vault is larger, in bytes; more is damage.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// A vault that is ours: no other process may write it until this value is gone.
+pub struct Vault<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    /// Held, never read: the lock ends with the file.
+    _lock: D::File,
+}
+
+/// What stood in a vault when it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Whether whoever wrote it last synced and closed everything.
+    pub clean: bool,
+    /// Our own notes.
+    pub state: State,
+    /// Below these offsets a partition's files were synced.
+    pub recovery_points: Offsets,
+    /// The partitions' high watermarks.
+    pub high_watermarks: Offsets,
+    /// The partitions' log starts.
+    pub log_starts: Offsets,
+    /// Every partition directory, sorted.
+    pub partitions: Vec<TopicPartition>,
+}
+
+impl<D: Disk> Vault<D> {
+    /// Locks the vault at `dir`, or makes one there for `identity` where nothing is yet. The
+    /// clean-shutdown marker is gone afterwards; [`Found::clean`] remembers it.
+    ///
+    /// # Errors
+    /// Why the vault is not ours to write.
+    pub fn open(disk: D, dir: &Path, identity: &Identity) -> Result<(Vault<D>, Found), VaultFault> {
+        disk.create_dir(dir).map_err(at(dir))?;
+        refuse_strange(&disk.list(dir).map_err(at(dir))?, dir)?;
+        let lock = lock(&disk, dir)?;
+        complete(&disk, dir, identity)?;
+        let found = Vault::look(&disk, dir)?;
+        refuse_other_source(dir, &found.state, identity)?;
+        let vault = Vault {
+            disk,
+            dir: dir.to_owned(),
+            _lock: lock,
+        };
+        vault.remove_marker(found.clean)?;
+        Ok((vault, found))
+    }
+
+    /// What stands in a vault, without lock or change: for tools. A process that writes it at the
+    /// same time may be ahead of the answer.
+    ///
+    /// # Errors
+    /// Why the directory is not a sound vault.
+    pub fn look(disk: &D, dir: &Path) -> Result<Found, VaultFault> {
+        let entries = disk.list(dir).map_err(at(dir))?;
+        let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+        if !has(state::FILE) {
+            return Err(VaultFault::NotAVault {
+                dir: dir.to_owned(),
+            });
+        }
+        let checkpoint = |which: Checkpoint| checkpoints::read(disk, dir, which);
+        Ok(Found {
+            clean: has(CLEAN_SHUTDOWN),
+            state: state::read(disk, dir)?,
+            recovery_points: checkpoint(Checkpoint::RecoveryPoint)?,
+            high_watermarks: checkpoint(Checkpoint::HighWatermark)?,
+            log_starts: checkpoint(Checkpoint::LogStart)?,
+            partitions: partitions(dir, &entries)?,
+        })
+    }
+
+    /// The vault's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where a partition's files lie.
+    #[must_use]
+    pub fn partition_dir(&self, id: &TopicPartition) -> PathBuf {
+        self.dir.join(id.to_string())
+    }
+
+    /// Replaces one of the three checkpoints as a whole, durably.
+    ///
+    /// # Errors
+    /// What the system says, with the file's name.
+    pub fn save(&self, which: Checkpoint, offsets: &Offsets) -> Result<(), VaultFault> {
+        checkpoints::write(&self.disk, &self.dir, which, offsets)
+    }
+
+    /// Replaces our own notes, durably.
+    ///
+    /// # Errors
+    /// What the system says, with the file's name.
+    pub fn save_state(&self, state: &State) -> Result<(), VaultFault> {
+        state::write(&self.disk, &self.dir, state)
+    }
+
+    /// Marks the vault as cleanly closed and unlocks it. Every log has been closed and synced
+    /// before, and the checkpoints saved.
+    ///
+    /// # Errors
+    /// What the system says, with the file's name.
+    pub fn close(self) -> Result<(), VaultFault> {
+        let path = self.dir.join(CLEAN_SHUTDOWN);
+        // A broker takes the epoch into its registration; -1 is its own "none".
+        let content = br#"{"version":0,"brokerEpoch":-1}"#;
+        replace(&self.disk, &path, content, Durability::PowerLoss).map_err(at(&path))
+    }
+
+    /// The removal is synced: a marker that comes back after a loss of power would vouch for
+    /// writes that it never saw.
+    fn remove_marker(&self, present: bool) -> Result<(), VaultFault> {
+        if !present {
+            return Ok(());
+        }
+        let path = self.dir.join(CLEAN_SHUTDOWN);
+        self.disk.remove_file(&path).map_err(at(&path))?;
+        self.disk.sync_dir(&self.dir).map_err(at(&self.dir))
+    }
+}
+
+fn lock<D: Disk>(disk: &D, dir: &Path) -> Result<D::File, VaultFault> {
+    let path = dir.join(LOCK);
+    disk.lock(&path)
+        .map_err(at(&path))?
+        .ok_or_else(|| VaultFault::Locked {
+            dir: dir.to_owned(),
+        })
+}
+
+/// Our state file makes a directory a vault. Only an empty directory becomes one; a broker's own,
+/// or somebody's files, are never touched.
+fn refuse_strange(entries: &[Entry], dir: &Path) -> Result<(), VaultFault> {
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    // What a creation that was cut off before its first file may have left.
+    let unfinished = format!("{}.tmp", state::FILE);
+    let harmless = |entry: &Entry| !entry.is_dir && [LOCK, &unfinished].contains(&&*entry.name);
+    let dir = || dir.to_owned();
+    if has(state::FILE) || entries.iter().all(harmless) {
+        Ok(())
+    } else if has(identity::FILE) {
+        Err(VaultFault::BrokersDirectory { dir: dir() })
+    } else {
+        Err(VaultFault::NotAVault { dir: dir() })
+    }
+}
+
+/// Makes what a new vault lacks. The state file comes first, as it makes the directory ours.
+fn complete<D: Disk>(disk: &D, dir: &Path, identity: &Identity) -> Result<(), VaultFault> {
+    let entries = disk.list(dir).map_err(at(dir))?;
+    let lacks = |name: &str| !entries.iter().any(|entry| entry.name == name);
+    if lacks(state::FILE) {
+        let state = State {
+            source_cluster_id: identity.cluster_id.clone(),
+            partitions: BTreeMap::new(),
+        };
+        state::write(disk, dir, &state)?;
+    }
+    if lacks(identity::FILE) {
+        identity::write(disk, dir, identity)?;
+    }
+    Ok(())
+}
+
+fn refuse_other_source(dir: &Path, state: &State, identity: &Identity) -> Result<(), VaultFault> {
+    if state.source_cluster_id == identity.cluster_id {
+        return Ok(());
+    }
+    Err(VaultFault::OtherSource {
+        dir: dir.to_owned(),
+        theirs: identity.cluster_id.clone(),
+        ours: state.source_cluster_id.clone(),
+    })
+}
+
+fn partitions(dir: &Path, entries: &[Entry]) -> Result<Vec<TopicPartition>, VaultFault> {
+    let directories = entries.iter().filter(|entry| entry.is_dir);
+    let mut found = directories
+        .map(|entry| {
+            entry.name.parse().map_err(|()| VaultFault::Foreign {
+                path: dir.join(&entry.name),
+            })
+        })
+        .collect::<Result<Vec<TopicPartition>, VaultFault>>()?;
+    found.sort();
+    Ok(found)
+}
+
+/// Reads a small file as text; `None` where it is missing.
+fn read_text<D: Disk>(disk: &D, path: &Path) -> Result<Option<String>, VaultFault> {
+    let file = match disk.open(path, Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(path)(error)),
+    };
+    let damaged = |why: &str| VaultFault::Damaged {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let size = file.size().map_err(at(path))?;
+    if size > FILE_BYTES_MAX {
+        return Err(damaged("it is too large to be one"));
+    }
+    let mut bytes = vec![0; usize::try_from(size).expect("bounded above")];
+    let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
+    bytes.truncate(read);
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| damaged("it is not text"))
+}
+
+/// Names the file in the system's complaint.
+fn at(path: &Path) -> impl Fn(io::Error) -> VaultFault + '_ {
+    |error| VaultFault::Io {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! A disk in memory for unit tests: it counts, it can be killed at any change, and it forgets
+//! what was not synced.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
+
+use super::{Disk, Entry, File, Open};
+use crate::model::Position;
+
+#[derive(Clone, Default)]
+struct Inode {
+    live: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    inodes: Vec<Inode>,
+    dirs: Vec<PathBuf>,
+    names: BTreeMap<PathBuf, usize>,
+    synced_names: BTreeMap<PathBuf, usize>,
+    locks: BTreeMap<PathBuf, Weak<()>>,
+    changes: usize,
+    changes_max: Option<usize>,
+    syncs_fail: bool,
+    bytes_read: u64,
+}
+
+/// Files by path. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryDisk(Rc<RefCell<State>>);
+
+/// One open file of it; it outlives its name.
+#[derive(Clone)]
+pub(crate) struct MemoryFile {
+    disk: MemoryDisk,
+    inode: usize,
+    _lock: Option<Rc<()>>,
+}
+
+impl MemoryDisk {
+    /// From now on the change that follows `changes` further ones is cut in its middle and every
+    /// later operation fails, as if the process had been killed there.
+    pub(crate) fn kill_after(&self, changes: usize) {
+        let mut state = self.0.borrow_mut();
+        state.changes_max = Some(state.changes + changes);
+    }
+
+    /// Makes every later sync fail, or succeed again.
+    pub(crate) fn fail_syncs(&self, fail: bool) {
+        self.0.borrow_mut().syncs_fail = fail;
+    }
+
+    /// Changes so far.
+    pub(crate) fn changes(&self) -> usize {
+        self.0.borrow().changes
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.0.borrow().bytes_read
+    }
+
+    /// The disk as the next process finds it after a kill: everything written is there.
+    pub(crate) fn after_kill(&self) -> MemoryDisk {
+        let state = self.0.borrow();
+        MemoryDisk::holding(&state.names, &state.dirs, |inode| {
+            state.inodes[inode].live.clone()
+        })
+    }
+
+    /// The disk after a loss of power: of each file the synced bytes, and of what was not synced
+    /// whatever `chance` leaves (0 nothing, 1 everything, 2 a half, 3 zeros in its place).
+    pub(crate) fn after_power_loss(&self, mut chance: impl FnMut() -> u32) -> MemoryDisk {
+        let state = self.0.borrow();
+        let names = match chance() % 2 {
+            0 => &state.synced_names,
+            _ => &state.names,
+        };
+        MemoryDisk::holding(names, &state.dirs, |inode| {
+            let Inode { live, synced } = &state.inodes[inode];
+            let same = live.iter().zip(synced).take_while(|(a, b)| a == b).count();
+            match chance() % 4 {
+                0 => synced.clone(),
+                1 => live.clone(),
+                2 if same == synced.len() => live[..same + (live.len() - same) / 2].to_vec(),
+                3 if same == synced.len() => {
+                    let mut zeros = synced.clone();
+                    zeros.resize(live.len(), 0);
+                    zeros
+                }
+                _ => synced.clone(),
+            }
+        })
+    }
+
+    /// A file's bytes; `None` where it is missing.
+    pub(crate) fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.0.borrow();
+        let inode = state.names.get(path)?;
+        Some(state.inodes[*inode].live.clone())
+    }
+
+    /// Puts a file there, synced.
+    pub(crate) fn put(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.0.borrow_mut();
+        let inode = state.inodes.len();
+        state.inodes.push(Inode {
+            live: bytes.to_vec(),
+            synced: bytes.to_vec(),
+        });
+        state.names.insert(path.to_owned(), inode);
+        state.synced_names.insert(path.to_owned(), inode);
+    }
+
+    /// All files.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.0.borrow().names.keys().cloned().collect()
+    }
+
+    fn holding(
+        names: &BTreeMap<PathBuf, usize>,
+        dirs: &[PathBuf],
+        mut content: impl FnMut(usize) -> Vec<u8>,
+    ) -> MemoryDisk {
+        let disk = MemoryDisk::default();
+        disk.0.borrow_mut().dirs = dirs.to_vec();
+        for (path, inode) in names {
+            disk.put(path, &content(*inode));
+        }
+        disk
+    }
+
+    fn alive(&self) -> io::Result<()> {
+        let state = self.0.borrow();
+        match state.changes_max {
+            Some(max) if state.changes > max => Err(killed()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts one change; `Err` with whether it is the very one that is cut.
+    fn change(&self) -> Result<(), Cut> {
+        let mut state = self.0.borrow_mut();
+        state.changes += 1;
+        match state.changes_max {
+            Some(max) if state.changes == max + 1 => Err(Cut::Now),
+            Some(max) if state.changes > max => Err(Cut::Before),
+            _ => Ok(()),
+        }
+    }
+
+    fn change_names(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<PathBuf, usize>) -> Option<()>,
+    ) -> io::Result<()> {
+        self.change().map_err(|_| killed())?;
+        change(&mut self.0.borrow_mut().names).ok_or_else(missing)
+    }
+}
+
+enum Cut {
+    Now,
+    Before,
+}
+
+fn killed() -> io::Error {
+    io::Error::other("killed")
+}
+
+fn missing() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
+}
+
+impl File for MemoryFile {
+    fn read_at(&self, into: &mut [u8], at: Position) -> io::Result<usize> {
+        self.disk.alive()?;
+        let mut state = self.disk.0.borrow_mut();
+        let at = usize::try_from(at.value()).expect("small");
+        let rest = state.inodes[self.inode].live.get(at..).unwrap_or(&[]);
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        state.bytes_read += count as u64;
+        Ok(count)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: Position) -> io::Result<()> {
+        let written = match self.disk.change() {
+            Ok(()) => bytes,
+            Err(Cut::Now) => &bytes[..bytes.len() / 2],
+            Err(Cut::Before) => return Err(killed()),
+        };
+        let mut state = self.disk.0.borrow_mut();
+        let live = &mut state.inodes[self.inode].live;
+        let at = usize::try_from(at.value()).expect("small");
+        if live.len() < at + written.len() {
+            live.resize(at + written.len(), 0);
+        }
+        live[at..at + written.len()].copy_from_slice(written);
+        if written.len() < bytes.len() {
+            return Err(killed());
+        }
+        Ok(())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.disk.alive()?;
+        Ok(self.disk.0.borrow().inodes[self.inode].live.len() as u64)
+    }
+
+    fn truncate(&self, size: Position) -> io::Result<()> {
+        self.disk.change().map_err(|_| killed())?;
+        let size = usize::try_from(size.value()).expect("small");
+        self.disk.0.borrow_mut().inodes[self.inode]
+            .live
+            .resize(size, 0);
+        Ok(())
+    }
+
+    fn sync_blocking(&self) -> io::Result<()> {
+        self.disk.change().map_err(|_| killed())?;
+        let mut state = self.disk.0.borrow_mut();
+        if state.syncs_fail {
+            return Err(io::Error::other("sync failed"));
+        }
+        let inode = &mut state.inodes[self.inode];
+        inode.synced = inode.live.clone();
+        Ok(())
+    }
+
+    fn sync(&self) -> impl Future<Output = io::Result<()>> + 'static {
+        let file = self.clone();
+        async move { file.sync_blocking() }
+    }
+}
+
+impl Disk for MemoryDisk {
+    type File = MemoryFile;
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<MemoryFile> {
+        self.alive()?;
+        let known = self.0.borrow().names.get(path).copied();
+        let inode = match (known, how) {
+            (Some(inode), Open::CreateEmpty) => {
+                self.change().map_err(|_| killed())?;
+                self.0.borrow_mut().inodes[inode].live.clear();
+                inode
+            }
+            (Some(inode), _) => inode,
+            (None, Open::Read | Open::Write) => return Err(missing()),
+            (None, Open::WriteOrCreate | Open::CreateEmpty) => {
+                self.change().map_err(|_| killed())?;
+                let mut state = self.0.borrow_mut();
+                state.inodes.push(Inode::default());
+                let inode = state.inodes.len() - 1;
+                state.names.insert(path.to_owned(), inode);
+                inode
+            }
+        };
+        Ok(MemoryFile {
+            disk: self.clone(),
+            inode,
+            _lock: None,
+        })
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        self.alive()?;
+        let state = self.0.borrow();
+        if !state.dirs.iter().any(|known| known == dir) {
+            return Err(missing());
+        }
+        let name = |path: &Path| {
+            path.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        };
+        let inside = |path: &&PathBuf| path.parent() == Some(dir);
+        let dirs = state.dirs.iter().filter(inside).map(|path| Entry {
+            name: name(path),
+            is_dir: true,
+            bytes: 0,
+        });
+        let files = state.names.iter().filter(|(path, _)| inside(path));
+        let files = files.map(|(path, inode)| Entry {
+            name: name(path),
+            is_dir: false,
+            bytes: state.inodes[*inode].live.len() as u64,
+        });
+        let mut entries: Vec<Entry> = dirs.chain(files).collect();
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.alive()?;
+        let mut state = self.0.borrow_mut();
+        for above in dir.ancestors() {
+            if !state.dirs.iter().any(|known| known == above) {
+                state.dirs.push(above.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.change_names(|names| names.remove(path).map(|_| ()))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change_names(|names| {
+            let inode = names.remove(from)?;
+            names.insert(to.to_owned(), inode);
+            Some(())
+        })
+    }
+
+    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+        self.change().map_err(|_| killed())?;
+        let mut state = self.0.borrow_mut();
+        if state.syncs_fail {
+            return Err(io::Error::other("sync failed"));
+        }
+        state.synced_names = state.names.clone();
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<MemoryFile>> {
+        let mut file = self.open(path, Open::WriteOrCreate)?;
+        let mut state = self.0.borrow_mut();
+        if state
+            .locks
+            .get(path)
+            .is_some_and(|held| held.upgrade().is_some())
+        {
+            return Ok(None);
+        }
+        let held = Rc::new(());
+        state.locks.insert(path.to_owned(), Rc::downgrade(&held));
+        drop(state);
+        file._lock = Some(held);
+        Ok(Some(file))
+    }
+}

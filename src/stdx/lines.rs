@@ -1,0 +1,113 @@
+//! The text form of Kafka's checkpoint files (`CheckpointFile`): version, count, one line each.
+
+use std::fmt::{Display, Write as _};
+
+/// Why a text is not such a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinesFault {
+    /// The file ends before its version and count.
+    #[error("it ends before its version and count")]
+    Short,
+    /// It has a version that we do not know.
+    #[error("its version is {found:?}, {known} is known")]
+    Version {
+        /// The first line.
+        found: String,
+        /// The version that was asked for.
+        known: u32,
+    },
+    /// The second line is not the number of the lines that follow.
+    #[error("it promises {promised:?} lines and has {found}")]
+    Count {
+        /// The second line.
+        promised: String,
+        /// Lines that follow.
+        found: usize,
+    },
+    /// A line does not have the form that its file demands.
+    #[error("its line {line:?} cannot be read")]
+    Line {
+        /// The line.
+        line: String,
+    },
+}
+
+/// The text of `version` with one line per entry.
+#[must_use]
+pub fn write<I>(version: u32, entries: I) -> String
+where
+    I: ExactSizeIterator<Item: Display>,
+{
+    let mut text = format!("{version}\n{}\n", entries.len());
+    for entry in entries {
+        writeln!(text, "{entry}").expect("a String takes every write");
+    }
+    text
+}
+
+/// Reads each line of a text of `version` with `entry`, which says `None` to a line that it
+/// cannot read. An empty text has no entries, as in Kafka, which makes the file before it writes.
+///
+/// # Errors
+/// The first thing that is wrong with the text.
+pub fn read<T>(
+    text: &str,
+    version: u32,
+    mut entry: impl FnMut(&str) -> Option<T>,
+) -> Result<Vec<T>, LinesFault> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut lines = text.lines();
+    let (Some(first), Some(count)) = (lines.next(), lines.next()) else {
+        return Err(LinesFault::Short);
+    };
+    if first.parse() != Ok(version) {
+        return Err(LinesFault::Version {
+            found: first.to_owned(),
+            known: version,
+        });
+    }
+    let entries = lines
+        .map(|line| {
+            entry(line).ok_or_else(|| LinesFault::Line {
+                line: line.to_owned(),
+            })
+        })
+        .collect::<Result<Vec<T>, LinesFault>>()?;
+    if count.parse() != Ok(entries.len()) {
+        return Err(LinesFault::Count {
+            promised: count.to_owned(),
+            found: entries.len(),
+        });
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let text = write(0, [3, 5].iter());
+        assert_eq!(text, "0\n2\n3\n5\n");
+        assert_eq!(read(&text, 0, |line| line.parse().ok()), Ok(vec![3, 5]));
+        assert_eq!(read::<u8>("", 0, |_| None), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let number = |line: &str| line.parse::<u8>().ok();
+        for (text, part) in [
+            ("0\n", "ends before"),
+            ("1\n0\n", "version"),
+            ("0\n2\n1\n", "promises"),
+            ("0\n-1\n", "promises"),
+            ("0\n1\nx\n", "cannot be read"),
+        ] {
+            let fault = read(text, 0, number).expect_err(text).to_string();
+            assert!(fault.contains(part), "{text:?}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Why a directory cannot be used as a vault, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Whose fault it is shows in the variant; each text ends with the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultFault {
+    /// Another process writes it.
+    #[error(
+        "{} is in use by another process (twinlog or a broker holds its .lock): \
+         stop that one, or choose another directory", dir.display()
+    )]
+    Locked {
+        /// The vault.
+        dir: PathBuf,
+    },
+    /// Neither empty nor a vault.
+    #[error(
+        "{} is not a vault and not empty: choose an empty or new directory", dir.display()
+    )]
+    NotAVault {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A broker's log directory.
+    #[error(
+        "{} is a broker's log directory, not a vault: choose another directory", dir.display()
+    )]
+    BrokersDirectory {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// It was copied from another cluster.
+    #[error(
+        "{} holds a copy of cluster {ours}, the source is cluster {theirs}: \
+         choose another directory, or --from the cluster that it was copied from", dir.display()
+    )]
+    OtherSource {
+        /// The vault.
+        dir: PathBuf,
+        /// The cluster id that the vault was made for.
+        ours: String,
+        /// The cluster id of the source that was asked for.
+        theirs: String,
+    },
+    /// A directory that is no partition; a stock broker stops on it.
+    #[error(
+        "{} does not belong into a vault, a broker would stop on it: move it away", path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// One of the small files is not as it was written.
+    #[error(
+        "{} is damaged, {why}: restore it from a backup, or move it aside and \
+         run twinlog verify --vault on its directory", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The disk said no.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}

@@ -1,0 +1,178 @@
+//! `twinlog.state`: what a vault knows that Kafka's files cannot say.
+//!
+//! One line `twinlog.state 1 CRC32` in hexadecimal over everything behind it, then JSON.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::io::{Disk, Durability, replace};
+use crate::model::{Offset, TopicId, TopicPartition};
+
+use super::{VaultFault, at, read_text};
+
+pub(super) const FILE: &str = "twinlog.state";
+const HEAD: &str = "twinlog.state 1 ";
+
+/// Our own notes about a whole vault.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The cluster that is copied.
+    pub source_cluster_id: String,
+    /// What is known of each partition.
+    pub partitions: BTreeMap<TopicPartition, PartitionState>,
+}
+
+/// Our own notes about one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    /// The topic's id at the source.
+    pub topic_id: TopicId,
+    /// The log end when this was written.
+    pub position: Offset,
+    /// What the source had lost before we came, in order.
+    pub gaps: Vec<Gap>,
+    /// How copying ended last time.
+    pub ending: Ending,
+}
+
+/// Offsets that the source no longer had when we asked: `from` up to, not including, `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first missing offset.
+    pub from: Offset,
+    /// The first offset behind the gap.
+    pub to: Offset,
+}
+
+/// How copying a partition ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was being copied when this was written.
+    Running,
+    /// Everything that was asked for is here.
+    CaughtUp,
+    /// It was given up, for this reason.
+    Stopped {
+        /// The reason, in words.
+        why: String,
+    },
+}
+
+pub(super) fn read<D: Disk>(disk: &D, dir: &Path) -> Result<State, VaultFault> {
+    let path = dir.join(FILE);
+    let text = read_text(disk, &path)?.unwrap_or_default();
+    let damaged = |why: &str| VaultFault::Damaged {
+        path: path.clone(),
+        why: why.to_owned(),
+    };
+    let (head, json) = text
+        .split_once('\n')
+        .ok_or_else(|| damaged("it has no first line"))?;
+    let sum = head
+        .strip_prefix(HEAD)
+        .ok_or_else(|| damaged("its first line is not ours"))?;
+    if sum != checksum(json) {
+        return Err(damaged("its checksum does not agree"));
+    }
+    let stored: Stored = serde_json::from_str(json).map_err(|error| damaged(&error.to_string()))?;
+    stored.checked().map_err(|line| damaged(&line))
+}
+
+pub(super) fn write<D: Disk>(disk: &D, dir: &Path, state: &State) -> Result<(), VaultFault> {
+    let path: PathBuf = dir.join(FILE);
+    let mut json = serde_json::to_string_pretty(&Stored::of(state))
+        .expect("numbers, texts and maps with text keys are JSON");
+    json.push('\n');
+    let text = format!("{HEAD}{}\n{json}", checksum(&json));
+    replace(disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(at(&path))
+}
+
+fn checksum(json: &str) -> String {
+    format!("{:08x}", crc32fast::hash(json.as_bytes()))
+}
+
+/// The form on disk.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    source_cluster_id: String,
+    partitions: BTreeMap<String, StoredPartition>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredPartition {
+    topic_id: String,
+    position: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<(i64, i64)>,
+    ending: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+impl Stored {
+    fn of(state: &State) -> Stored {
+        let entry = |(id, one): (&TopicPartition, &PartitionState)| {
+            (id.to_string(), StoredPartition::of(one))
+        };
+        Stored {
+            source_cluster_id: state.source_cluster_id.clone(),
+            partitions: state.partitions.iter().map(entry).collect(),
+        }
+    }
+
+    fn checked(self) -> Result<State, String> {
+        let partition = |(name, stored): (String, StoredPartition)| {
+            let id = name.parse().ok().zip(stored.checked());
+            id.ok_or_else(|| format!("its entry for {name} cannot be read"))
+        };
+        Ok(State {
+            source_cluster_id: self.source_cluster_id,
+            partitions: self
+                .partitions
+                .into_iter()
+                .map(partition)
+                .collect::<Result<_, String>>()?,
+        })
+    }
+}
+
+impl StoredPartition {
+    fn of(state: &PartitionState) -> StoredPartition {
+        let (ending, why) = match &state.ending {
+            Ending::Running => ("running", None),
+            Ending::CaughtUp => ("caught-up", None),
+            Ending::Stopped { why } => ("stopped", Some(why.clone())),
+        };
+        let gap = |gap: &Gap| (gap.from.value(), gap.to.value());
+        StoredPartition {
+            topic_id: state.topic_id.to_string(),
+            position: state.position.value(),
+            gaps: state.gaps.iter().map(gap).collect(),
+            ending: ending.to_owned(),
+            why,
+        }
+    }
+
+    fn checked(self) -> Option<PartitionState> {
+        let ending = match (self.ending.as_str(), self.why) {
+            ("running", None) => Ending::Running,
+            ("caught-up", None) => Ending::CaughtUp,
+            ("stopped", Some(why)) => Ending::Stopped { why },
+            _ => return None,
+        };
+        let gap = |(from, to): (i64, i64)| {
+            let (from, to) = (Offset::from_wire(from)?, Offset::from_wire(to)?);
+            (from < to).then_some(Gap { from, to })
+        };
+        Some(PartitionState {
+            topic_id: self.topic_id.parse().ok()?,
+            position: Offset::from_wire(self.position)?,
+            gaps: self.gaps.into_iter().map(gap).collect::<Option<_>>()?,
+            ending,
+        })
+    }
+}

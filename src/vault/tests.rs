@@ -1,0 +1,141 @@
+//! What a vault accepts, refuses and remembers.
+
+use std::path::Path;
+
+use super::*;
+use crate::io::memory::MemoryDisk;
+use crate::model::{Offset, TopicId};
+
+const DIR: &str = "/vault";
+
+fn identity(cluster: &str) -> Identity {
+    Identity {
+        cluster_id: cluster.to_owned(),
+        node_id: 0,
+        directory_id: TopicId::new([7; 16]).to_string(),
+    }
+}
+
+fn open(disk: &MemoryDisk) -> Result<(Vault<MemoryDisk>, Found), VaultFault> {
+    Vault::open(disk.clone(), Path::new(DIR), &identity("here"))
+}
+
+fn id(name: &str) -> TopicPartition {
+    name.parse().expect("a partition's name")
+}
+
+fn sample() -> State {
+    let partition = |ending| PartitionState {
+        topic_id: TopicId::new([3; 16]),
+        position: Offset::new(12),
+        gaps: vec![Gap {
+            from: Offset::new(3),
+            to: Offset::new(5),
+        }],
+        ending,
+    };
+    let why = "the source lost what we hold".to_owned();
+    State {
+        source_cluster_id: "here".to_owned(),
+        partitions: [
+            (id("a-0"), partition(Ending::CaughtUp)),
+            (id("a-1"), partition(Ending::Stopped { why })),
+            (id("b-c-10"), partition(Ending::Running)),
+        ]
+        .into(),
+    }
+}
+
+#[test]
+fn a_vault_remembers_what_was_saved_and_how_it_was_closed() {
+    let disk = MemoryDisk::default();
+    let (vault, found) = open(&disk).expect("a new vault");
+    assert!(!found.clean && found.partitions.is_empty());
+    let offsets = Offsets::from([(id("a-1"), Offset::new(4)), (id("x.y-0"), Offset::ZERO)]);
+    vault
+        .save(Checkpoint::RecoveryPoint, &offsets)
+        .expect("saved");
+    vault.save_state(&sample()).expect("saved");
+    disk.create_dir(&vault.partition_dir(&id("a-1")))
+        .expect("made");
+    let text = disk.bytes(&Path::new(DIR).join("recovery-point-offset-checkpoint"));
+    assert_eq!(text.expect("there"), b"0\n2\na 1 4\nx.y 0 0\n");
+    vault.close().expect("closed");
+
+    let (vault, found) = open(&disk).expect("ours");
+    assert!(found.clean);
+    assert_eq!(found.recovery_points, offsets);
+    assert_eq!(found.log_starts, Offsets::new());
+    assert_eq!(found.state, sample());
+    assert_eq!(found.partitions, [id("a-1")]);
+    drop(vault);
+    let (_, found) = open(&disk.after_power_loss(|| 0)).expect("ours");
+    assert!(!found.clean, "the marker must not come back");
+}
+
+#[test]
+fn only_one_process_writes_a_vault() {
+    let disk = MemoryDisk::default();
+    let (vault, _) = open(&disk).expect("a new vault");
+    assert!(matches!(open(&disk), Err(VaultFault::Locked { .. })));
+    Vault::look(&disk, Path::new(DIR)).expect("reading needs no lock");
+    drop(vault);
+    open(&disk).expect("unlocked");
+}
+
+#[test]
+fn what_is_not_our_vault_is_refused_and_not_touched() {
+    let file = |name: &str| Path::new(DIR).join(name);
+    let with = |name: &str| {
+        let disk = MemoryDisk::default();
+        disk.create_dir(Path::new(DIR)).expect("made");
+        disk.put(&file(name), b"theirs");
+        disk
+    };
+    let strange = with("notes.txt");
+    assert!(matches!(open(&strange), Err(VaultFault::NotAVault { .. })));
+    assert_eq!(strange.paths(), [file("notes.txt")]);
+    let brokers = with("meta.properties");
+    assert!(matches!(
+        open(&brokers),
+        Err(VaultFault::BrokersDirectory { .. })
+    ));
+
+    let disk = MemoryDisk::default();
+    drop(open(&disk).expect("a new vault"));
+    let other = Vault::open(disk.clone(), Path::new(DIR), &identity("there"));
+    assert!(matches!(other, Err(VaultFault::OtherSource { .. })));
+    disk.create_dir(&file("lost+found")).expect("made");
+    assert!(matches!(open(&disk), Err(VaultFault::Foreign { .. })));
+}
+
+#[test]
+fn any_changed_byte_of_the_state_file_is_found() {
+    let disk = MemoryDisk::default();
+    let (vault, _) = open(&disk).expect("a new vault");
+    vault.save_state(&sample()).expect("saved");
+    let path = Path::new(DIR).join("twinlog.state");
+    let sound = disk.bytes(&path).expect("there");
+    for at in 0..sound.len() {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        disk.put(&path, &bytes);
+        let look = Vault::look(&disk, Path::new(DIR));
+        assert!(matches!(look, Err(VaultFault::Damaged { .. })), "byte {at}");
+    }
+}
+
+#[test]
+fn a_creation_killed_anywhere_can_be_done_again() {
+    let disk = MemoryDisk::default();
+    drop(open(&disk).expect("a new vault"));
+    for changes in 0..disk.changes() {
+        let disk = MemoryDisk::default();
+        disk.kill_after(changes);
+        assert!(open(&disk).is_err());
+        let (_, found) = open(&disk.after_kill()).expect("finished");
+        assert_eq!(found.state.source_cluster_id, "here");
+        let (_, found) = open(&disk.after_power_loss(|| 0)).expect("finished");
+        assert_eq!(found.state.source_cluster_id, "here");
+    }
+}
