@@ -1,1 +1,12 @@
 //! Kafka RPCs as values: frames, headers, versions, errors, and Fetch by hand.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
+
+pub mod error_code;
+pub mod fetch;
+mod primitive;
+
+pub use error_code::ErrorCode;
+pub use primitive::{Malformed, Reader, Short, Writer};

@@ -1,0 +1,269 @@
+//! The hand-written Fetch against the generated one, at every cut and with damage.
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    PartitionData,
+};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, RequestHeader};
+use kafka_protocol::protocol::{Decodable, Encodable};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::protocol::Malformed;
+
+const CORRELATION: i32 = 77;
+
+fn partition(index: i32, records: &[u8]) -> PartitionData {
+    PartitionData::default()
+        .with_partition_index(index)
+        .with_high_watermark(100 + i64::from(index))
+        .with_log_start_offset(3)
+        .with_aborted_transactions(Some(vec![
+            AbortedTransaction::default()
+                .with_producer_id(9.into())
+                .with_first_offset(5),
+        ]))
+        .with_records(Some(Bytes::copy_from_slice(records)))
+}
+
+fn answer(version: i16) -> FetchResponse {
+    let refused = PartitionData::default()
+        .with_partition_index(2)
+        .with_error_code(6)
+        .with_high_watermark(-1)
+        .with_log_start_offset(-1)
+        .with_current_leader(
+            LeaderIdAndEpoch::default()
+                .with_leader_id(4.into())
+                .with_leader_epoch(8),
+        );
+    let diverged = PartitionData::default()
+        .with_partition_index(3)
+        .with_diverging_epoch(EpochEndOffset::default().with_epoch(5).with_end_offset(50));
+    let topics = vec![
+        FetchableTopicResponse::default()
+            .with_topic_id(Uuid::from_bytes([7; 16]))
+            .with_partitions(vec![partition(0, b"some records"), partition(1, b"")]),
+        FetchableTopicResponse::default()
+            .with_topic_id(Uuid::from_bytes([8; 16]))
+            .with_partitions(vec![refused, diverged, partition(4, &[1; 300])]),
+    ];
+    let answer = FetchResponse::default()
+        .with_throttle_time_ms(12)
+        .with_responses(topics);
+    if version < 16 {
+        return answer;
+    }
+    answer.with_node_endpoints(vec![
+        NodeEndpoint::default()
+            .with_node_id(4.into())
+            .with_host("there".into())
+            .with_port(9092),
+    ])
+}
+
+fn frame(version: i16) -> Vec<u8> {
+    let mut body = BytesMut::new();
+    answer(version).encode(&mut body, version).unwrap();
+    // Response header 1: the correlation id and no tags.
+    let mut content = CORRELATION.to_be_bytes().to_vec();
+    content.push(0);
+    content.extend_from_slice(&body);
+    let mut frame = i32::try_from(content.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend_from_slice(&content);
+    frame
+}
+
+/// Reads a whole answer, the window growing by `grow` bytes; returns what was seen, record bytes
+/// put together.
+fn read(version: i16, frame: &[u8], grow: usize) -> Result<(Vec<Step>, Vec<u8>), Malformed> {
+    let mut reader = AnswerReader::new(version, CORRELATION);
+    let (mut steps, mut records) = (Vec::new(), Vec::new());
+    let (mut from, mut to) = (0, 0);
+    loop {
+        let (step, used) = reader.next(&frame[from..to])?;
+        from += used;
+        match step {
+            Step::More(_) if to == frame.len() => panic!("the whole frame is there"),
+            Step::More(_) => to = (to + grow).min(frame.len()),
+            Step::Records { available, .. } => {
+                let taken = available.div_ceil(2);
+                records.extend_from_slice(&frame[from..from + taken]);
+                reader.take_records(taken);
+                from += taken;
+            }
+            end @ Step::End(_) => {
+                steps.push(end);
+                assert_eq!((from, reader.frame_left()), (frame.len(), Some(0)));
+                return Ok((steps, records));
+            }
+            step => steps.push(step),
+        }
+    }
+}
+
+#[test]
+fn an_answer_reads_the_same_however_it_arrives() {
+    for version in VERSION_MIN..=VERSION_MAX {
+        let frame = frame(version);
+        let whole = read(version, &frame, frame.len()).unwrap();
+        for grow in 1..40 {
+            assert_eq!(
+                read(version, &frame, grow).unwrap(),
+                whole,
+                "version {version}"
+            );
+        }
+        let (steps, records) = whole;
+        assert_eq!(records, [&b"some records"[..], &[1; 300]].concat());
+        assert_eq!(steps.len(), 1 + 2 * 5 + 1);
+        check_content(version, &steps);
+    }
+}
+
+fn check_content(version: i16, steps: &[Step]) {
+    assert_eq!(
+        steps[0],
+        Step::Head(AnswerHead {
+            throttle_ms: 12,
+            error: crate::protocol::ErrorCode::NONE
+        })
+    );
+    let Step::Partition(first) = &steps[1] else {
+        panic!("{:?}", steps[1])
+    };
+    assert_eq!(first.topic, TopicId::new([7; 16]));
+    assert_eq!(first.high_watermark, Some(Offset::new(100)));
+    assert_eq!(
+        (first.log_start, first.records_bytes),
+        (Some(Offset::new(3)), 12)
+    );
+    let Step::Partition(refused) = &steps[5] else {
+        panic!("{:?}", steps[5])
+    };
+    assert_eq!((refused.error.0, refused.high_watermark), (6, None));
+    let leader = LeaderHint {
+        leader: crate::model::BrokerId(4),
+        epoch: LeaderEpoch::new(8),
+    };
+    assert_eq!(
+        steps[6],
+        Step::PartitionEnd(PartitionTail {
+            leader: Some(leader),
+            diverging: None
+        })
+    );
+    let diverging = Diverging {
+        epoch: LeaderEpoch::new(5),
+        end: Some(Offset::new(50)),
+    };
+    assert_eq!(
+        steps[8],
+        Step::PartitionEnd(PartitionTail {
+            diverging: Some(diverging),
+            leader: None
+        })
+    );
+    let Step::End(end) = &steps[11] else {
+        panic!("{:?}", steps[11])
+    };
+    assert_eq!(end.endpoints.len(), usize::from(version >= 16));
+}
+
+#[test]
+fn a_request_means_the_same_to_the_generated_decoder() {
+    let asked = |topic: u8, partition: i32| AskedPartition {
+        topic: TopicId::new([topic; 16]),
+        partition: PartitionIndex::new(partition).unwrap(),
+        leader_epoch: LeaderEpoch::new(3),
+        fetch_offset: Offset::new(42),
+        last_fetched_epoch: LeaderEpoch::NONE,
+        max_bytes: 1 << 20,
+    };
+    let ask = Ask {
+        max_wait_ms: 500,
+        min_bytes: 1,
+        max_bytes: 1 << 24,
+    };
+    for version in VERSION_MIN..=VERSION_MAX {
+        let mut out = b"before".to_vec();
+        let partitions = [asked(1, 0), asked(1, 5), asked(2, 0)];
+        write_request(version, CORRELATION, "twinlog", ask, &partitions, &mut out);
+        let mut bytes = Bytes::from(out).slice(6 + 4..);
+        let header = RequestHeader::decode(&mut bytes, 2).unwrap();
+        assert_eq!(
+            (header.request_api_key, header.correlation_id),
+            (API_KEY, CORRELATION)
+        );
+        let request = FetchRequest::decode(&mut bytes, version).unwrap();
+        assert!(bytes.is_empty(), "version {version} leaves bytes over");
+        assert_eq!(request.replica_id.0, -1);
+        assert_eq!(
+            (
+                request.max_bytes,
+                request.isolation_level,
+                request.session_epoch
+            ),
+            (1 << 24, 0, -1)
+        );
+        let topics: Vec<usize> = request
+            .topics
+            .iter()
+            .map(|topic| topic.partitions.len())
+            .collect();
+        assert_eq!(topics, [2, 1]);
+        let first = &request.topics[0].partitions[1];
+        assert_eq!(
+            (
+                first.partition,
+                first.fetch_offset,
+                first.current_leader_epoch
+            ),
+            (5, 42, 3)
+        );
+        assert_eq!(
+            (first.last_fetched_epoch, first.partition_max_bytes),
+            (-1, 1 << 20)
+        );
+    }
+}
+
+#[test]
+fn an_answer_to_another_request_is_refused() {
+    let mut reader = AnswerReader::new(16, CORRELATION + 1);
+    let expected = Malformed::Correlation {
+        expected: CORRELATION + 1,
+        found: CORRELATION,
+    };
+    assert_eq!(reader.next(&frame(16)), Err(expected));
+}
+
+proptest! {
+    #[test]
+    fn damage_ends_in_an_error_or_another_answer_and_never_beyond_the_frame(
+        at in 0usize..700, value: u8, grow in 1usize..64,
+    ) {
+        let mut damaged = frame(17);
+        let at = at % damaged.len();
+        damaged[at] = value;
+        let mut reader = AnswerReader::new(17, CORRELATION);
+        let (mut from, mut to) = (0, 0);
+        for _ in 0..10_000 {
+            match reader.next(&damaged[from..to]) {
+                Err(_) | Ok((Step::End(_), _)) => return Ok(()),
+                Ok((Step::More(_), _)) if to == damaged.len() => return Ok(()),
+                Ok((Step::More(_), _)) => to = (to + grow).min(damaged.len()),
+                Ok((Step::Records { available, .. }, used)) => {
+                    reader.take_records(available);
+                    from += used + available;
+                }
+                Ok((_, used)) => from += used,
+            }
+            prop_assert!(from <= to);
+        }
+        prop_assert!(false, "the answer never ends");
+    }
+}

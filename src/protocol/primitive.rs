@@ -1,0 +1,275 @@
+//! Kafka's primitive types, read from and written to bytes that belong to somebody else.
+
+/// Bytes that are not what the protocol says they should be: the peer's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A length or count that cannot be.
+    #[error("{field} is {value}, which cannot be")]
+    Impossible {
+        /// What was read.
+        field: &'static str,
+        /// What it said.
+        value: i64,
+    },
+    /// A part that reaches over the end of the frame.
+    #[error("{field} reaches over the end of its frame")]
+    BeyondFrame {
+        /// What was read.
+        field: &'static str,
+    },
+    /// A variable-length number of too many bytes.
+    #[error("{field} is a number of too many bytes")]
+    Varint {
+        /// What was read.
+        field: &'static str,
+    },
+    /// A frame that ended before or after its content.
+    #[error("{left} bytes are left over behind the last field")]
+    LeftOver {
+        /// How many.
+        left: usize,
+    },
+    /// The answer to another request.
+    #[error("an answer to request {found} came where {expected} was due")]
+    Correlation {
+        /// The request that was due.
+        expected: i32,
+        /// The one that was answered.
+        found: i32,
+    },
+}
+
+/// What a read ends with that finds fewer bytes than it needs: more have to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short;
+
+/// Why a field could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// The bytes end before it does.
+    Short,
+    /// It cannot be what it claims to be.
+    Malformed(Malformed),
+}
+
+impl From<Short> for Unread {
+    fn from(_: Short) -> Unread {
+        Unread::Short
+    }
+}
+
+impl From<Malformed> for Unread {
+    fn from(fault: Malformed) -> Unread {
+        Unread::Malformed(fault)
+    }
+}
+
+/// Reads fields from the front of a byte slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'b> {
+    bytes: &'b [u8],
+    taken: usize,
+}
+
+impl<'b> Reader<'b> {
+    /// Reads from the beginning of `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'b [u8]) -> Reader<'b> {
+        Reader { bytes, taken: 0 }
+    }
+
+    /// Bytes that were read.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Bytes that are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The next `count` bytes.
+    ///
+    /// # Errors
+    /// Fewer are left.
+    pub fn bytes(&mut self, count: usize) -> Result<&'b [u8], Short> {
+        let (bytes, rest) = self.bytes.split_at_checked(count).ok_or(Short)?;
+        self.bytes = rest;
+        self.taken = self.taken.saturating_add(count);
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Short> {
+        let (bytes, rest) = self.bytes.split_first_chunk::<N>().ok_or(Short)?;
+        self.bytes = rest;
+        self.taken = self.taken.saturating_add(N);
+        Ok(*bytes)
+    }
+
+    /// A signed byte.
+    ///
+    /// # Errors
+    /// Fewer bytes are left.
+    pub fn i8(&mut self) -> Result<i8, Short> {
+        self.array::<1>().map(i8::from_be_bytes)
+    }
+
+    /// Two bytes, big-endian, as all numbers here.
+    ///
+    /// # Errors
+    /// Fewer bytes are left.
+    pub fn i16(&mut self) -> Result<i16, Short> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    /// Four bytes.
+    ///
+    /// # Errors
+    /// Fewer bytes are left.
+    pub fn i32(&mut self) -> Result<i32, Short> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    /// Eight bytes.
+    ///
+    /// # Errors
+    /// Fewer bytes are left.
+    pub fn i64(&mut self) -> Result<i64, Short> {
+        self.array().map(i64::from_be_bytes)
+    }
+
+    /// Sixteen bytes.
+    ///
+    /// # Errors
+    /// Fewer bytes are left.
+    pub fn uuid(&mut self) -> Result<[u8; 16], Short> {
+        self.array()
+    }
+
+    /// An unsigned number of one to five bytes, seven bits each.
+    ///
+    /// # Errors
+    /// Fewer bytes are left, or it has more than 32 bits.
+    pub fn varint(&mut self, field: &'static str) -> Result<u32, Unread> {
+        let mut value = 0u32;
+        for shift in [0, 7, 14, 21, 28u32] {
+            let [byte] = self.array::<1>()?;
+            let digit = u32::from(byte & 0x7f);
+            if shift == 28 && byte > 0x0f {
+                break;
+            }
+            value |= digit << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed::Varint { field }.into())
+    }
+
+    /// The length of something compact: the number on the wire less one, none where that is 0.
+    ///
+    /// # Errors
+    /// Fewer bytes are left, or it has more than 32 bits.
+    pub fn compact(&mut self, field: &'static str) -> Result<Option<usize>, Unread> {
+        let stated = self.varint(field)?;
+        Ok(stated.checked_sub(1).map(|length| length as usize))
+    }
+
+    /// Tagged fields; each is given to `take` with its bytes, which knows some of them.
+    ///
+    /// # Errors
+    /// Fewer bytes are left, or what `take` says.
+    pub fn tagged(
+        &mut self,
+        mut take: impl FnMut(u32, Reader<'b>) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        let count = self.varint("count of tagged fields")?;
+        for _ in 0..count {
+            let tag = self.varint("tag")?;
+            let size = self.varint("size of a tagged field")?;
+            let bytes = self.bytes(size as usize)?;
+            match take(tag, Reader::new(bytes)) {
+                // All its bytes are here, so that a field that wants more claims too much.
+                Err(Unread::Short) => {
+                    return Err(Malformed::BeyondFrame {
+                        field: "a tagged field",
+                    }
+                    .into());
+                }
+                taken => taken?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes fields behind one another.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    out: &'b mut Vec<u8>,
+}
+
+impl<'b> Writer<'b> {
+    /// Writes behind what `out` holds already.
+    pub fn new(out: &'b mut Vec<u8>) -> Writer<'b> {
+        Writer { out }
+    }
+
+    /// A signed byte.
+    pub fn i8(&mut self, value: i8) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Two bytes, big-endian, as all numbers here.
+    pub fn i16(&mut self, value: i16) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Four bytes.
+    pub fn i32(&mut self, value: i32) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Eight bytes.
+    pub fn i64(&mut self, value: i64) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// Bytes as they are.
+    pub fn bytes(&mut self, value: &[u8]) {
+        self.out.extend_from_slice(value);
+    }
+
+    /// An unsigned number, seven bits a byte.
+    pub fn varint(&mut self, mut value: u32) {
+        while value > 0x7f {
+            let digit = u8::try_from(value & 0x7f).expect("seven bits fit a byte");
+            self.out.push(digit | 0x80);
+            value >>= 7;
+        }
+        self.out
+            .push(u8::try_from(value).expect("seven bits fit a byte"));
+    }
+
+    /// The length of something compact, which is stated plus one.
+    pub fn compact(&mut self, length: usize) {
+        let stated = u32::try_from(length)
+            .ok()
+            .and_then(|length| length.checked_add(1));
+        self.varint(stated.expect("nothing of ours is longer than 4 GiB"));
+    }
+
+    /// A nullable string of the older, not compact kind.
+    pub fn string(&mut self, value: &str) {
+        let length = i16::try_from(value.len()).expect("our strings are short");
+        self.i16(length);
+        self.bytes(value.as_bytes());
+    }
+
+    /// No tagged fields.
+    pub fn no_tags(&mut self) {
+        self.out.push(0);
+    }
+}
