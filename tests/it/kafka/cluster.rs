@@ -189,6 +189,12 @@ impl Cluster {
             .ask(&format!("{command} b={}", self.bootstrap()))
     }
 
+    /// Runs a command that may as well fail.
+    pub(super) fn try_ask(&self, command: &str) -> Result<Answer, String> {
+        self.workload
+            .try_ask(&format!("{command} b={}", self.bootstrap()))
+    }
+
     /// The partitions of the topics whose whole name matches, with their log start and high watermark.
     pub(super) fn offsets(&self, topics: &str) -> Vec<Partition> {
         let answer = self.ask(&format!("offsets topics={topics}"));
@@ -229,8 +235,21 @@ impl Cluster {
         self.await_running();
     }
 
+    /// Starts all nodes that are down, and waits until they are alive.
+    pub(super) fn restart_dead(&mut self) {
+        let dead = self
+            .nodes
+            .iter()
+            .filter(|node| node.jvm.is_none())
+            .map(|node| node.id);
+        for node in dead.collect::<Vec<_>>() {
+            self.launch(node);
+        }
+        self.await_running();
+    }
+
     /// Waits until all nodes that were started are alive.
-    pub(super) fn await_running(&mut self) {
+    fn await_running(&mut self) {
         let running = self.nodes.iter().filter(|node| node.jvm.is_some()).count();
         let wanted = u32::try_from(running).expect("a handful");
         self.await_alive(wanted)

@@ -10,10 +10,15 @@
 
 mod cluster;
 mod compare;
+mod copying;
+mod crashing;
 mod dump;
+mod following;
 mod harness;
 mod jars;
 mod jvm;
+mod program;
+mod vault;
 mod workload;
 
 use std::fs::File;
