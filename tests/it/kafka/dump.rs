@@ -23,7 +23,7 @@ pub(super) struct Read {
 /// its complaints; also where it changed the directory, as it does when an index is missing.
 pub(super) fn complains_not(workload: &Workload, log_dir: &Path) -> Read {
     let files = readable(log_dir);
-    let list = jars::root().join(format!("dump-{}.list", std::process::id()));
+    let list = jars::root().join("dump.list");
     let names: Vec<&str> = files
         .iter()
         .map(|file| file.to_str().expect("our paths are text"))

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 /// The oldest Java that Kafka 4 brokers run on.
 const JAVA_MIN: u32 = 17;
-/// Part of the file names under which the compiled programs are kept; the sources decide it.
+/// Our programs; where one has changed, all are compiled again.
 const SOURCES: [(&str, &str); 7] = [
     ("Broker.java", include_str!("../../kafka/Broker.java")),
     ("Workload.java", include_str!("../../kafka/Workload.java")),
@@ -82,9 +82,11 @@ pub(super) fn prepare(version: &str) -> Release {
     if !libs.join(".complete").exists() {
         fetch(version, &libs);
     }
-    let classes = root.join(format!("classes-{version}-{:08x}", sources_digest()));
-    if !classes.join(".complete").exists() {
+    let classes = root.join(format!("classes-{version}"));
+    let digest = format!("{:08x}", sources_digest());
+    if fs::read_to_string(classes.join(".sources")).ok().as_ref() != Some(&digest) {
         compile(&libs, &classes);
+        fs::write(classes.join(".sources"), digest).expect("it was made above");
     }
     let classpath = format!("{}:{}/*", classes.display(), libs.display());
     Release {
@@ -122,7 +124,6 @@ fn compile(libs: &Path, classes: &Path) {
         .arg(format!("{}/*", libs.display()));
     javac.args(SOURCES.map(|(name, _)| sources().join(name)));
     succeed(&mut javac);
-    File::create(classes.join(".complete")).expect("it was made above");
 }
 
 fn succeed(command: &mut Command) {

@@ -57,7 +57,9 @@ impl Workload {
     /// Starts the clients of a release, fetching it first if need be.
     pub(super) fn start(version: &str) -> Self {
         let release = jars::prepare(version);
-        let log = jars::root().join(format!("workload-{version}-{}.log", std::process::id()));
+        let log = jars::root().join(format!("workload-{version}.log"));
+        // Kafka tests take turns, so an earlier one's log is nobody's.
+        drop(std::fs::remove_file(&log));
         let mut jvm = Jvm::workload(&release, &log);
         let stdout = BufReader::new(jvm.take_stdout());
         let (sender, answers) = sync_channel(1024);
