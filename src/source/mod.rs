@@ -1,1 +1,294 @@
-//! The source cluster, as seen by one shard: where we are in each partition and which answers we believe.
+//! The source cluster, as seen by one shard: where we are in each partition and which answers
+//! we believe.
+//!
+//! A pure machine: time comes in as an argument, requests and questions go out as values. The
+//! shard that owns it works in turns:
+//!
+//! 1. It opens the connections that [`Source::plan_connect`] names, and says how that went
+//!    ([`Source::lane_up`], [`Source::lane_lost`]).
+//! 2. It sends what [`Source::plan_fetch`] yields for each lane.
+//! 3. It brings [`Source::next_question`] to control, and control's answers to
+//!    [`Source::answered`].
+//! 4. As an answer arrives: [`Source::answer_begun`]; per partition [`Source::judge`], then
+//!    [`Source::advanced`] for what is appended, then [`Source::judge_tail`]; at the end
+//!    [`Source::answer_done`]. [`Source::look_ahead`] lets the next request leave early.
+//! 5. It sleeps until [`Source::next_deadline`] at most.
+//!
+//! Invariants: one request per partition in flight, or two where the answer that arrives was
+//! foreseen to its end; an answer is believed only if it was asked for at the very offset and
+//! leader epoch that the log needs now; the committed place moves by what the log committed,
+//! by a recorded gap and by a truncation, by nothing else.
+
+mod backoff;
+mod cluster;
+mod cursor;
+mod divergence;
+mod fetch_plan;
+mod judge;
+mod lane;
+mod links;
+mod moves;
+mod options;
+mod question;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::model::{
+    BrokerId, Instant, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition,
+};
+use crate::protocol::fetch::Endpoint;
+use crate::stdx::prng::Prng;
+use crate::stdx::slots::Slots;
+
+use cluster::{Cluster, lane_of};
+use cursor::{Cursor, Predicted, Stage, Subject, Then};
+use lane::{Lane, Queue};
+
+pub use cursor::{Committed, CursorId};
+pub use divergence::{EpochEnd, HeldEpochs};
+pub use fetch_plan::FetchPlan;
+pub use lane::LaneId;
+pub use options::Options;
+pub use question::{Answer, Question};
+pub use verdict::{Cause, Expected, Outcome, Trouble, Turn, Verdict};
+
+/// A partition to be followed, and where our log of it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Its name.
+    pub id: TopicPartition,
+    /// Its topic's id at the source.
+    pub topic_id: TopicId,
+    /// The broker that leads it.
+    pub leader: BrokerId,
+    /// That leader's epoch.
+    pub leader_epoch: LeaderEpoch,
+    /// The offset to fetch next: our log's end, or the source's log start for a new log.
+    pub position: Offset,
+    /// The leader epoch of our log's last batch.
+    pub last_epoch: LeaderEpoch,
+    /// Our log holds no batch.
+    pub is_empty: bool,
+    /// The partition is [`Turn::Done`] once our log's end is here; `None` follows for ever.
+    pub until: Option<Offset>,
+}
+
+/// How far one partition has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is in our log.
+    pub committed: Committed,
+    /// The source's high watermark, once an answer told it.
+    pub high_watermark: Option<Offset>,
+    /// The source's log start, once an answer told it.
+    pub source_start: Option<Offset>,
+    /// All that the source shows is in our log, as far as its last answer tells.
+    pub is_caught_up: bool,
+}
+
+/// One shard's view of the source cluster.
+#[derive(Debug)]
+pub struct Source {
+    options: Options,
+    prng: Prng,
+    cluster: Cluster,
+    cursors: Slots<Cursor>,
+    by_id: BTreeMap<(TopicId, PartitionIndex), CursorId>,
+    lanes: BTreeMap<LaneId, Lane>,
+    /// The cursors that rest, by the end of their rest.
+    resting: BTreeSet<(Instant, CursorId)>,
+    /// At most one per cursor and one per broker that still has a meaning.
+    questions: VecDeque<Question>,
+    next_request: u64,
+    next_ticket: u64,
+}
+
+impl Source {
+    /// A source of which nothing is known yet. `seed` spreads the waits after failures.
+    #[must_use]
+    pub fn new(options: Options, seed: u64) -> Source {
+        options.assert_sound();
+        Source {
+            options,
+            prng: Prng::new(seed),
+            cluster: Cluster::default(),
+            cursors: Slots::default(),
+            by_id: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            resting: BTreeSet::new(),
+            questions: VecDeque::new(),
+            next_request: 0,
+            next_ticket: 0,
+        }
+    }
+
+    /// Tells where a broker listens: from metadata, or from the end of a Fetch answer.
+    pub fn broker_at(&mut self, endpoint: Endpoint) {
+        self.cluster.learn(endpoint);
+    }
+
+    /// Where a broker listens, as last told.
+    #[must_use]
+    pub fn endpoint(&self, broker: BrokerId) -> Option<&Endpoint> {
+        self.cluster.endpoint(broker)
+    }
+
+    /// Begins to follow a partition, which is not followed yet. A log that holds records first
+    /// asks how far its last epoch reaches at the source. [`Turn::Done`]: nothing is missing.
+    pub fn follow(&mut self, followed: Followed) -> (CursorId, Turn) {
+        let key = (followed.topic_id, followed.id.partition);
+        let lane = lane_of(followed.leader, key.0, key.1, self.options.lanes_per_broker);
+        let cursor = Cursor::new(followed, lane, &self.options);
+        let stage = cursor.stage;
+        let id = CursorId(self.cursors.insert(cursor));
+        assert!(self.by_id.insert(key, id).is_none(), "followed twice");
+        self.lanes.entry(lane).or_insert_with(Lane::new).cursors += 1;
+        let turn = match stage {
+            Stage::Questioning(subject) => {
+                self.ask(id, subject);
+                Turn::Asked
+            }
+            Stage::Done => Turn::Done,
+            _ => {
+                self.settle(id, Queue::Hungry);
+                Turn::Continue
+            }
+        };
+        (id, turn)
+    }
+
+    /// Follows a partition no longer. What is still under way for it will be ignored.
+    pub fn unfollow(&mut self, id: CursorId) {
+        let Some(cursor) = self.cursors.remove(id.0) else {
+            return;
+        };
+        self.by_id.remove(&(cursor.topic_id, cursor.name.partition));
+        if let Stage::Resting { until, .. } = cursor.stage {
+            self.resting.remove(&(until, id));
+        }
+        self.leave_lane(cursor.lane);
+    }
+
+    /// Stops a partition for a reason of the caller's; it stays known until `unfollow`.
+    pub fn stop(&mut self, id: CursorId) {
+        if self.cursors.get(id.0).is_some() {
+            self.halt(id, Stage::Stopped);
+        }
+    }
+
+    /// The partition's leader, as control's own metadata tells. Old news is ignored.
+    pub fn leader_moved(&mut self, id: CursorId, leader: BrokerId, epoch: LeaderEpoch) {
+        let Some(cursor) = self.cursors.get(id.0) else {
+            return;
+        };
+        if epoch <= cursor.leader_epoch {
+            return;
+        }
+        let waits_for_it = matches!(
+            cursor.stage,
+            Stage::Questioning(Subject::Leader)
+                | Stage::Resting {
+                    then: Then::Ask(Subject::Leader),
+                    ..
+                }
+        );
+        self.move_to(id, leader, epoch);
+        if waits_for_it {
+            self.go_on(id);
+        } else {
+            self.settle(id, Queue::Hungry);
+        }
+        self.cursor(id).assert_invariants();
+    }
+
+    /// Batches of the answer under way were committed to the log, which now ends at `next` in
+    /// the leader epoch `epoch`.
+    pub fn advanced(&mut self, id: CursorId, next: Offset, epoch: LeaderEpoch) {
+        let Some(cursor) = self.cursors.get_mut(id.0) else {
+            return;
+        };
+        let committed = cursor.committed;
+        assert!(
+            next > committed.next,
+            "a log advanced from {} to {next}",
+            committed.next
+        );
+        assert!(epoch >= committed.epoch, "a log's epoch fell to {epoch}");
+        cursor.committed = Committed { next, epoch };
+        cursor.stated_epoch = epoch;
+        cursor.may_begin_before = false;
+        cursor.went_well();
+    }
+
+    /// The answer under way will bring the log to `next` in the leader epoch `epoch`, unless
+    /// its batches prove unsound: the next request may already ask for what follows.
+    pub fn look_ahead(&mut self, id: CursorId, next: Offset, epoch: LeaderEpoch) {
+        let Some(cursor) = self.cursors.get_mut(id.0) else {
+            return;
+        };
+        let asked_once = cursor.asked_count() == 1;
+        if !cursor.answering || !asked_once || cursor.stage != Stage::Fetching {
+            return;
+        }
+        let finishes = cursor.until.is_some_and(|until| next >= until);
+        if next <= cursor.committed.next || finishes {
+            return;
+        }
+        cursor.predicted = Some(Predicted { next, epoch });
+        let lane = cursor.lane;
+        let queued = cursor.ticket.is_some();
+        let known = self.lane_mut(lane);
+        let Some(current) = known.current.as_mut() else {
+            return;
+        };
+        if current.asked.is_some_and(|(answered, _)| answered == id) {
+            current.looked_ahead = true;
+            if !queued {
+                self.enqueue(id, Queue::Served);
+            }
+        }
+    }
+
+    /// The log was cut as [`Turn::Truncate`] asked; it now ends at `next`, and its last batch
+    /// has the leader epoch `epoch` ([`LeaderEpoch::NONE`] where none is left). What is left
+    /// is compared with the source again.
+    pub fn truncated(&mut self, id: CursorId, next: Offset, epoch: LeaderEpoch) {
+        let Some(cursor) = self.cursors.get_mut(id.0) else {
+            return;
+        };
+        assert!(
+            cursor.stage == Stage::Truncating,
+            "nothing was to be truncated"
+        );
+        cursor.committed = Committed { next, epoch };
+        cursor.stated_epoch = epoch;
+        cursor.may_begin_before = !epoch.is_some();
+        if epoch.is_some() {
+            self.ask(id, Subject::EpochEnd);
+        } else {
+            self.go_on(id);
+        }
+    }
+
+    /// How far a partition has come; `None` once it is no longer followed.
+    #[must_use]
+    pub fn progress(&self, id: CursorId) -> Option<Progress> {
+        let cursor = self.cursors.get(id.0)?;
+        let shown = cursor.high_watermark;
+        Some(Progress {
+            committed: cursor.committed,
+            high_watermark: shown,
+            source_start: cursor.source_start,
+            is_caught_up: shown.is_some_and(|end| cursor.committed.next >= end)
+                || cursor.empty_answers >= self.options.empty_answers_max,
+        })
+    }
+
+    /// The partition's name, its topic's id and its leader; `None` once it is not followed.
+    #[must_use]
+    pub fn name(&self, id: CursorId) -> Option<(&TopicPartition, TopicId, BrokerId)> {
+        let cursor = self.cursors.get(id.0)?;
+        Some((&cursor.name, cursor.topic_id, cursor.leader))
+    }
+}

@@ -1,0 +1,240 @@
+//! A partition's answer → what to do with its records, and how the partition goes on.
+
+use super::cursor::{Asked, Stage, Subject, Then};
+use super::lane::{Current, Queue};
+use super::verdict::{Remedy, remedy};
+use super::{Cause, CursorId, Expected, LaneId, Outcome, Source, Trouble, Turn, Verdict};
+use crate::model::{BrokerId, Instant, LeaderEpoch};
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::fetch::{PartitionHead, PartitionTail};
+
+/// So many times more patience where the source's high watermark lies below `until`: a new
+/// leader's is late for a moment before it is known to have lost records.
+const PATIENCE_BELOW_UNTIL: u32 = 20;
+
+impl Source {
+    /// Begins one partition of the answer that arrives on `lane`. Every call is followed by
+    /// one of [`Source::judge_tail`].
+    pub fn judge(&mut self, lane: LaneId, head: &PartitionHead) -> Verdict {
+        let owner = self.by_id.get(&(head.topic, head.partition)).copied();
+        let known = self.lane_mut(lane);
+        assert!(known.current.is_none(), "the partition before has no end");
+        let request = known.arriving();
+        let number = request.number;
+        let conclusive = !request.fed;
+        request.fed |= head.records_bytes > 0;
+        let id = request.expect(head.topic, head.partition).or(owner);
+        let asked = id.and_then(|id| Some((id, self.cursors.get(id.0)?.asked_in(lane, number)?)));
+        let believed = asked.is_some_and(|(id, asked)| self.cursor(id).believes(asked));
+        self.lane_mut(lane).current = Some(Current {
+            asked,
+            believed,
+            error: head.error,
+            conclusive,
+            looked_ahead: false,
+        });
+        match asked {
+            Some((id, _)) if believed => self.verdict(id, head),
+            _ => Verdict::Ignore,
+        }
+    }
+
+    fn verdict(&mut self, id: CursorId, head: &PartitionHead) -> Verdict {
+        let cursor = self.cursor_mut(id);
+        cursor.answering = true;
+        if head.error != ErrorCode::NONE {
+            return Verdict::Wait { cursor: id };
+        }
+        cursor.told(head.high_watermark, head.log_start);
+        if head.records_bytes == 0 {
+            return Verdict::Wait { cursor: id };
+        }
+        Verdict::Append(Expected {
+            cursor: id,
+            next: cursor.committed.next,
+            may_begin_before: cursor.may_begin_before,
+            epoch_min: cursor.committed.epoch,
+            epoch_max: cursor.leader_epoch,
+        })
+    }
+
+    /// Ends the partition that [`Source::judge`] began, after its records were appended
+    /// ([`Source::advanced`]) or skipped.
+    pub fn judge_tail(
+        &mut self,
+        now: Instant,
+        lane: LaneId,
+        tail: &PartitionTail,
+        outcome: Outcome,
+    ) -> Turn {
+        let known = self.lane_mut(lane);
+        let current = known.current.take().expect("a partition's end has a head");
+        let request = known.arriving();
+        request.unanswered = request.unanswered.saturating_sub(1);
+        let Some((id, asked)) = current.asked else {
+            return Turn::Continue;
+        };
+        let Some(cursor) = self.cursors.get_mut(id.0) else {
+            return Turn::Continue;
+        };
+        cursor.forget_asked(|place| *place == asked);
+        if !current.believed {
+            self.settle(id, Queue::Hungry);
+            return Turn::Continue;
+        }
+        cursor.answering = false;
+        cursor.predicted = None;
+        // Stopped meanwhile, or an error of a leader that has been replaced meanwhile.
+        let outdated = asked.leader_epoch != cursor.leader_epoch;
+        if cursor.stage != Stage::Fetching || outdated && current.error != ErrorCode::NONE {
+            self.settle(id, Queue::Hungry);
+            return Turn::Continue;
+        }
+        let turn = self.after_answer(now, id, &current, asked, tail, outcome);
+        self.cursor(id).assert_invariants();
+        turn
+    }
+
+    fn after_answer(
+        &mut self,
+        now: Instant,
+        id: CursorId,
+        current: &Current,
+        asked: Asked,
+        tail: &PartitionTail,
+        outcome: Outcome,
+    ) -> Turn {
+        if current.error != ErrorCode::NONE {
+            return self.refused(now, id, current.error, tail);
+        }
+        if tail.diverging.is_some() {
+            return self.diverging(now, id);
+        }
+        match outcome {
+            Outcome::Appended => self.appended(id, asked),
+            Outcome::Nothing => self.empty(id, current.conclusive),
+            Outcome::TooSmall { need } => self.too_small(now, id, asked, need),
+            Outcome::Corrupt => self.corrupt(now, id),
+            Outcome::EpochAhead => {
+                self.fail_then_ask(now, id, Trouble::EpochAhead, Subject::Leader)
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        now: Instant,
+        id: CursorId,
+        error: ErrorCode,
+        tail: &PartitionTail,
+    ) -> Turn {
+        let trouble = Trouble::Refused(error);
+        match remedy(error) {
+            Remedy::Again => self.rest(now, id, trouble, Then::Fetch),
+            Remedy::LeaderAfterRest => self.rest(now, id, trouble, Then::Ask(Subject::Leader)),
+            Remedy::Bounds => self.fail_then_ask(now, id, trouble, Subject::Bounds),
+            Remedy::NewLeader => {
+                let Some((leader, epoch)) = self.hint(id, tail) else {
+                    return self.fail_then_ask(now, id, trouble, Subject::Leader);
+                };
+                self.move_to(id, leader, epoch);
+                self.settle(id, Queue::Hungry);
+                Turn::Continue
+            }
+        }
+    }
+
+    /// The leader that the answer names, where that is news (KIP-951).
+    fn hint(&self, id: CursorId, tail: &PartitionTail) -> Option<(BrokerId, LeaderEpoch)> {
+        let hint = tail.leader?;
+        let news = hint.leader.0 >= 0 && hint.epoch > self.cursor(id).leader_epoch;
+        news.then_some((hint.leader, hint.epoch))
+    }
+
+    fn diverging(&mut self, now: Instant, id: CursorId) -> Turn {
+        if self.cursor(id).committed.epoch.is_some() {
+            return self.fail_then_ask(now, id, Trouble::Diverging, Subject::EpochEnd);
+        }
+        // A log without any epoch cannot differ from the source's; the answer is absurd.
+        self.rest(now, id, Trouble::Diverging, Then::Fetch)
+    }
+
+    fn appended(&mut self, id: CursorId, asked: Asked) -> Turn {
+        let cursor = self.cursor_mut(id);
+        assert!(
+            cursor.committed.next > asked.next,
+            "records were appended, but the cursor was not advanced"
+        );
+        cursor.went_well();
+        self.resume_as(id, Queue::Served)
+    }
+
+    fn empty(&mut self, id: CursorId, conclusive: bool) -> Turn {
+        let patience = self.options.empty_answers_max;
+        let cursor = self.cursor_mut(id);
+        cursor.backoff.reset();
+        let Some(high_watermark) = cursor.high_watermark else {
+            return self.resume_as(id, Queue::Hungry);
+        };
+        if conclusive || cursor.committed.next >= high_watermark {
+            cursor.empty_answers = cursor.empty_answers.saturating_add(1);
+        }
+        let patience = match cursor.until {
+            Some(until) if high_watermark < until => patience.saturating_mul(PATIENCE_BELOW_UNTIL),
+            _ => patience,
+        };
+        if cursor.until.is_some() && cursor.empty_answers >= patience {
+            return self.finish(id);
+        }
+        self.resume_as(id, Queue::Hungry)
+    }
+
+    /// Not one whole batch came: next time the partition is asked for alone, with room. Alone,
+    /// a broker always sends one whole batch (KIP-74), but only up to the room asked for
+    /// where the batch does not come first.
+    fn too_small(&mut self, now: Instant, id: CursorId, asked: Asked, need: Option<u32>) -> Turn {
+        let batch_bytes_max = self.options.batch_bytes_max;
+        if let Some(need) = need.filter(|need| *need > batch_bytes_max) {
+            return self.stop_for(
+                id,
+                Cause::BatchTooLarge {
+                    next: asked.next,
+                    need,
+                    batch_bytes_max,
+                },
+            );
+        }
+        let had_room = need.is_some_and(|need| need <= asked.room);
+        if asked.alone && (had_room || asked.room == batch_bytes_max) {
+            return self.corrupt(now, id);
+        }
+        let doubled = match asked.alone {
+            true => asked.room.saturating_mul(2),
+            false => asked.room,
+        };
+        let cursor = self.cursor_mut(id);
+        cursor.alone = true;
+        cursor.room = doubled.max(need.unwrap_or(0)).min(batch_bytes_max);
+        self.settle(id, Queue::Alone);
+        Turn::Continue
+    }
+
+    fn corrupt(&mut self, now: Instant, id: CursorId) -> Turn {
+        let answers_max = self.options.corrupt_answers_max;
+        let cursor = self.cursor_mut(id);
+        cursor.corrupt_answers += 1;
+        let (broker, next) = (cursor.leader, cursor.committed.next);
+        let answers = cursor.corrupt_answers;
+        if answers >= answers_max {
+            return self.stop_for(
+                id,
+                Cause::Corrupt {
+                    broker,
+                    next,
+                    answers,
+                },
+            );
+        }
+        self.rest(now, id, Trouble::Corrupt, Then::Fetch)
+    }
+}

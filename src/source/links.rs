@@ -1,0 +1,207 @@
+//! Connections to source brokers: when to open one, and what becomes of what was asked on it.
+
+use std::time::Duration;
+
+use super::cursor::Then;
+use super::lane::{Link, Queue, Request};
+use super::{CursorId, LaneId, Question, Source, Trouble};
+use crate::model::Instant;
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::fetch::Endpoint;
+
+/// The longest throttle that is obeyed; a broker that wants more mutes the connection itself.
+const THROTTLE_MAX: Duration = Duration::from_secs(60);
+
+impl Source {
+    /// The next connection to open, and where to; it is then being opened. `None`: none now.
+    pub fn plan_connect(&mut self, now: Instant) -> Option<(LaneId, Endpoint)> {
+        self.wake(now);
+        let wanted = self.lanes.iter().filter(|(lane, known)| {
+            let wants = known.link == Link::Down && known.has_queue();
+            wants && self.cluster.not_before(lane.broker) <= now
+        });
+        let mut unknown = Vec::new();
+        let mut found = None;
+        for (lane, _) in wanted {
+            if let Some(endpoint) = self.cluster.endpoint(lane.broker) {
+                found = Some((*lane, endpoint.clone()));
+                break;
+            }
+            unknown.push(*lane);
+        }
+        for lane in unknown {
+            self.broker_failed(now, lane);
+        }
+        let (lane, endpoint) = found?;
+        self.lane_mut(lane).link = Link::Connecting;
+        Some((lane, endpoint))
+    }
+
+    /// The connection stands and versions are agreed upon: requests may be sent.
+    pub fn lane_up(&mut self, lane: LaneId) {
+        let Some(known) = self.lanes.get_mut(&lane) else {
+            return;
+        };
+        assert!(known.link == Link::Connecting, "a lane came up unasked");
+        known.link = Link::Up;
+    }
+
+    /// The connection broke, or could not be opened. What was asked on it will be asked again.
+    pub fn lane_lost(&mut self, now: Instant, lane: LaneId) {
+        if self.lane_closed(lane) {
+            self.broker_failed(now, lane);
+        }
+    }
+
+    /// The connection was closed by us. Says whether there was one.
+    pub fn lane_closed(&mut self, lane: LaneId) -> bool {
+        let Some(known) = self.lanes.get_mut(&lane) else {
+            return false;
+        };
+        if known.link == Link::Down {
+            return false;
+        }
+        known.link = Link::Down;
+        let answering = known.current.take().and_then(|current| current.asked);
+        if let Some((id, _)) = answering {
+            self.abandon_answer(id);
+        }
+        while let Some(request) = self.lane_mut(lane).in_flight.pop_front() {
+            self.take_back(lane, &request);
+            self.lane_mut(lane).keep_spare(request.asks);
+        }
+        self.drop_unused(lane);
+        true
+    }
+
+    /// Whether no partition needs this connection any more.
+    #[must_use]
+    pub fn is_unused(&self, lane: LaneId) -> bool {
+        self.lanes.get(&lane).is_none_or(|known| known.cursors == 0)
+    }
+
+    /// The answer to the oldest request of `lane` begins: what its head says of it as a whole.
+    pub fn answer_begun(
+        &mut self,
+        now: Instant,
+        lane: LaneId,
+        throttle: Duration,
+        error: ErrorCode,
+    ) {
+        let Source {
+            lanes,
+            options,
+            prng,
+            cluster,
+            ..
+        } = self;
+        let known = lanes
+            .get_mut(&lane)
+            .expect("a lane with an answer is there");
+        let request = known.arriving();
+        request.excused = !throttle.is_zero() || error != ErrorCode::NONE;
+        known.not_before = now.after(throttle.min(THROTTLE_MAX));
+        if error == ErrorCode::NONE {
+            known.backoff.reset();
+            cluster.did_well(lane.broker);
+        } else {
+            let until = known.backoff.fail(now, options, prng);
+            known.not_before = known.not_before.max(until);
+        }
+    }
+
+    /// The answer is complete. Says how many partitions it left out that it should not have;
+    /// those wait and are asked for again.
+    pub fn answer_done(&mut self, now: Instant, lane: LaneId) -> usize {
+        let known = self.lane_mut(lane);
+        assert!(
+            known.current.is_none(),
+            "a partition of the answer has no end"
+        );
+        let request = known.in_flight.pop_front();
+        let request = request.expect("an answer has its request: the session matches them");
+        let mut missing = 0;
+        if request.excused {
+            self.take_back(lane, &request);
+        } else {
+            missing = self.miss(now, lane, &request);
+        }
+        let known = self.lane_mut(lane);
+        known.keep_spare(request.asks);
+        known.assert_invariants();
+        missing
+    }
+
+    /// The moment of the next thing to do, if nothing else happens before. Meant for when all
+    /// of [`Source::plan_connect`], [`Source::plan_fetch`] and [`Source::next_question`] have
+    /// nothing to give.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let rest = self.resting.first().map(|(until, _)| *until);
+        let lanes = self.lanes.iter().filter_map(|(lane, known)| {
+            let open = match known.link {
+                Link::Down => self.cluster.not_before(lane.broker),
+                Link::Up if known.is_free() => known.not_before,
+                Link::Up | Link::Connecting => return None,
+            };
+            known.has_queue().then_some(open)
+        });
+        lanes.chain(rest).min()
+    }
+
+    fn broker_failed(&mut self, now: Instant, lane: LaneId) {
+        let Source {
+            cluster,
+            options,
+            prng,
+            ..
+        } = self;
+        let broker = lane.broker;
+        if cluster.failed(now, broker, options, prng) {
+            self.questions.push_back(Question::Broker { broker });
+        }
+    }
+
+    fn abandon_answer(&mut self, id: CursorId) {
+        if let Some(cursor) = self.cursors.get_mut(id.0) {
+            cursor.answering = false;
+            cursor.predicted = None;
+            cursor.ticket = None;
+        }
+    }
+
+    /// Nothing will come for what `request` asked and is still open.
+    fn take_back(&mut self, lane: LaneId, request: &Request) {
+        for id in &request.asks.cursors {
+            if self.forget_open(lane, request.number, *id) {
+                self.settle(*id, Queue::Hungry);
+            }
+        }
+    }
+
+    fn miss(&mut self, now: Instant, lane: LaneId, request: &Request) -> usize {
+        let mut missing = 0;
+        for id in &request.asks.cursors {
+            if !self.forget_open(lane, request.number, *id) {
+                continue;
+            }
+            missing += 1;
+            if self.cursor(*id).wants_fetch() {
+                self.rest(now, *id, Trouble::Missing, Then::Fetch);
+            }
+        }
+        missing
+    }
+
+    /// Whether `id` still waited for its part of the request; it does no longer.
+    fn forget_open(&mut self, lane: LaneId, request: u64, id: CursorId) -> bool {
+        let Some(cursor) = self.cursors.get_mut(id.0) else {
+            return false;
+        };
+        let Some(open) = cursor.asked_in(lane, request) else {
+            return false;
+        };
+        cursor.forget_asked(|asked| *asked == open);
+        true
+    }
+}

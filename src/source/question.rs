@@ -1,0 +1,234 @@
+//! What only control can find out: questions as values, and what their answers mean.
+
+use super::cursor::{Stage, Subject, Then};
+use super::divergence::{Alignment, EpochEnd, HeldEpochs, align, cut_below};
+use super::verdict::{Cause, Trouble, Turn};
+use super::{CursorId, Source};
+use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, TopicId};
+
+/// A question to control. One that names a cursor is answered by [`Source::answered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// OffsetForLeaderEpoch: where does `epoch` end at the source? To be asked of `leader`
+    /// with `leader_epoch` as the current epoch and −1 as replica id.
+    EpochEnd {
+        /// Whom it concerns.
+        cursor: CursorId,
+        /// The partition's leader as far as we know.
+        leader: BrokerId,
+        /// That leader's epoch.
+        leader_epoch: LeaderEpoch,
+        /// The epoch of our log's last batch.
+        epoch: LeaderEpoch,
+    },
+    /// ListOffsets: where does the source's log begin (earliest) and end (latest)?
+    Bounds {
+        /// Whom it concerns.
+        cursor: CursorId,
+        /// The partition's leader as far as we know.
+        leader: BrokerId,
+        /// That leader's epoch.
+        leader_epoch: LeaderEpoch,
+    },
+    /// Metadata: who leads the partition, and does its topic still exist?
+    Leader {
+        /// Whom it concerns.
+        cursor: CursorId,
+    },
+    /// Metadata of the cluster: where does `broker` listen, and what does it still lead? There
+    /// is no answer but [`Source::broker_at`] and [`Source::leader_moved`].
+    Broker {
+        /// The broker that cannot be reached, or was never told of.
+        broker: BrokerId,
+    },
+}
+
+/// Control's answer to a [`Question`] about a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To `EpochEnd`: the source's largest epoch not above the one asked for, and its end.
+    /// `None`: the source answers −1, it knows no epoch as large as that one.
+    EpochEnd(Option<EpochEnd>),
+    /// To `Bounds`.
+    Bounds {
+        /// The source's log start.
+        start: Offset,
+        /// The source's high watermark.
+        end: Offset,
+    },
+    /// To `Leader`.
+    Leader {
+        /// The broker that leads the partition.
+        leader: BrokerId,
+        /// Its epoch.
+        epoch: LeaderEpoch,
+    },
+    /// To any: it could not be found out now; it will be asked again after a wait.
+    Unavailable,
+    /// To any: the source has no such topic any more.
+    TopicDeleted,
+    /// To any: the topic has another id now.
+    TopicRecreated {
+        /// The new topic's id.
+        topic_id: TopicId,
+    },
+}
+
+impl Source {
+    /// The next question for control, each given out once.
+    pub fn next_question(&mut self) -> Option<Question> {
+        while let Some(question) = self.questions.pop_front() {
+            match question {
+                Question::Broker { broker } => {
+                    self.cluster.question_taken(broker);
+                    return Some(question);
+                }
+                Question::EpochEnd { cursor, .. }
+                | Question::Bounds { cursor, .. }
+                | Question::Leader { cursor } => {
+                    if self.cursors.get(cursor.0).is_some() {
+                        return Some(question);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes control's answer. `held` is asked about our own log's epochs. An answer that
+    /// nobody waits for any more means nothing.
+    pub fn answered(
+        &mut self,
+        now: Instant,
+        id: CursorId,
+        answer: Answer,
+        held: HeldEpochs<'_>,
+    ) -> Turn {
+        let Some(cursor) = self.cursors.get(id.0) else {
+            return Turn::Continue;
+        };
+        let Stage::Questioning(subject) = cursor.stage else {
+            return Turn::Continue;
+        };
+        match (subject, answer) {
+            (_, Answer::TopicDeleted) => self.stop_for(id, Cause::TopicDeleted),
+            (_, Answer::TopicRecreated { topic_id }) => {
+                let held = cursor.topic_id;
+                self.stop_for(
+                    id,
+                    Cause::TopicRecreated {
+                        held,
+                        now: topic_id,
+                    },
+                )
+            }
+            (_, Answer::Unavailable) => self.rest(now, id, Trouble::NoAnswer, Then::Ask(subject)),
+            (Subject::EpochEnd, Answer::EpochEnd(None)) => {
+                self.ask(id, Subject::BoundsOfDiverged);
+                Turn::Asked
+            }
+            (Subject::EpochEnd, Answer::EpochEnd(Some(end))) => self.aligned(now, id, end, held),
+            (Subject::Bounds, Answer::Bounds { start, end }) => self.bounded(id, start, end),
+            (Subject::BoundsOfDiverged, Answer::Bounds { end, .. }) => self.diverged(id, end, held),
+            (Subject::Leader, Answer::Leader { leader, epoch }) => {
+                self.led_by(now, id, leader, epoch)
+            }
+            _ => Turn::Continue,
+        }
+    }
+
+    fn aligned(
+        &mut self,
+        now: Instant,
+        id: CursorId,
+        source: EpochEnd,
+        held: HeldEpochs<'_>,
+    ) -> Turn {
+        let committed = self.cursor(id).committed;
+        match align(committed.next, committed.epoch, source, held) {
+            Alignment::Agreed => self.resume(id),
+            Alignment::Absurd => {
+                self.rest(now, id, Trouble::NoAnswer, Then::Ask(Subject::EpochEnd))
+            }
+            Alignment::Cut { to } => self.cut(id, to, source),
+        }
+    }
+
+    /// The fetch offset was out of range; the source now says of which range.
+    fn bounded(&mut self, id: CursorId, start: Offset, end: Offset) -> Turn {
+        let cursor = self.cursor_mut(id);
+        cursor.source_start = Some(start);
+        let from = cursor.committed.next;
+        if from < start {
+            cursor.committed.next = start;
+            cursor.stated_epoch = LeaderEpoch::NONE;
+            cursor.may_begin_before = true;
+            self.go_on(id);
+            return Turn::Gap { from, to: start };
+        }
+        // Not retention: the source lost what it had, or knows no epoch of ours any more
+        // (Partition.readRecords reports both as out of range).
+        if cursor.committed.epoch.is_some() {
+            self.ask(id, Subject::EpochEnd);
+            return Turn::Asked;
+        }
+        let epoch = LeaderEpoch::NONE;
+        self.cut(id, end.min(from), EpochEnd { epoch, end })
+    }
+
+    /// The source knows none of our epochs; its log's end names the other side of the fault.
+    fn diverged(&mut self, id: CursorId, end: Offset, held: HeldEpochs<'_>) -> Turn {
+        let committed = self.cursor(id).committed;
+        let epoch = committed.epoch;
+        let to = cut_below(epoch, held).min(committed.next);
+        self.cut(id, to, EpochEnd { epoch, end })
+    }
+
+    /// Our log goes on where the source's does not.
+    fn cut(&mut self, id: CursorId, to: Offset, source: EpochEnd) -> Turn {
+        let held_to = self.cursor(id).committed.next;
+        if !self.options.may_truncate {
+            return self.stop_for(
+                id,
+                Cause::SourceTruncated {
+                    held_to,
+                    source_end: source.end,
+                    epoch: source.epoch,
+                },
+            );
+        }
+        self.cursor_mut(id).stage = Stage::Truncating;
+        Turn::Truncate { to }
+    }
+
+    fn led_by(&mut self, now: Instant, id: CursorId, leader: BrokerId, epoch: LeaderEpoch) -> Turn {
+        if epoch < self.cursor(id).leader_epoch {
+            // Metadata of a broker that has not heard of the election yet.
+            return self.rest(now, id, Trouble::NoAnswer, Then::Ask(Subject::Leader));
+        }
+        self.move_to(id, leader, epoch);
+        self.resume(id)
+    }
+
+    /// Puts a question to control and waits for its answer.
+    pub(super) fn ask(&mut self, id: CursorId, subject: Subject) {
+        self.halt(id, Stage::Questioning(subject));
+        let cursor = self.cursor(id);
+        let (leader, leader_epoch) = (cursor.leader, cursor.leader_epoch);
+        let epoch = cursor.committed.epoch;
+        self.questions.push_back(match subject {
+            Subject::EpochEnd => Question::EpochEnd {
+                cursor: id,
+                leader,
+                leader_epoch,
+                epoch,
+            },
+            Subject::Bounds | Subject::BoundsOfDiverged => Question::Bounds {
+                cursor: id,
+                leader,
+                leader_epoch,
+            },
+            Subject::Leader => Question::Leader { cursor: id },
+        });
+    }
+}
