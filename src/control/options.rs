@@ -1,0 +1,23 @@
+//! What may be set about the control plane.
+
+/// How often it looks and how long it waits. Built by `config`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How often topics, partitions and leaders are asked for, in milliseconds.
+    pub metadata_interval_ms: u32,
+    /// How long a request of control's may take before its connection is given up, in
+    /// milliseconds.
+    pub request_timeout_ms: u32,
+    /// How often the vault's checkpoints and state are written, in milliseconds.
+    pub checkpoint_interval_ms: u32,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            metadata_interval_ms: 5_000,
+            request_timeout_ms: 30_000,
+            checkpoint_interval_ms: 5_000,
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What may be set about a shard's work.
+
+use crate::source;
+
+/// How a shard receives, appends and syncs. Built by `config`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How the source is asked.
+    pub source: source::Options,
+    /// Bytes of the receive window of one connection; a batch that is larger gets a larger one
+    /// for as long as it is on its way.
+    pub window_bytes: u32,
+    /// A partition's log is synced when so many bytes were appended since the last sync.
+    pub flush_bytes: u64,
+    /// A partition's log is synced when its oldest append is so many milliseconds old.
+    pub flush_interval_ms: u32,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            source: source::Options::default(),
+            window_bytes: 1 << 20,
+            flush_bytes: 256 << 20,
+            flush_interval_ms: 5_000,
+        }
+    }
+}
