@@ -7,9 +7,15 @@
 
 mod batch;
 mod check;
+mod control;
 pub mod crc;
+mod entry;
+mod fields;
 mod layout;
 
 pub use batch::{Batch, Codec, Producer, TimestampType};
 pub use check::{BatchFault, Batches, Checked, Expect, Rest, Run, check, scan};
+pub use control::{Control, ControlFault, control};
+pub use entry::{Entry, EntryHeader};
+pub use fields::EntryFault;
 pub use layout::{BatchHeader, HEADER_BYTES};
