@@ -1,5 +1,5 @@
-//! The bytes of record batches: reading them, checking them, building them for tools. No records are
-//! decoded on the data path.
+//! The bytes of record batches: reading them, checking them, building them for tools. No records
+//! are decoded on the data path.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)

@@ -1,5 +1,5 @@
-//! Fetch by hand, because it must not copy: the request that we write, and the answer read window by
-//! window as it arrives. Versions 13 to 18: topics are named by id.
+//! Fetch by hand, because it must not copy: the request that we write, and the answer read window
+//! by window as it arrives. Versions 13 to 18: topics are named by id.
 
 mod answer;
 mod request;

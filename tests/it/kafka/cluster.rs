@@ -68,8 +68,8 @@ struct Node {
 }
 
 impl Cluster {
-    /// Formats and starts a cluster and waits until every broker is alive. What an earlier run under
-    /// this name left behind is removed; what this one leaves stays for reading.
+    /// Formats and starts a cluster and waits until every broker is alive. What an earlier run
+    /// under this name left behind is removed; what this one leaves stays for reading.
     pub(super) fn start(
         workload: &Arc<Workload>,
         name: &str,
@@ -195,7 +195,8 @@ impl Cluster {
             .try_ask(&format!("{command} b={}", self.bootstrap()))
     }
 
-    /// The partitions of the topics whose whole name matches, with their log start and high watermark.
+    /// The partitions of the topics whose whole name matches, with their log start and high
+    /// watermark.
     pub(super) fn offsets(&self, topics: &str) -> Vec<Partition> {
         let answer = self.ask(&format!("offsets topics={topics}"));
         answer

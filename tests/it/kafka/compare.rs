@@ -1,5 +1,5 @@
-//! Two partition directories, byte by byte: a walker of its own, so that it shares no mistake with the
-//! program that is tested.
+//! Two partition directories, byte by byte: a walker of its own, so that it shares no mistake
+//! with the program that is tested.
 
 use std::fmt;
 use std::fs;

@@ -1,5 +1,5 @@
-//! SIGKILL of the program at any moment of a copy under load: nothing foreign, nothing lost, and the
-//! way back costs what was not synced, not the whole log.
+//! SIGKILL of the program at any moment of a copy under load: nothing foreign, nothing lost, and
+//! the way back costs what was not synced, not the whole log.
 
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ fn is_a_prefix(cluster: &Cluster, vault: &Vault) {
     }
 }
 
-/// Waits of up to two seconds, the short ones as likely as the long ones: a killing in the middle of
-/// a recovery counts as well.
+/// Waits of up to two seconds, the short ones as likely as the long ones: a killing in the middle
+/// of a recovery counts as well.
 struct Moments(u32);
 
 impl Moments {

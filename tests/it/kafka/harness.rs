@@ -1,6 +1,8 @@
 //! The harness tested by itself: every release starts, the menagerie is what it claims, and the
 //! comparison finds two replicas of Kafka's own equal and a flipped byte different.
 
+use std::path::Path;
+
 use super::*;
 
 /// Two replicas of every topic are equal byte by byte, so the comparison has something true to say.
@@ -34,9 +36,17 @@ fn replicas_of_real_brokers_compare_equal_and_dump_clean() {
 
 /// Every kind of topic shows on disk what it was written for.
 fn menagerie_has_what_it_claims(cluster: &Cluster) {
-    let dir = cluster.log_dir(1);
-    let read =
-        |name: &str| compare::read(&dir.join(name)).unwrap_or_else(|error| panic!("{error}"));
+    batches_are_of_every_kind(&cluster.log_dir(1));
+    partitions_are_of_every_kind(cluster);
+}
+
+/// The batches of one partition of the menagerie.
+fn read(dir: &Path, partition: &str) -> compare::Batches {
+    compare::read(&dir.join(partition)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn batches_are_of_every_kind(dir: &Path) {
+    let read = |partition: &str| read(dir, partition);
     for (codec, name) in ["none", "gzip", "snappy", "lz4", "zstd"].iter().enumerate() {
         let batches = read(&format!("zoo.codec-{name}-0"));
         assert!(
@@ -83,13 +93,15 @@ fn menagerie_has_what_it_claims(cluster: &Cluster) {
             .count()
             > 8
     );
+}
 
+fn partitions_are_of_every_kind(cluster: &Cluster) {
     let offsets = cluster.offsets("zoo\\..*");
     let trimmed = offsets
         .iter()
         .find(|partition| partition.topic == "zoo.trimmed")
         .expect("created");
-    let cut = read("zoo.trimmed-0").whole;
+    let cut = read(&cluster.log_dir(1), "zoo.trimmed-0").whole;
     assert!(
         cut.iter()
             .any(|batch| batch.base < trimmed.log_start && trimmed.log_start < batch.next)

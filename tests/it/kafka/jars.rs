@@ -72,8 +72,8 @@ fn java_major() -> Option<u32> {
     version.split(['.', '-']).next()?.parse().ok()
 }
 
-/// Fetches the jars of a release and compiles our programs against them, unless that was done before.
-/// Several test processes may ask at once: the first one works, the others wait.
+/// Fetches the jars of a release and compiles our programs against them, unless that was done
+/// before. Several test processes may ask at once: the first one works, the others wait.
 pub(super) fn prepare(version: &str) -> Release {
     let root = root();
     let lock = File::create(root.join(format!("libs-{version}.lock"))).expect("target is writable");

@@ -1,8 +1,10 @@
-//! The program against real Apache Kafka: black-box scenarios, and the harness that starts the brokers.
+//! The program against real Apache Kafka: black-box scenarios, and the harness that starts the
+//! brokers.
 //!
 //! Where Java 17 and Maven are not found, every test here says that it was skipped and passes;
-//! `TWINLOG_KAFKA=require` turns that into a failure. `TWINLOG_KAFKA_VERSIONS` (commas between) chooses
-//! the releases of the tests that run on several. Tests take turns, since each starts several JVMs.
+//! `TWINLOG_KAFKA=require` turns that into a failure. `TWINLOG_KAFKA_VERSIONS` (commas between)
+//! chooses the releases of the tests that run on several. Tests take turns, since each starts
+//! several JVMs.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests stand outside: real files, threads and clocks"
@@ -36,8 +38,8 @@ struct Turn {
 }
 
 impl Turn {
-    /// Waits for the other Kafka tests on this machine to end. `None`, and said so, where there is no
-    /// Java or Maven.
+    /// Waits for the other Kafka tests on this machine to end. `None`, and said so, where there
+    /// is no Java or Maven.
     fn take(test: &str) -> Option<Self> {
         if let Some(what) = jars::missing() {
             let required = std::env::var("TWINLOG_KAFKA").is_ok_and(|value| value == "require");

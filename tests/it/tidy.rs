@@ -1,0 +1,253 @@
+//! The house rules as tests: size, direction of imports, names, and who may do what.
+//!
+//! The tables come first; to change one is to change the architecture. Every rule names all that
+//! breaks it, with file and line. `planted` shows that each rule can fail.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the rules are about files, so their tests read files"
+)]
+
+mod code;
+mod house;
+mod planted;
+mod rules;
+mod tree;
+
+use tree::files;
+
+/// Lines that a file may have, tests aside.
+const FILE_LINES_MAX: usize = 800;
+/// Lines that a function may have, from its `fn` to its closing brace.
+const FUNCTION_LINES_MAX: usize = 70;
+/// Columns of a line, counted in characters.
+const COLUMNS_MAX: usize = 100;
+
+/// Files with longer lines than that, and how many. Only ever shrinks: a number that has become
+/// too large is refused as well.
+const WIDE_LINES: [(&str, usize); 2] = [("src/log/mod.rs", 1), ("src/shard/mod.rs", 1)];
+
+/// Which folder of `src` may import which; `folder::module` allows that module alone. What stands
+/// beside the folders (`lib.rs`, `main.rs`) may import anything.
+const ARROWS: [(&str, &[&str]); 15] = [
+    ("model", &[]),
+    ("stdx", &[]),
+    ("record", &["model", "stdx"]),
+    ("protocol", &["model", "stdx"]),
+    ("io", &["model", "stdx"]),
+    ("session", &["model", "stdx", "protocol", "io"]),
+    ("log", &["model", "stdx", "record", "io"]),
+    ("vault", &["model", "stdx", "io"]),
+    ("source", &["model", "stdx", "protocol"]),
+    ("server", &["model", "stdx", "protocol", "session"]),
+    (
+        "shard",
+        &[
+            "model", "stdx", "record", "protocol", "session", "io", "log", "source", "server",
+            "vault",
+        ],
+    ),
+    (
+        "control",
+        &[
+            "model",
+            "stdx",
+            "protocol",
+            "session",
+            "io",
+            "vault",
+            "shard::inbox",
+        ],
+    ),
+    ("uring", &["model", "stdx", "io"]),
+    (
+        "config",
+        &["source", "shard", "control", "log", "model", "stdx"],
+    ),
+    ("cli", &[ANYTHING]),
+];
+const ANYTHING: &str = "*";
+
+/// What no file and no type may be called, as the end of its name: such names say nothing.
+const EMPTY_NAMES: [&str; 9] = [
+    "manager",
+    "handler",
+    "helper",
+    "util",
+    "common",
+    "misc",
+    "impl",
+    "processor",
+    "info",
+];
+
+/// Files of `src` that may hold `async`: the seam to the world, and the sequences off the path
+/// of the data. What decides is a plain function.
+const ASYNC_FILES: [&str; 9] = [
+    "io/",
+    "uring/",
+    "session/client.rs",
+    "session/calls.rs",
+    "shard/",
+    "control/",
+    "cli/",
+    "log/recovery.rs",
+    "log/truncate.rs",
+];
+
+/// Files of `src` that may share between threads.
+const SHARING_FILES: [&str; 5] = ["model/ids.rs", "shard/", "control/", "cli/", "uring/"];
+const SHARING_WORDS: [&str; 5] = ["Arc", "Mutex", "RwLock", "Condvar", "atomic"];
+/// How the types of `std::sync::atomic` begin.
+const ATOMIC_TYPES: &str = "Atomic";
+
+/// What may not stand in `src`, comments included, and the files that are free of it.
+const BANNED: [(&str, &[&str]); 7] = [
+    ("fail_point", &[]),
+    ("for_test", &[]),
+    ("dbg!", &[]),
+    ("todo!", &[]),
+    ("FIXME", &[]),
+    // This finds eprintln! as well.
+    ("println!", &["cli/"]),
+    ("cfg(feature", &[]),
+];
+
+/// What we depend on, and why.
+const DEPENDENCIES: [(&str, &str); 23] = [
+    (
+        "bytes",
+        "the frames that kafka-protocol encodes to and decodes from",
+    ),
+    ("clap", "the command line and its help"),
+    ("crc-fast", "CRC-32C of every batch at the speed of memory"),
+    ("crc32fast", "CRC-32 of our own state file"),
+    ("hdrhistogram", "lag and latency in the summary of a run"),
+    ("indicatif", "progress on a terminal"),
+    (
+        "io-uring",
+        "the raw ring entries that tokio-uring has no call for",
+    ),
+    (
+        "kafka-protocol",
+        "Kafka's public RPCs off the path of the data",
+    ),
+    (
+        "libc",
+        "file locks, cores, limits and flags that std does not offer",
+    ),
+    ("mimalloc", "an allocator whose cost per thread stays even"),
+    ("regex", "which topics to copy"),
+    ("serde", "what --json prints, as types"),
+    ("serde_json", "what --json prints, as text"),
+    ("socket2", "socket options that std does not offer"),
+    ("thiserror", "errors as types without ceremony"),
+    ("tokio", "the control thread and its timers"),
+    ("tokio-uring", "one ring per core, behind the traits of io"),
+    ("toml", "config.toml, with the place of every key"),
+    ("tracing", "what happened, with fields"),
+    ("tracing-subscriber", "what happened, on standard error"),
+    ("uuid", "the directory ids of a vault"),
+    (
+        "zerocopy",
+        "headers viewed where they lie, in network order",
+    ),
+    ("zstd", "compressed batches of the demonstration's load"),
+];
+
+/// Fails with all that broke the rule.
+#[track_caller]
+fn assert_none(rule: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{rule}\n  {}\n", broken.join("\n  "));
+}
+
+#[test]
+fn files_are_short() {
+    let rule = format!("a file has at most {FILE_LINES_MAX} lines: find the missing noun");
+    assert_none(&rule, &rules::long_files(files()));
+}
+
+#[test]
+fn functions_are_short() {
+    let rule = format!("a function has at most {FUNCTION_LINES_MAX} lines");
+    assert_none(&rule, &rules::long_functions(files()));
+}
+
+#[test]
+fn lines_are_narrow() {
+    let rule = format!("a line has at most {COLUMNS_MAX} columns");
+    assert_none(&rule, &rules::wide_lines(files(), &WIDE_LINES));
+}
+
+#[test]
+fn arrows_go_down() {
+    let rule = "an import that the table ARROWS does not allow";
+    assert_none(rule, &rules::arrows(files()));
+}
+
+#[test]
+fn arrows_name_every_folder() {
+    let named = ARROWS.map(|(folder, _)| folder.to_owned());
+    let rule = "the table ARROWS and the folders in src differ";
+    assert_none(rule, &rules::differences(&named, &tree::folders()));
+}
+
+#[test]
+fn modules_say_what_they_are() {
+    let rule = "a module begins with `//! ` and one sentence";
+    assert_none(rule, &rules::silent_modules(files()));
+}
+
+#[test]
+fn the_library_names_every_folder() {
+    let named = house::public_modules(&tree::read("src/lib.rs"));
+    let rule = "the `pub mod` lines of src/lib.rs and the folders in src differ";
+    assert_none(rule, &rules::differences(&named, &tree::folders()));
+}
+
+#[test]
+fn the_readme_names_every_folder() {
+    let named = house::listed_folders(&tree::read("README.md"));
+    let rule = "the \"- `folder/`: …\" lines of README.md and the folders in src differ";
+    assert_none(rule, &rules::differences(&named, &tree::folders()));
+}
+
+#[test]
+fn names_say_something() {
+    let rule = format!("a file or type whose name ends in one of {EMPTY_NAMES:?}");
+    assert_none(&rule, &rules::empty_names(files()));
+}
+
+#[test]
+fn async_stays_where_it_may() {
+    let rule = "`async` outside the files of ASYNC_FILES";
+    assert_none(rule, &rules::stray_async(files()));
+}
+
+#[test]
+fn sharing_stays_where_it_may() {
+    let rule = "shared ownership outside the files of SHARING_FILES";
+    assert_none(rule, &rules::stray_sharing(files()));
+}
+
+#[test]
+fn banned_words_are_absent() {
+    let rule = "words that src does without";
+    assert_none(rule, &rules::banned_words(files()));
+}
+
+#[test]
+fn there_are_no_features() {
+    let rule = "cargo features: none, so that what is tested is what runs";
+    assert_none(rule, &house::features(&tree::read("Cargo.toml")));
+}
+
+#[test]
+fn dependencies_have_reasons() {
+    let named = DEPENDENCIES.map(|(name, reason)| {
+        assert!(reason.contains(' '), "{name} without a reason");
+        name.to_owned()
+    });
+    let rule = "DEPENDENCIES in tests/it/tidy.rs and Cargo.toml differ";
+    let used = house::dependencies(&tree::read("Cargo.toml"));
+    assert_none(rule, &rules::differences(&named, &used));
+}
