@@ -8,9 +8,10 @@ use super::layout::BatchHeader;
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 
 const CODEC_MASK: i16 = 0x07;
+pub(super) const CODEC_ZSTD: i16 = 4;
 const LOG_APPEND_TIME: i16 = 0x08;
-const TRANSACTIONAL: i16 = 0x10;
-const CONTROL: i16 = 0x20;
+pub(super) const TRANSACTIONAL: i16 = 0x10;
+pub(super) const CONTROL: i16 = 0x20;
 const DELETE_HORIZON: i16 = 0x40;
 
 /// One batch whose header, length and checksum are sound. Whoever holds it need not check again.
@@ -141,7 +142,7 @@ impl<'b> Batch<'b> {
             1 => Codec::Gzip,
             2 => Codec::Snappy,
             3 => Codec::Lz4,
-            4 => Codec::Zstd,
+            CODEC_ZSTD => Codec::Zstd,
             other => Codec::Unknown(u8::try_from(other).unwrap_or(u8::MAX)),
         }
     }

@@ -360,3 +360,6 @@ fn intact(header: &BatchHeader, whole: &[u8]) -> Result<(), BatchFault> {
         found,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,25 +1,21 @@
-//! One record out of a batch, borrowed from the batch's records.
+//! One record as its bytes say, borrowed from the records of its batch.
 
 use super::fields::{EntryFault, Fields};
 
-/// A record as its bytes say; offset and timestamp still relative to its batch.
+/// A record whose offset and timestamp are still relative to its batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry<'b> {
-    /// Its timestamp less the batch's base timestamp, in ms.
-    pub timestamp_delta: i64,
-    /// Its offset less the batch's base offset.
-    pub offset_delta: u32,
-    /// Its key.
-    pub key: Option<&'b [u8]>,
-    /// Its value; none in a tombstone.
-    pub value: Option<&'b [u8]>,
-    /// Its headers in their order; names may come twice.
-    pub headers: Vec<EntryHeader<'b>>,
+pub(super) struct Entry<'b> {
+    /// In ms.
+    pub(super) timestamp_delta: i64,
+    pub(super) offset_delta: u32,
+    pub(super) key: Option<&'b [u8]>,
+    pub(super) value: Option<&'b [u8]>,
+    pub(super) headers: Vec<RecordHeader<'b>>,
 }
 
 /// One header of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryHeader<'b> {
+pub struct RecordHeader<'b> {
     /// Its name: UTF-8 as Kafka's clients write it, which nobody checks.
     pub key: &'b [u8],
     /// Its value.
@@ -55,7 +51,7 @@ impl<'b> Entry<'b> {
     }
 }
 
-fn headers<'b>(record: &mut Fields<'b>) -> Result<Vec<EntryHeader<'b>>, EntryFault> {
+fn headers<'b>(record: &mut Fields<'b>) -> Result<Vec<RecordHeader<'b>>, EntryFault> {
     let count = record.count("a count of headers")?;
     if count > record.left() / HEADER_BYTES_MIN {
         return Err(EntryFault::Beyond { field: "headers" });
@@ -65,7 +61,7 @@ fn headers<'b>(record: &mut Fields<'b>) -> Result<Vec<EntryHeader<'b>>, EntryFau
         let length = record.count("the length of a header's name")?;
         let key = record.bytes(length, "a header's name")?;
         let value = record.nullable("a header's value")?;
-        headers.push(EntryHeader { key, value });
+        headers.push(RecordHeader { key, value });
     }
     Ok(headers)
 }

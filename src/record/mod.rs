@@ -6,16 +6,20 @@
 )]
 
 mod batch;
+mod builder;
 mod check;
 mod control;
 pub mod crc;
+mod entries;
 mod entry;
 mod fields;
 mod layout;
 
 pub use batch::{Batch, Codec, Producer, TimestampType};
+pub use builder::{BatchBuilder, Marker};
 pub use check::{BatchFault, Batches, Checked, Expect, Rest, Run, check, scan};
 pub use control::{Control, ControlFault, control};
-pub use entry::{Entry, EntryHeader};
+pub use entries::{Contents, EntriesFault, Record, Records};
+pub use entry::RecordHeader;
 pub use fields::EntryFault;
 pub use layout::{BatchHeader, HEADER_BYTES};
