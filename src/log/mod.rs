@@ -1,1 +1,38 @@
-//! One partition's log, byte for byte as Apache Kafka keeps it: decides what an append, a read or a truncation means.
+//! One partition's log, byte for byte as Apache Kafka keeps it: decides what an append, a read or
+//! a truncation means; performs nothing except in `store`, `recovery`, `reading` and `truncate`.
+//!
+//! | File | Says |
+//! |---|---|
+//! | `fact` | what a log remembers of one batch |
+//! | `append` | [`Log`]: plan, then commit |
+//! | `segment` | the segment that is written: its indexes, when it is full |
+//! | `index` | the bytes of offset, time and transaction indexes |
+//! | `epochs`, `producers` | leader epochs; idempotent producers and open transactions |
+//! | `store` | the files, and the effects of a plan |
+//! | `walk` | the batches of a file, checked, without holding all of it |
+//! | `recovery` | from files of unknown state to a log |
+//! | `reading`, `verify` | from an offset to a place in a file; is every byte as it must be |
+//!
+//! Invariants: batches lie in the order of their offsets, without overlap; an index names only
+//! batches that lie in its segment; what [`Log::commit`] has moved lies in the file; nothing is
+//! called durable before every file that holds a part of it was synced.
+
+mod append;
+mod epochs;
+mod fact;
+mod fault;
+mod index;
+mod layout;
+mod options;
+mod producers;
+mod recovery;
+mod segment;
+mod store;
+mod walk;
+
+pub use append::{Log, Next};
+pub use epochs::LeaderEpochs;
+pub use fault::LogFault;
+pub use options::LogOptions;
+pub use recovery::{Beginning, Opened, Recovered, open};
+pub use store::{Store, SyncPoint};

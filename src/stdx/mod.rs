@@ -1,5 +1,6 @@
 //! What the standard library lacks, each small and alone.
 
+pub mod bytes;
 pub mod lines;
 pub mod prng;
 pub mod slots;

@@ -1,0 +1,192 @@
+//! [`Log`]: what an append would change, and the change itself once its bytes lie in the file.
+//!
+//! An append is three steps, in this order, and state moves in the last one only:
+//!
+//! 1. [`Log::plan`] says how much of a run fits the segment, or that a new segment has to come
+//!    first ([`Next::Roll`], which the store carries out and [`Log::rolled`] takes note of).
+//! 2. The store writes those bytes at the segment's end.
+//! 3. [`Log::commit`]: segment size and indexes, leader epochs, producers and aborted
+//!    transactions, log end. [`Log::abandon`] instead where the write failed.
+
+use crate::model::{LeaderEpoch, Offset, WallTime, Watermarks};
+use crate::record::Run;
+
+use super::epochs::LeaderEpochs;
+use super::fact::BatchFact;
+use super::producers::Producers;
+use super::segment::{Planned, Segment};
+use super::{LogFault, LogOptions};
+
+/// One partition's log, without its files.
+#[derive(Debug)]
+pub struct Log {
+    pub(super) options: LogOptions,
+    pub(super) log_start: Offset,
+    pub(super) log_end: Offset,
+    pub(super) is_empty: bool,
+    pub(super) epochs: LeaderEpochs,
+    /// The epochs have changed since they were last written.
+    pub(super) epochs_changed: bool,
+    pub(super) producers: Producers,
+    pub(super) segment: Segment,
+    /// The segments before the present one, oldest first.
+    pub(super) older: Vec<Offset>,
+    /// The batches of the plan; empty between commit and plan.
+    planned: Vec<BatchFact>,
+}
+
+/// The next step of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A new segment has to begin at this offset first.
+    Roll(Offset),
+    /// The run's first `batches` batches, `bytes` bytes, are to be written at the end.
+    Write {
+        /// How many bytes of the run.
+        bytes: usize,
+        /// How many of its batches.
+        batches: u32,
+    },
+}
+
+impl Log {
+    /// An empty log that begins at `log_start`, to be filled by what recovery finds.
+    pub(super) fn new(options: LogOptions, log_start: Offset, segment: Segment) -> Log {
+        Log {
+            options,
+            log_start,
+            log_end: log_start,
+            is_empty: true,
+            epochs: LeaderEpochs::default(),
+            epochs_changed: true,
+            producers: Producers::default(),
+            segment,
+            older: Vec::new(),
+            planned: Vec::new(),
+        }
+    }
+
+    /// The four watermarks. All that is held lay below the source's high watermark when it was
+    /// fetched, so that the end is the high watermark.
+    #[must_use]
+    pub fn watermarks(&self) -> Watermarks {
+        let log_end = self.log_end.max(self.log_start);
+        let unstable = self.producers.first_unstable();
+        let last_stable = unstable.unwrap_or(log_end);
+        Watermarks {
+            log_start: self.log_start,
+            last_stable: last_stable.clamp(self.log_start, log_end),
+            high_watermark: log_end,
+            log_end,
+        }
+    }
+
+    /// Whether there is no batch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// The leader epoch of the last batch.
+    #[must_use]
+    pub fn last_epoch(&self) -> LeaderEpoch {
+        self.epochs.latest()
+    }
+
+    /// The epochs of the log.
+    #[must_use]
+    pub fn epochs(&self) -> &LeaderEpochs {
+        &self.epochs
+    }
+
+    /// What appending the front of `run` means. The run continues this log: whoever checked it
+    /// had this log's end and epoch as what to expect.
+    ///
+    /// # Errors
+    /// The first batch is a transaction's marker that cannot be read.
+    pub fn plan(&mut self, now: WallTime, run: &Run<'_>) -> Result<Next, LogFault> {
+        assert!(
+            self.planned.is_empty(),
+            "a plan was neither committed nor abandoned"
+        );
+        let mut planned = Planned::default();
+        for batch in run.batches() {
+            let fact = match BatchFact::of(&batch) {
+                Ok(fact) => fact,
+                Err(_) if planned.batches > 0 => break,
+                Err(fault) => {
+                    let at = batch.base_offset();
+                    return Err(LogFault::Marker { at, fault });
+                }
+            };
+            assert!(
+                self.is_empty || fact.base >= self.log_end,
+                "a batch at {} overlaps the log's end {}",
+                fact.base,
+                self.log_end
+            );
+            if self
+                .segment
+                .is_full_for(&fact, &planned, now, &self.options)
+            {
+                if planned.batches == 0 {
+                    return Ok(Next::Roll(fact.base));
+                }
+                break;
+            }
+            planned.bytes += u64::from(fact.bytes);
+            planned.batches += 1;
+            planned.first_timestamp.get_or_insert(fact.max_timestamp);
+            self.planned.push(fact);
+        }
+        Ok(Next::Write {
+            bytes: usize::try_from(planned.bytes).expect("a run lies in memory"),
+            batches: u32::try_from(planned.batches).expect("a run counts its batches in 32 bits"),
+        })
+    }
+
+    /// The planned bytes lie in the file: now the log has them.
+    pub fn commit(&mut self) {
+        let mut planned = std::mem::take(&mut self.planned);
+        for fact in planned.drain(..) {
+            self.apply(&fact);
+        }
+        self.planned = planned;
+        self.watermarks().assert_invariants();
+    }
+
+    /// The planned bytes were not written, or not all of them: the log is as it was.
+    pub fn abandon(&mut self) {
+        self.planned.clear();
+    }
+
+    /// Takes in a batch that lies at the segment's end.
+    fn apply(&mut self, fact: &BatchFact) {
+        self.recover(fact, true);
+    }
+
+    /// The same for a batch that was found there. Its producer may be known already.
+    pub(super) fn recover(&mut self, fact: &BatchFact, is_new_to_producers: bool) {
+        self.segment.apply(fact, &self.options);
+        self.epochs_changed |= self.epochs.assign(fact.epoch, fact.base);
+        if is_new_to_producers && let Some(aborted) = self.producers.apply(fact) {
+            self.segment.aborted(aborted);
+        }
+        self.log_end = fact.next();
+        self.is_empty = false;
+    }
+
+    /// The store has made the files of a new segment at `base`.
+    pub(super) fn rolled(&mut self, base: Offset, now: WallTime) {
+        self.moved_to(Segment::new(base, now));
+    }
+
+    /// Another segment is the present one.
+    pub(super) fn moved_to(&mut self, fresh: Segment) {
+        let before = std::mem::replace(&mut self.segment, fresh);
+        assert!(before.pending.bytes() == 0, "index entries would be lost");
+        if before.size > 0 {
+            self.older.push(before.base);
+        }
+    }
+}

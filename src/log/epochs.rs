@@ -1,0 +1,116 @@
+//! Leader epochs: where each began in this log, and how far it reaches (`LeaderEpochFileCache`).
+
+use crate::model::{LeaderEpoch, Offset};
+use crate::stdx::lines::{self, LinesFault};
+
+const VERSION: u32 = 0;
+
+/// The epochs of a log with their start offsets, both rising.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaderEpochs {
+    entries: Vec<(LeaderEpoch, Offset)>,
+}
+
+impl LeaderEpochs {
+    /// Reads the text of a `leader-epoch-checkpoint`.
+    ///
+    /// # Errors
+    /// What is wrong with the text; entries that do not rise are wrong too.
+    pub(super) fn from_text(text: &str) -> Result<LeaderEpochs, LinesFault> {
+        let mut last = None;
+        let entries = lines::read(text, VERSION, |line| {
+            let (epoch, start) = line.split_once(' ')?;
+            let epoch = LeaderEpoch::new(epoch.parse().ok()?);
+            let entry = (epoch, Offset::from_wire(start.parse().ok()?)?);
+            let rises = last.is_none_or(|(before, start)| before < entry.0 && start < entry.1);
+            last = Some(entry);
+            (rises && epoch.is_some()).then_some(entry)
+        })?;
+        Ok(LeaderEpochs { entries })
+    }
+
+    /// The text of a `leader-epoch-checkpoint`.
+    pub(super) fn to_text(&self) -> String {
+        let line = |(epoch, start): &(LeaderEpoch, Offset)| format!("{epoch} {start}");
+        lines::write(VERSION, self.entries.iter().map(line))
+    }
+
+    /// A batch of `epoch` begins at `start`; says whether that is a new epoch.
+    pub(super) fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
+        if !epoch.is_some() || epoch <= self.latest() {
+            return false;
+        }
+        assert!(
+            self.entries.last().is_none_or(|(_, last)| *last < start),
+            "an epoch begins before the one before it"
+        );
+        self.entries.push((epoch, start));
+        true
+    }
+
+    /// The newest epoch, [`LeaderEpoch::NONE`] where there is none.
+    #[must_use]
+    pub fn latest(&self) -> LeaderEpoch {
+        let last = self.entries.last();
+        last.map_or(LeaderEpoch::NONE, |(epoch, _)| *epoch)
+    }
+
+    /// The largest epoch not above `epoch`, and where it ends in a log that ends at `log_end`;
+    /// `None` where every epoch is larger.
+    #[must_use]
+    pub fn end_of(&self, epoch: LeaderEpoch, log_end: Offset) -> Option<(LeaderEpoch, Offset)> {
+        let above = self.entries.partition_point(|(known, _)| *known <= epoch);
+        let (known, _) = self.entries.get(above.checked_sub(1)?)?;
+        let end = self.entries.get(above).map_or(log_end, |(_, start)| *start);
+        Some((*known, end))
+    }
+
+    /// Every epoch with its start offset.
+    pub fn iter(&self) -> impl Iterator<Item = (LeaderEpoch, Offset)> + '_ {
+        self.entries.iter().copied()
+    }
+
+    /// Forgets what begins at `end` or behind it.
+    pub(super) fn cut(&mut self, end: Offset) {
+        self.entries.retain(|(_, start)| *start < end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(pairs: &[(i32, i64)]) -> LeaderEpochs {
+        let mut epochs = LeaderEpochs::default();
+        for (epoch, start) in pairs {
+            epochs.assign(LeaderEpoch::new(*epoch), Offset::new(*start));
+        }
+        epochs
+    }
+
+    #[test]
+    fn an_epoch_reaches_to_the_next_one() {
+        let held = epochs(&[(1, 0), (1, 5), (3, 10), (2, 12), (7, 20)]);
+        let end = |epoch| {
+            let found = held.end_of(LeaderEpoch::new(epoch), Offset::new(30));
+            found.map(|(epoch, end)| (epoch.value(), end.value()))
+        };
+        assert_eq!(end(0), None);
+        assert_eq!(end(1), Some((1, 10)));
+        assert_eq!(end(2), Some((1, 10)), "the largest not above it");
+        assert_eq!(end(3), Some((3, 20)));
+        assert_eq!(end(9), Some((7, 30)));
+    }
+
+    #[test]
+    fn the_text_is_read_back_and_disorder_refused() {
+        let mut held = epochs(&[(1, 0), (3, 10), (7, 20)]);
+        assert_eq!(held.to_text(), "0\n3\n1 0\n3 10\n7 20\n");
+        assert_eq!(LeaderEpochs::from_text(&held.to_text()), Ok(held.clone()));
+        for disorder in ["0\n2\n3 0\n1 5\n", "0\n2\n1 5\n3 5\n", "0\n1\n-1 0\n"] {
+            assert!(LeaderEpochs::from_text(disorder).is_err(), "{disorder:?}");
+        }
+        held.cut(Offset::new(10));
+        assert_eq!(held, epochs(&[(1, 0)]));
+    }
+}

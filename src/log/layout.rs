@@ -1,0 +1,46 @@
+//! The names of a partition's files, and its smallest one.
+
+use std::path::{Path, PathBuf};
+
+use crate::io::{Disk, Durability, replace};
+use crate::model::{Offset, TopicId};
+
+use super::fault::{LogFault, at};
+
+/// Record batches.
+pub(super) const LOG: &str = "log";
+/// Offset index.
+pub(super) const INDEX: &str = "index";
+/// Time index.
+pub(super) const TIME_INDEX: &str = "timeindex";
+/// Aborted transactions; there only where there are some.
+pub(super) const TXN_INDEX: &str = "txnindex";
+/// Producer state.
+pub(super) const SNAPSHOT: &str = "snapshot";
+/// Leader epochs.
+pub(super) const EPOCHS: &str = "leader-epoch-checkpoint";
+/// The topic's id (`PartitionMetadataFile`).
+pub(super) const METADATA: &str = "partition.metadata";
+/// What `io::replace` writes before it renames.
+pub(super) const UNFINISHED: &str = "tmp";
+
+/// `00000000000000000042.log` for offset 42 (`LogFileUtils.filenamePrefixFromOffset`).
+pub(super) fn path(dir: &Path, offset: Offset, suffix: &str) -> PathBuf {
+    dir.join(format!("{:020}.{suffix}", offset.value()))
+}
+
+/// The offset in a file's name, where it has this suffix.
+pub(super) fn offset_of(name: &str, suffix: &str) -> Option<Offset> {
+    let (digits, found) = name.split_once('.')?;
+    if found != suffix || digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok().and_then(Offset::from_wire)
+}
+
+/// Writes `partition.metadata`, durably.
+pub(super) fn write_metadata<D: Disk>(disk: &D, dir: &Path, id: TopicId) -> Result<(), LogFault> {
+    let path = dir.join(METADATA);
+    let text = format!("version: 0\ntopic_id: {id}");
+    replace(disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(at(&path))
+}

@@ -1,0 +1,191 @@
+//! Idempotent producers and open transactions of one log, and their snapshot
+//! (`ProducerStateManager`, `ProducerAppendInfo` for replicated appends).
+//!
+//! | Snapshot field | Bytes |
+//! |---|---|
+//! | version, 1 | 2 |
+//! | CRC-32C of all that follows | 4 |
+//! | count of producers | 4 |
+//! | per producer: id 8, epoch 2, last sequence 4, last offset 8, offset delta 4, timestamp 8, coordinator epoch 4, first offset of the open transaction or −1, 8 | 46 |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Offset, ProducerEpoch, ProducerId, WallTime};
+use crate::record::crc::crc32c;
+use crate::stdx::bytes::{be_i16, be_i32, be_i64};
+
+use super::fact::BatchFact;
+use super::index::AbortedTxn;
+
+const VERSION: i16 = 1;
+const CRC_AT: usize = 2;
+const CRC_FROM: usize = 6;
+const HEAD_BYTES: usize = 10;
+const ENTRY_BYTES: usize = 46;
+/// `producer.id.expiration.ms`, Kafka's default.
+const EXPIRATION_MS: i64 = 86_400_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Producer {
+    epoch: ProducerEpoch,
+    last_sequence: i32,
+    /// −1 before the first data batch of this epoch.
+    last_offset: i64,
+    offset_delta: i32,
+    timestamp: i64,
+    coordinator_epoch: i32,
+    open_since: Option<Offset>,
+}
+
+/// The producers of one log as its batches up to some offset tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Producers {
+    known: BTreeMap<ProducerId, Producer>,
+    open: BTreeSet<(Offset, ProducerId)>,
+}
+
+impl Producers {
+    /// Takes in the next batch; the abort that it marks, if it marks one of a transaction that
+    /// has records.
+    pub(super) fn apply(&mut self, fact: &BatchFact) -> Option<AbortedTxn> {
+        let stated = fact.producer?;
+        if fact.is_control && fact.marker.is_none() {
+            // A transaction of which compaction has left nothing, or no transaction at all.
+            return None;
+        }
+        let fresh = Producer::new(stated.epoch);
+        let producer = self.known.entry(stated.id).or_insert(fresh);
+        if producer.epoch != stated.epoch {
+            // Another life of the producer begins; its open transaction goes on until its marker.
+            *producer = Producer {
+                coordinator_epoch: producer.coordinator_epoch,
+                open_since: producer.open_since,
+                ..fresh
+            };
+        }
+        producer.timestamp = fact.timestamp;
+        let Some(marker) = fact.marker else {
+            producer.wrote(fact);
+            if fact.is_transactional && producer.open_since.is_none() {
+                producer.open_since = Some(fact.base);
+                self.open.insert((fact.base, stated.id));
+            }
+            return None;
+        };
+        producer.coordinator_epoch = marker.coordinator_epoch;
+        let first = producer.open_since.take()?;
+        self.open.remove(&(first, stated.id));
+        let last_stable = self.first_unstable().unwrap_or(fact.next());
+        marker.is_abort.then_some(AbortedTxn {
+            producer: stated.id,
+            first,
+            last: fact.last,
+            last_stable,
+        })
+    }
+
+    /// The first offset of the oldest open transaction.
+    pub(super) fn first_unstable(&self) -> Option<Offset> {
+        self.open.first().map(|(first, _)| *first)
+    }
+
+    /// Forgets producers that have been silent for a day, as a broker does.
+    pub(super) fn expire(&mut self, now: WallTime) {
+        self.known.retain(|_, producer| {
+            let silent_ms = now.0.saturating_sub(producer.timestamp);
+            producer.open_since.is_some() || silent_ms < EXPIRATION_MS
+        });
+    }
+
+    /// The bytes of a `.snapshot` file.
+    pub(super) fn to_snapshot(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEAD_BYTES + self.known.len() * ENTRY_BYTES);
+        out.extend_from_slice(&VERSION.to_be_bytes());
+        out.extend_from_slice(&[0; CRC_FROM - CRC_AT]);
+        let count = i32::try_from(self.known.len()).expect("fewer than 2^31 producers fit memory");
+        out.extend_from_slice(&count.to_be_bytes());
+        for (id, producer) in &self.known {
+            producer.push(*id, &mut out);
+        }
+        let crc = crc32c(&out[CRC_FROM..]);
+        out[CRC_AT..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        out
+    }
+
+    /// Reads a `.snapshot` file; `None` where it is not what was written.
+    pub(super) fn from_snapshot(bytes: &[u8]) -> Option<Producers> {
+        let entries = bytes.get(HEAD_BYTES..)?;
+        let crc = crc32c(&bytes[CRC_FROM..]).cast_signed();
+        let count = usize::try_from(be_i32(bytes, CRC_FROM)?).ok()?;
+        let sound = be_i16(bytes, 0)? == VERSION
+            && be_i32(bytes, CRC_AT)? == crc
+            && count.checked_mul(ENTRY_BYTES)? == entries.len();
+        if !sound {
+            return None;
+        }
+        let mut producers = Producers::default();
+        for entry in entries.chunks_exact(ENTRY_BYTES) {
+            let (id, producer) = Producer::read(entry)?;
+            if let Some(first) = producer.open_since {
+                producers.open.insert((first, id));
+            }
+            producers.known.insert(id, producer);
+        }
+        Some(producers)
+    }
+
+    /// How many producers are known.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+}
+
+impl Producer {
+    fn new(epoch: ProducerEpoch) -> Producer {
+        Producer {
+            epoch,
+            last_sequence: -1,
+            last_offset: -1,
+            offset_delta: 0,
+            timestamp: -1,
+            coordinator_epoch: -1,
+            open_since: None,
+        }
+    }
+
+    fn wrote(&mut self, fact: &BatchFact) {
+        self.last_sequence = fact.last_sequence;
+        self.last_offset = fact.last.value();
+        self.offset_delta =
+            i32::try_from(fact.last.since(fact.base)).expect("a batch states its delta in 31 bits");
+    }
+
+    fn push(&self, id: ProducerId, out: &mut Vec<u8>) {
+        out.extend_from_slice(&id.value().to_be_bytes());
+        out.extend_from_slice(&self.epoch.value().to_be_bytes());
+        out.extend_from_slice(&self.last_sequence.to_be_bytes());
+        out.extend_from_slice(&self.last_offset.to_be_bytes());
+        out.extend_from_slice(&self.offset_delta.to_be_bytes());
+        out.extend_from_slice(&self.timestamp.to_be_bytes());
+        out.extend_from_slice(&self.coordinator_epoch.to_be_bytes());
+        let open = self.open_since.map_or(-1, Offset::value);
+        out.extend_from_slice(&open.to_be_bytes());
+    }
+
+    fn read(entry: &[u8]) -> Option<(ProducerId, Producer)> {
+        let id = ProducerId::from_wire(be_i64(entry, 0)?)?;
+        let producer = Producer {
+            epoch: ProducerEpoch::new(be_i16(entry, 8)?),
+            last_sequence: be_i32(entry, 10)?,
+            last_offset: be_i64(entry, 14)?,
+            offset_delta: be_i32(entry, 22)?,
+            timestamp: be_i64(entry, 26)?,
+            coordinator_epoch: be_i32(entry, 34)?,
+            open_since: Offset::from_wire(be_i64(entry, 38)?),
+        };
+        Some((id, producer))
+    }
+}
+
+#[cfg(test)]
+mod tests;

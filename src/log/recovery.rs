@@ -1,0 +1,608 @@
+//! From files of unknown state to a log: a table of what is found, then the sequence.
+//!
+//! | Found | Then |
+//! |---|---|
+//! | no directory, or no segment and nothing was durable | a new, empty log |
+//! | segments gone below what was durable | refused: files are missing |
+//! | closed cleanly | the last segment is read from its last index entry on |
+//! | not closed cleanly | all is read from the last synced offset on, and from the newest snapshot of producers not above it |
+//! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
+//! | an index shorter, longer or other than its segment | its segment is read from its start |
+//! | a torn or damaged batch at or above what was durable | cut there; later segments go |
+//! | a torn or damaged batch below what was durable | refused: the disk has lost what it had |
+//!
+//! What is read is checked, checksums included. What lies below the place where reading begins
+//! is believed: it was synced. Only `verify` reads everything.
+
+use std::path::{Path, PathBuf};
+
+use zerocopy::FromBytes;
+
+use crate::io::{Disk, Entry, File, Open};
+use crate::model::{Offset, Position, TopicId, WallTime};
+use crate::record::{BatchHeader, HEADER_BYTES};
+
+use super::LogOptions;
+use super::append::Log;
+use super::epochs::LeaderEpochs;
+use super::fact::BatchFact;
+use super::fault::{LogFault, at};
+use super::index::{
+    AbortedTxn, OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TXN_ENTRY, TimeEntry, count_while, entry_at,
+};
+use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX, UNFINISHED};
+use super::producers::Producers;
+use super::segment::Segment;
+use super::store::{Files, Store};
+use super::walk::{Arrived, Route, walk};
+
+/// Epoch checkpoints and snapshots are small; what is larger is damage.
+const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// What is known of a log before its files are looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// The topic's id, for a log that does not exist yet.
+    pub topic_id: TopicId,
+    /// The first offset that may be read; a log that does not exist yet begins there.
+    pub log_start: Offset,
+    /// Everything below was synced.
+    pub recovery_point: Offset,
+    /// It was closed cleanly: everything was synced.
+    pub is_clean: bool,
+}
+
+/// A log, ready to be appended to.
+pub struct Opened<D: Disk> {
+    /// What it holds.
+    pub log: Log,
+    /// Its files.
+    pub store: Store<D>,
+    /// What it took to find out.
+    pub recovered: Recovered,
+}
+
+/// What opening a log took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Bytes of batches that were read.
+    pub bytes_read: u64,
+    /// Bytes behind the last sound batch that were cut off.
+    pub bytes_cut: u64,
+}
+
+/// Opens the log in `dir`, or makes it.
+///
+/// # Errors
+/// The disk's, or damage to what was durable.
+pub fn open<D: Disk>(
+    disk: D,
+    dir: &Path,
+    options: LogOptions,
+    known: Beginning,
+    now: WallTime,
+) -> Result<Opened<D>, LogFault> {
+    disk.create_dir(dir).map_err(at(dir))?;
+    let found = Found::list(&disk, dir)?;
+    if found.bases.is_empty() {
+        return create(disk, dir, options, known, now);
+    }
+    Recovery {
+        disk,
+        dir: dir.to_owned(),
+        options,
+        known,
+        now,
+        found,
+        recovered: Recovered::default(),
+    }
+    .run()
+}
+
+fn create<D: Disk>(
+    disk: D,
+    dir: &Path,
+    options: LogOptions,
+    known: Beginning,
+    now: WallTime,
+) -> Result<Opened<D>, LogFault> {
+    if known.recovery_point > known.log_start {
+        return Err(LogFault::Missing {
+            dir: dir.to_owned(),
+            end: known.log_start,
+            durable: known.recovery_point,
+        });
+    }
+    layout::write_metadata(&disk, dir, known.topic_id)?;
+    let files = Files::create(&disk, dir, known.log_start)?;
+    let segment = Segment::new(known.log_start, now);
+    Ok(Opened {
+        log: Log::new(options, known.log_start, segment),
+        store: Store::new(disk, dir, files),
+        recovered: Recovered::default(),
+    })
+}
+
+/// What a partition's directory holds.
+struct Found {
+    entries: Vec<Entry>,
+    /// Of the segments, rising.
+    bases: Vec<Offset>,
+    /// Of the snapshots, rising.
+    snapshots: Vec<Offset>,
+}
+
+impl Found {
+    fn list<D: Disk>(disk: &D, dir: &Path) -> Result<Found, LogFault> {
+        let entries = disk.list(dir).map_err(at(dir))?;
+        let offsets = |suffix| {
+            let names = entries.iter().map(|entry| entry.name.as_str());
+            names
+                .filter_map(|name| layout::offset_of(name, suffix))
+                .collect()
+        };
+        let (bases, snapshots) = (offsets(LOG), offsets(SNAPSHOT));
+        Ok(Found {
+            entries,
+            bases,
+            snapshots,
+        })
+    }
+}
+
+struct Recovery<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    options: LogOptions,
+    known: Beginning,
+    now: WallTime,
+    found: Found,
+    recovered: Recovered,
+}
+
+/// What is believed without reading the batches it was made of.
+struct Trusted {
+    /// Reading begins here or before.
+    from: Offset,
+    epochs: LeaderEpochs,
+    producers: Producers,
+    /// The producers are as of this offset.
+    producers_at: Offset,
+}
+
+/// A segment's files, and the state of its kept part.
+struct Kept<F> {
+    files: Files<F>,
+    segment: Segment,
+    /// The base offset of the first batch that is read.
+    offset: Offset,
+    /// Bytes in the segment's file.
+    size: u64,
+}
+
+impl<D: Disk> Recovery<D> {
+    fn run(mut self) -> Result<Opened<D>, LogFault> {
+        self.remove_unfinished()?;
+        self.drop_empty_segments()?;
+        let trusted = self.trusted()?;
+        let after = self
+            .found
+            .bases
+            .partition_point(|base| *base <= trusted.from);
+        let first = after.saturating_sub(1);
+        let kept = self.keep(self.found.bases[first], &trusted)?;
+        let mut size = kept.size;
+        let (mut log, files) = self.log(&trusted, kept, first);
+        let mut store = Store::new(self.disk.clone(), &self.dir, files);
+        let mut segment = first;
+        loop {
+            let arrived = self.read_segment(&mut log, &store, size, trusted.producers_at)?;
+            if arrived.obstacle.is_some() {
+                self.cut(&store, &log, &arrived, size, segment)?;
+                break;
+            }
+            segment += 1;
+            let Some(base) = self.found.bases.get(segment).copied() else {
+                break;
+            };
+            size = self.next_segment(&mut log, &mut store, base, trusted.producers_at)?;
+        }
+        self.finish(log, store, trusted.producers_at)
+    }
+
+    fn log(&self, trusted: &Trusted, kept: Kept<D::File>, first: usize) -> (Log, Files<D::File>) {
+        let begins = first == 0 && kept.segment.size == 0;
+        let start = self.known.log_start.max(self.found.bases[0]);
+        let mut log = Log::new(self.options, start, kept.segment);
+        log.older = self.found.bases[..first].to_vec();
+        log.log_end = kept.offset;
+        log.is_empty = begins;
+        log.epochs = trusted.epochs.clone();
+        // What is read again is taken in again.
+        log.epochs.cut(kept.offset);
+        log.producers = trusted.producers.clone();
+        (log, kept.files)
+    }
+
+    /// What `io::replace` had begun is nobody's.
+    fn remove_unfinished(&self) -> Result<(), LogFault> {
+        for entry in &self.found.entries {
+            if Path::new(&entry.name)
+                .extension()
+                .is_some_and(|end| end == UNFINISHED)
+            {
+                self.remove(&self.dir.join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment that was begun and got no batch says nothing of where the log ends.
+    fn drop_empty_segments(&mut self) -> Result<(), LogFault> {
+        while let [_, .., last] = self.found.bases[..] {
+            let path = self.path(last, LOG);
+            let file = self.disk.open(&path, Open::Read).map_err(at(&path))?;
+            if file.size().map_err(at(&path))? > 0 {
+                break;
+            }
+            self.remove_segment(last)?;
+            self.found.bases.pop();
+        }
+        Ok(())
+    }
+
+    fn trusted(&self) -> Result<Trusted, LogFault> {
+        let start = self.found.bases[0];
+        let durable = match self.known.is_clean {
+            true => Offset::new(i64::MAX),
+            false => self.known.recovery_point.max(start),
+        };
+        let epochs = self.small_file(&self.dir.join(EPOCHS))?;
+        let epochs = epochs
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .and_then(|text| LeaderEpochs::from_text(&text).ok());
+        let snapshot = self.newest_snapshot(durable)?;
+        let Some((epochs, (producers_at, producers))) = epochs.zip(snapshot) else {
+            return Ok(Trusted {
+                from: start,
+                epochs: LeaderEpochs::default(),
+                producers: Producers::default(),
+                producers_at: start,
+            });
+        };
+        Ok(Trusted {
+            from: durable.min(producers_at).max(start),
+            epochs,
+            producers,
+            producers_at,
+        })
+    }
+
+    /// The newest sound snapshot not above `durable`. Where nothing was durable, there is
+    /// nothing to remember.
+    fn newest_snapshot(&self, durable: Offset) -> Result<Option<(Offset, Producers)>, LogFault> {
+        let usable = self
+            .found
+            .snapshots
+            .iter()
+            .rev()
+            .filter(|at| **at <= durable);
+        for offset in usable {
+            let bytes = self
+                .small_file(&self.path(*offset, SNAPSHOT))?
+                .unwrap_or_default();
+            if let Some(producers) = Producers::from_snapshot(&bytes) {
+                return Ok(Some((*offset, producers)));
+            }
+        }
+        let start = self.found.bases[0];
+        Ok((durable <= start).then(|| (start, Producers::default())))
+    }
+
+    fn small_file(&self, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
+        let is_it = |entry: &&Entry| path.ends_with(&entry.name);
+        let entry = self.found.entries.iter().find(is_it);
+        let Some(entry) = entry.filter(|entry| entry.bytes <= SMALL_FILE_BYTES_MAX) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; usize::try_from(entry.bytes).expect("bounded above")];
+        let file = self.disk.open(path, Open::Read).map_err(at(path))?;
+        let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
+        bytes.truncate(read);
+        Ok(Some(bytes))
+    }
+
+    /// Opens the segment at `base`. What its indexes say of batches below the place where
+    /// reading has to begin stays, so that it can begin at the last one of them.
+    fn keep(&self, base: Offset, trusted: &Trusted) -> Result<Kept<D::File>, LogFault> {
+        let (files, size) = self.open_files(base)?;
+        let place = self.last_indexed(&files, base, size, trusted.from)?;
+        let Some((offsets, entry, offset)) = place else {
+            return self.keep_nothing(base, files, size, trusted.producers_at);
+        };
+        let name = self.path(base, TIME_INDEX);
+        let read = |bytes: &[u8]| TimeEntry::read(bytes, base);
+        let told = |time: &TimeEntry| time.last <= entry.last;
+        let times = count_while(&files.times, TIME_ENTRY, read, told).map_err(at(&name))?;
+        let last_time = match times.checked_sub(1) {
+            Some(nth) => entry_at(&files.times, TIME_ENTRY, nth, read).map_err(at(&name))?,
+            None => None,
+        };
+        let aborted = self.keep_aborted(&files, base, trusted.producers_at)?;
+        let entries = (offsets, times, aborted);
+        self.cut_indexes(base, &files, entries)?;
+        let begin = entry.position.value();
+        let mut segment = Segment::kept(base, self.now, begin, entries, last_time);
+        segment.first_timestamp = self
+            .header_at(&files.log, base, 0)?
+            .map(|(_, _, time)| time);
+        Ok(Kept {
+            files,
+            segment,
+            offset,
+            size,
+        })
+    }
+
+    fn keep_nothing(
+        &self,
+        base: Offset,
+        files: Files<D::File>,
+        size: u64,
+        producers_at: Offset,
+    ) -> Result<Kept<D::File>, LogFault> {
+        let aborted = self.keep_aborted(&files, base, producers_at)?;
+        self.cut_indexes(base, &files, (0, 0, aborted))?;
+        Ok(Kept {
+            files,
+            segment: Segment::kept(base, self.now, 0, (0, 0, aborted), None),
+            offset: base,
+            size,
+        })
+    }
+
+    /// How many offset index entries lie below `from`, the last of them, and the base offset of
+    /// its batch. `None` where there is none, or where it is not true of the segment.
+    fn last_indexed(
+        &self,
+        files: &Files<D::File>,
+        base: Offset,
+        size: u64,
+        from: Offset,
+    ) -> Result<Option<(usize, OffsetEntry, Offset)>, LogFault> {
+        let name = self.path(base, INDEX);
+        let read = |bytes: &[u8]| OffsetEntry::read(bytes, base);
+        let below = |entry: &OffsetEntry| entry.last < from && entry.position.value() < size;
+        let count = count_while(&files.index, OFFSET_ENTRY, read, below).map_err(at(&name))?;
+        let Some(nth) = count.checked_sub(1) else {
+            return Ok(None);
+        };
+        let entry = entry_at(&files.index, OFFSET_ENTRY, nth, read).map_err(at(&name))?;
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let header = self.header_at(&files.log, base, entry.position.value())?;
+        let is_true = header.is_some_and(|(_, last, _)| last == entry.last);
+        Ok(header
+            .filter(|_| is_true)
+            .map(|(begin, ..)| (count, entry, begin)))
+    }
+
+    /// First and last offset and largest timestamp of the batch that seems to begin there.
+    fn header_at(
+        &self,
+        file: &D::File,
+        base: Offset,
+        position: u64,
+    ) -> Result<Option<(Offset, Offset, i64)>, LogFault> {
+        let mut bytes = [0; HEADER_BYTES];
+        let read = file.read_at(&mut bytes, Position::new(position));
+        let read = read.map_err(at(&self.path(base, LOG)))?;
+        let header = BatchHeader::ref_from_bytes(&bytes).expect("the sizes are the same");
+        let delta = u64::try_from(header.last_offset_delta.get()).ok();
+        let first = Offset::from_wire(header.base_offset.get()).filter(|first| *first >= base);
+        let last = first
+            .zip(delta)
+            .and_then(|(first, delta)| first.checked_add(delta));
+        let whole = first.zip(last).filter(|_| read == HEADER_BYTES);
+        Ok(whole.map(|(first, last)| (first, last, header.max_timestamp.get())))
+    }
+
+    /// Bytes of the transaction index that tell of markers below `end`.
+    fn keep_aborted(
+        &self,
+        files: &Files<D::File>,
+        base: Offset,
+        end: Offset,
+    ) -> Result<u64, LogFault> {
+        let Some(file) = &files.aborted else {
+            return Ok(0);
+        };
+        let below = |txn: &AbortedTxn| txn.last < end;
+        let count = count_while(file, TXN_ENTRY, AbortedTxn::read, below);
+        let count = count.map_err(at(&self.path(base, TXN_INDEX)))?;
+        Ok((count * TXN_ENTRY) as u64)
+    }
+
+    fn cut_indexes(
+        &self,
+        base: Offset,
+        files: &Files<D::File>,
+        (offsets, times, aborted): (usize, usize, u64),
+    ) -> Result<(), LogFault> {
+        let cut = |file: &D::File, suffix, bytes: u64| {
+            let cut = file.truncate(Position::new(bytes));
+            cut.map_err(at(&self.path(base, suffix)))
+        };
+        cut(&files.index, INDEX, (offsets * OFFSET_ENTRY) as u64)?;
+        cut(&files.times, TIME_INDEX, (times * TIME_ENTRY) as u64)?;
+        match &files.aborted {
+            Some(file) => cut(file, TXN_INDEX, aborted),
+            None => Ok(()),
+        }
+    }
+
+    fn read_segment(
+        &mut self,
+        log: &mut Log,
+        store: &Store<D>,
+        size: u64,
+        producers_at: Offset,
+    ) -> Result<Arrived, LogFault> {
+        let base = log.segment.base;
+        let name = self.path(base, LOG);
+        let route = Route {
+            from: Position::new(log.segment.size),
+            to: size,
+            next: log.log_end.max(base),
+            epoch: log.last_epoch(),
+        };
+        let arrived = walk(&store.files.log, &name, route, |batch, position| {
+            let fact = BatchFact::of(batch).map_err(|fault| LogFault::Marker {
+                at: batch.base_offset(),
+                fault,
+            })?;
+            if fact.last.since(base) > i32::MAX as u64 {
+                return Err(LogFault::Damaged {
+                    path: name.clone(),
+                    at: position.value(),
+                    why: format!("offset {} is too far from the segment's base", fact.last),
+                });
+            }
+            log.recover(&fact, fact.base >= producers_at);
+            Ok(())
+        })?;
+        self.recovered.bytes_read += arrived.bytes_read;
+        Ok(arrived)
+    }
+
+    /// Cuts what cannot be read, unless it was durable.
+    fn cut(
+        &mut self,
+        store: &Store<D>,
+        log: &Log,
+        arrived: &Arrived,
+        size: u64,
+        segment: usize,
+    ) -> Result<(), LogFault> {
+        let path = self.path(log.segment.base, LOG);
+        if self.known.is_clean || log.log_end < self.known.recovery_point {
+            let obstacle = arrived.obstacle.as_ref();
+            return Err(LogFault::Damaged {
+                path,
+                at: arrived.position,
+                why: obstacle.map(ToString::to_string).unwrap_or_default(),
+            });
+        }
+        let end = Position::new(arrived.position);
+        store.files.log.truncate(end).map_err(at(&path))?;
+        self.recovered.bytes_cut += size.saturating_sub(arrived.position);
+        for base in self.found.bases.split_off(segment + 1) {
+            let entry = layout::path(Path::new(""), base, LOG);
+            let sizes = self
+                .found
+                .entries
+                .iter()
+                .filter(|found| Path::new(&found.name) == entry);
+            self.recovered.bytes_cut += sizes.map(|found| found.bytes).sum::<u64>();
+            self.remove_segment(base)?;
+        }
+        Ok(())
+    }
+
+    fn next_segment(
+        &self,
+        log: &mut Log,
+        store: &mut Store<D>,
+        base: Offset,
+        producers_at: Offset,
+    ) -> Result<u64, LogFault> {
+        let (files, size) = self.open_files(base)?;
+        let kept = self.keep_nothing(base, files, size, producers_at)?;
+        store.move_on(log, kept.files, base, base >= producers_at)?;
+        log.moved_to(kept.segment);
+        Ok(size)
+    }
+
+    fn finish(
+        self,
+        log: Log,
+        mut store: Store<D>,
+        producers_at: Offset,
+    ) -> Result<Opened<D>, LogFault> {
+        let end = log.watermarks().log_end;
+        if log.log_end.max(log.log_start) < self.known.recovery_point.max(producers_at) {
+            return Err(LogFault::Missing {
+                dir: self.dir,
+                end,
+                durable: self.known.recovery_point.max(producers_at),
+            });
+        }
+        for offset in &self.found.snapshots {
+            let begins = *offset == log.segment.base || log.older.binary_search(offset).is_ok();
+            if *offset == producers_at && !begins {
+                store.adopt_snapshot(*offset);
+            } else if !begins {
+                self.remove(&self.path(*offset, SNAPSHOT))?;
+            }
+        }
+        Ok(Opened {
+            log,
+            store,
+            recovered: self.recovered,
+        })
+    }
+
+    fn path(&self, base: Offset, suffix: &str) -> PathBuf {
+        layout::path(&self.dir, base, suffix)
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), LogFault> {
+        self.disk.remove_file(path).map_err(at(path))
+    }
+
+    fn remove_segment(&self, base: Offset) -> Result<(), LogFault> {
+        let prefix = format!("{:020}.", base.value());
+        for entry in self
+            .found
+            .entries
+            .iter()
+            .filter(|entry| entry.name.starts_with(&prefix))
+        {
+            if !entry.name.ends_with(SNAPSHOT) {
+                self.remove(&self.dir.join(&entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of a segment that exists, and the size of its batches.
+    fn open_files(&self, base: Offset) -> Result<(Files<D::File>, u64), LogFault> {
+        let open = |suffix, how| {
+            let path = self.path(base, suffix);
+            self.disk.open(&path, how).map_err(at(&path))
+        };
+        let aborted = layout::path(Path::new(""), base, TXN_INDEX);
+        let has_aborted = |entry: &Entry| Path::new(&entry.name) == aborted;
+        let aborted = match self.found.entries.iter().any(has_aborted) {
+            true => Some(open(TXN_INDEX, Open::Write)?),
+            false => None,
+        };
+        let files = Files {
+            log: open(LOG, Open::Write)?,
+            index: open(INDEX, Open::WriteOrCreate)?,
+            times: open(TIME_INDEX, Open::WriteOrCreate)?,
+            aborted,
+        };
+        let path = self.path(base, LOG);
+        let size = files.log.size().map_err(at(&path))?;
+        if size > i32::MAX as u64 {
+            return Err(LogFault::Damaged {
+                path,
+                at: i32::MAX as u64,
+                why: "no segment is larger than 2 GiB".to_owned(),
+            });
+        }
+        Ok((files, size))
+    }
+}

@@ -1,0 +1,325 @@
+//! The files of one log, and the effects of what was decided about it.
+
+use std::path::{Path, PathBuf};
+
+use crate::io::{Disk, Durability, File, Open, replace};
+use crate::model::{Offset, Position, WallTime};
+
+use super::append::Log;
+use super::fault::{LogFault, at};
+use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+
+/// Index bytes that are kept in memory at most, per log.
+const PENDING_BYTES_MAX: usize = 16 << 10;
+
+/// The open files of the segment that is written, and what still has to be synced.
+pub struct Store<D: Disk> {
+    pub(super) disk: D,
+    pub(super) dir: PathBuf,
+    pub(super) files: Files<D::File>,
+    /// Files that were written to and closed to further writes since the last sync point.
+    unsynced: Vec<(PathBuf, D::File)>,
+    /// Names were made or removed since the directory was last synced.
+    names_changed: bool,
+    /// The newest snapshot that no segment begins with.
+    loose_snapshot: Option<Offset>,
+    appended_bytes: u64,
+}
+
+/// The files of one segment.
+pub(super) struct Files<F> {
+    pub(super) log: F,
+    pub(super) index: F,
+    pub(super) times: F,
+    /// There only where a transaction was aborted.
+    pub(super) aborted: Option<F>,
+}
+
+/// What has to be synced so that everything up to `end` is durable.
+pub struct SyncPoint<F> {
+    /// The log's end when the point was made.
+    pub end: Offset,
+    /// The files, in the order in which they are to be synced.
+    pub files: Vec<(PathBuf, F)>,
+}
+
+impl<F: File> SyncPoint<F> {
+    /// Syncs one file after the other without blocking the thread.
+    ///
+    /// # Errors
+    /// What the system says, with the file's name. Nothing is known about any of them then.
+    pub async fn sync(&self) -> Result<(), LogFault> {
+        for (path, file) in &self.files {
+            file.sync().await.map_err(at(path))?;
+        }
+        Ok(())
+    }
+
+    fn sync_blocking(&self) -> Result<(), LogFault> {
+        for (path, file) in &self.files {
+            file.sync_blocking().map_err(at(path))?;
+        }
+        Ok(())
+    }
+}
+
+impl<D: Disk> Store<D> {
+    pub(super) fn new(disk: D, dir: &Path, files: Files<D::File>) -> Store<D> {
+        Store {
+            disk,
+            dir: dir.to_owned(),
+            files,
+            unsynced: Vec::new(),
+            names_changed: true,
+            loose_snapshot: None,
+            appended_bytes: 0,
+        }
+    }
+
+    /// The partition's directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Bytes that were appended since the last sync point.
+    #[must_use]
+    pub fn appended_bytes(&self) -> u64 {
+        self.appended_bytes
+    }
+
+    /// Writes planned bytes at the end of the segment.
+    ///
+    /// # Errors
+    /// What the system says; the file's end is then unknown, the log's is not.
+    pub fn write(&mut self, log: &Log, bytes: &[u8]) -> Result<(), LogFault> {
+        let path = || layout::path(&self.dir, log.segment.base, LOG);
+        let end = Position::new(log.segment.size);
+        let written = self.files.log.write_at(bytes, end);
+        written.map_err(|error| at(&path())(error))?;
+        self.appended_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes index entries out where many have come together.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn relieve(&mut self, log: &mut Log) -> Result<(), LogFault> {
+        match log.segment.pending.bytes() > PENDING_BYTES_MAX {
+            true => self.write_indexes(log),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn write_indexes(&mut self, log: &mut Log) -> Result<(), LogFault> {
+        let segment = &mut log.segment;
+        let path = |suffix| layout::path(&self.dir, segment.base, suffix);
+        let (pending, written) = (&mut segment.pending, &mut segment.written);
+        put(
+            &self.files.index,
+            &mut pending.offsets,
+            &mut written.offsets,
+        )
+        .map_err(|error| at(&path(INDEX))(error))?;
+        put(&self.files.times, &mut pending.times, &mut written.times)
+            .map_err(|error| at(&path(TIME_INDEX))(error))?;
+        if pending.aborted.is_empty() {
+            return Ok(());
+        }
+        let path = path(TXN_INDEX);
+        if self.files.aborted.is_none() {
+            let made = self.disk.open(&path, Open::WriteOrCreate);
+            self.files.aborted = Some(made.map_err(at(&path))?);
+            self.names_changed = true;
+        }
+        let file = self.files.aborted.as_ref().expect("made above");
+        put(file, &mut pending.aborted, &mut written.aborted).map_err(at(&path))
+    }
+
+    /// Ends the segment and begins a new one at `base`. An empty segment is replaced.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn roll(&mut self, log: &mut Log, base: Offset, now: WallTime) -> Result<(), LogFault> {
+        log.segment.finish();
+        self.write_indexes(log)?;
+        let is_empty = log.segment.size == 0;
+        let ended = log.segment.base;
+        if is_empty {
+            assert!(
+                base != ended,
+                "an empty segment has room for its own base offset"
+            );
+            for suffix in [LOG, INDEX, TIME_INDEX] {
+                self.remove(ended, suffix)?;
+            }
+        } else {
+            log.producers.expire(now);
+            self.write_snapshot(log, base)?;
+            self.loose_snapshot = None;
+        }
+        let fresh = Files::create(&self.disk, &self.dir, base)?;
+        let ended_files = std::mem::replace(&mut self.files, fresh);
+        if !is_empty {
+            self.unsynced.extend(ended_files.named(&self.dir, ended));
+        }
+        self.names_changed = true;
+        log.rolled(base, now);
+        Ok(())
+    }
+
+    /// Makes a point up to which everything will be durable once its files are synced. Index
+    /// entries, epochs and producers are written out first.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync_point(
+        &mut self,
+        log: &mut Log,
+        now: WallTime,
+    ) -> Result<SyncPoint<D::File>, LogFault> {
+        self.write_indexes(log)?;
+        self.write_epochs(log)?;
+        log.producers.expire(now);
+        self.write_loose_snapshot(log)?;
+        if std::mem::take(&mut self.names_changed) {
+            self.disk.sync_dir(&self.dir).map_err(at(&self.dir))?;
+        }
+        let mut files = std::mem::take(&mut self.unsynced);
+        files.extend(self.files.named(&self.dir, log.segment.base));
+        self.appended_bytes = 0;
+        Ok(SyncPoint {
+            end: log.watermarks().log_end,
+            files,
+        })
+    }
+
+    /// Makes everything durable and leaves the files as a clean stop of a broker does. Says up
+    /// to which offset.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn close(&mut self, log: &mut Log, now: WallTime) -> Result<Offset, LogFault> {
+        log.segment.finish();
+        let point = self.sync_point(log, now)?;
+        point.sync_blocking()?;
+        Ok(point.end)
+    }
+
+    fn write_epochs(&mut self, log: &mut Log) -> Result<(), LogFault> {
+        if log.epochs_changed {
+            let path = self.dir.join(EPOCHS);
+            let text = log.epochs.to_text();
+            replace(&self.disk, &path, text.as_bytes(), Durability::PowerLoss)
+                .map_err(at(&path))?;
+            log.epochs_changed = false;
+        }
+        Ok(())
+    }
+
+    /// The producers as of the log's end, so that recovery need not read what lies before. The
+    /// one before goes, unless a segment begins there.
+    fn write_loose_snapshot(&mut self, log: &Log) -> Result<(), LogFault> {
+        let end = log.watermarks().log_end;
+        if self.loose_snapshot == Some(end) {
+            return Ok(());
+        }
+        self.write_snapshot(log, end)?;
+        let bases_it = |offset: &Offset| {
+            *offset == log.segment.base || log.older.binary_search(offset).is_ok()
+        };
+        let fresh = Some(end).filter(|offset| !bases_it(offset));
+        if let Some(before) = std::mem::replace(&mut self.loose_snapshot, fresh) {
+            self.remove(before, SNAPSHOT)?;
+        }
+        Ok(())
+    }
+
+    fn write_snapshot(&mut self, log: &Log, offset: Offset) -> Result<(), LogFault> {
+        let path = layout::path(&self.dir, offset, SNAPSHOT);
+        let file = self
+            .disk
+            .open(&path, Open::CreateEmpty)
+            .map_err(at(&path))?;
+        let written = file.write_at(&log.producers.to_snapshot(), Position::ZERO);
+        written.map_err(at(&path))?;
+        self.unsynced.push((path, file));
+        self.names_changed = true;
+        Ok(())
+    }
+
+    /// Recovery has read the present segment to its end and goes on with the one at `base`,
+    /// before which the producers are to be noted where they are known.
+    pub(super) fn move_on(
+        &mut self,
+        log: &mut Log,
+        files: Files<D::File>,
+        base: Offset,
+        knows_producers: bool,
+    ) -> Result<(), LogFault> {
+        log.segment.finish();
+        self.write_indexes(log)?;
+        if knows_producers {
+            self.write_snapshot(log, base)?;
+        }
+        let read = std::mem::replace(&mut self.files, files);
+        self.unsynced
+            .extend(read.named(&self.dir, log.segment.base));
+        Ok(())
+    }
+
+    /// Recovery has found a snapshot that no segment begins with.
+    pub(super) fn adopt_snapshot(&mut self, offset: Offset) {
+        self.loose_snapshot = Some(offset);
+    }
+
+    fn remove(&mut self, offset: Offset, suffix: &str) -> Result<(), LogFault> {
+        let path = layout::path(&self.dir, offset, suffix);
+        self.disk.remove_file(&path).map_err(at(&path))?;
+        self.names_changed = true;
+        Ok(())
+    }
+}
+
+impl<F: File> Files<F> {
+    /// New, empty files of a segment.
+    pub(super) fn create<D>(disk: &D, dir: &Path, base: Offset) -> Result<Files<F>, LogFault>
+    where
+        D: Disk<File = F>,
+    {
+        let make = |suffix| {
+            let path = layout::path(dir, base, suffix);
+            disk.open(&path, Open::CreateEmpty).map_err(at(&path))
+        };
+        Ok(Files {
+            log: make(LOG)?,
+            index: make(INDEX)?,
+            times: make(TIME_INDEX)?,
+            aborted: None,
+        })
+    }
+
+    /// The files with their names.
+    fn named(&self, dir: &Path, base: Offset) -> impl Iterator<Item = (PathBuf, F)> {
+        let files = [
+            (INDEX, Some(&self.index)),
+            (TIME_INDEX, Some(&self.times)),
+            (TXN_INDEX, self.aborted.as_ref()),
+            (LOG, Some(&self.log)),
+        ];
+        let named = files
+            .map(|(suffix, file)| file.map(|file| (layout::path(dir, base, suffix), file.clone())));
+        named.into_iter().flatten()
+    }
+}
+
+fn put<F: File>(file: &F, pending: &mut Vec<u8>, written: &mut u64) -> std::io::Result<()> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    file.write_at(pending, Position::new(*written))?;
+    *written += pending.len() as u64;
+    pending.clear();
+    Ok(())
+}
