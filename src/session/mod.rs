@@ -1,1 +1,21 @@
 //! One authenticated byte stream, both ends: handshake, correlation, deadlines.
+//!
+//! [`Client`] speaks the rare requests of control, one at a time. A shard takes only the
+//! [`Channel`] and the versions that were agreed upon, and speaks Fetch over it by itself.
+
+mod address;
+mod calls;
+mod channel;
+mod client;
+mod fault;
+mod versions;
+
+pub use address::{BrokerAddress, NotAnAddress};
+pub use calls::{
+    Bound, ClusterView, EpochAsked, EpochReply, OffsetReply, PartitionAsked, PartitionView,
+    TopicSettings, TopicView,
+};
+pub use channel::{Channel, Security};
+pub use client::{CLIENT_ID, Client, Opening};
+pub use fault::SessionFault;
+pub use versions::Negotiated;

@@ -1,0 +1,296 @@
+//! The rare questions of control, in our own words.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use kafka_protocol::messages::{
+    BrokerId as WireBroker, DescribeConfigsRequest, ListOffsetsRequest, MetadataRequest,
+    OffsetForLeaderEpochRequest, TopicName as WireName,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Client, SessionFault};
+use crate::io::World;
+use crate::model::{
+    BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, TopicPartition,
+};
+use crate::protocol::ErrorCode;
+use crate::protocol::fetch::Endpoint;
+
+/// Whoever is no broker.
+const NO_REPLICA: WireBroker = WireBroker(-1);
+/// `ConfigResource.Type.TOPIC`.
+const TOPIC: i8 = 2;
+
+/// A cluster as one of its brokers sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The cluster's id.
+    pub cluster_id: String,
+    /// Where its brokers listen.
+    pub brokers: Vec<Endpoint>,
+    /// Its topics, or those that were asked for.
+    pub topics: Vec<TopicView>,
+}
+
+/// One topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicView {
+    /// Its name.
+    pub name: TopicName,
+    /// Its id.
+    pub id: TopicId,
+    /// Its error, if it cannot be described.
+    pub error: ErrorCode,
+    /// Its partitions, by number.
+    pub partitions: Vec<PartitionView>,
+}
+
+/// One partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionView {
+    /// Its number.
+    pub index: PartitionIndex,
+    /// Who leads it, if anyone.
+    pub leader: Option<BrokerId>,
+    /// The leader's epoch.
+    pub epoch: LeaderEpoch,
+}
+
+/// Which end of a log is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The log start.
+    Start,
+    /// The high watermark.
+    End,
+}
+
+/// A partition in a question to its leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionAsked {
+    /// Which.
+    pub id: TopicPartition,
+    /// The leader's epoch as we know it.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// A partition of which the end of an epoch is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochAsked {
+    /// Which partition.
+    pub partition: PartitionAsked,
+    /// Which epoch.
+    pub epoch: LeaderEpoch,
+}
+
+/// One partition's answer: its offset, or why there is none.
+pub type OffsetReply = (TopicPartition, Result<Offset, ErrorCode>);
+/// One partition's answer: the largest epoch not above the one asked for and its end, `None`
+/// where there is no such epoch, or why there is no answer.
+pub type EpochReply = (
+    TopicPartition,
+    Result<Option<(LeaderEpoch, Offset)>, ErrorCode>,
+);
+/// A topic's settings by name, as far as their values are told.
+pub type TopicSettings = BTreeMap<String, String>;
+
+impl<W: World> Client<W> {
+    /// Brokers and topics: all of them, or those named.
+    ///
+    /// # Errors
+    /// No answer that can be used.
+    pub async fn cluster(
+        &mut self,
+        topics: Option<&[TopicName]>,
+    ) -> Result<ClusterView, SessionFault> {
+        let asked = |name: &TopicName| {
+            MetadataRequestTopic::default().with_name(Some(WireName(text(name.as_str()))))
+        };
+        let request = MetadataRequest::default()
+            .with_topics(topics.map(|names| names.iter().map(asked).collect()))
+            .with_allow_auto_topic_creation(false);
+        let answer = self.call(&request).await?;
+        self.refused::<MetadataRequest>(answer.error_code)?;
+        let brokers = answer.brokers.iter().filter_map(|broker| {
+            Some(Endpoint {
+                broker: BrokerId(broker.node_id.0),
+                host: broker.host.to_string(),
+                port: u16::try_from(broker.port).ok()?,
+            })
+        });
+        Ok(ClusterView {
+            cluster_id: answer
+                .cluster_id
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            brokers: brokers.collect(),
+            topics: answer.topics.iter().filter_map(topic_view).collect(),
+        })
+    }
+
+    /// Where the logs of partitions that this broker leads begin or end.
+    ///
+    /// # Errors
+    /// No answer that can be used.
+    pub async fn list_offsets(
+        &mut self,
+        partitions: &[PartitionAsked],
+        bound: Bound,
+    ) -> Result<Vec<OffsetReply>, SessionFault> {
+        let timestamp = match bound {
+            Bound::Start => -2,
+            Bound::End => -1,
+        };
+        let topics = by_topic(partitions.iter().map(|asked| {
+            let partition = ListOffsetsPartition::default()
+                .with_partition_index(asked.id.partition.value())
+                .with_current_leader_epoch(asked.leader_epoch.value())
+                .with_timestamp(timestamp);
+            (&asked.id.topic, partition)
+        }));
+        let topics = topics.into_iter().map(|(name, partitions)| {
+            ListOffsetsTopic::default()
+                .with_name(WireName(text(name.as_str())))
+                .with_partitions(partitions)
+        });
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(NO_REPLICA)
+            .with_topics(topics.collect());
+        let answer = self.call(&request).await?;
+        let replies = answer.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().filter_map(|reply| {
+                let offset = match ErrorCode(reply.error_code) {
+                    ErrorCode::NONE => {
+                        Offset::from_wire(reply.offset).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)
+                    }
+                    error => Err(error),
+                };
+                Some((partition(&topic.name, reply.partition_index)?, offset))
+            })
+        });
+        Ok(replies.collect())
+    }
+
+    /// How far epochs reach in the logs of partitions that this broker leads.
+    ///
+    /// # Errors
+    /// No answer that can be used.
+    pub async fn epoch_ends(
+        &mut self,
+        asked: &[EpochAsked],
+    ) -> Result<Vec<EpochReply>, SessionFault> {
+        let topics = by_topic(asked.iter().map(|asked| {
+            let one = OffsetForLeaderPartition::default()
+                .with_partition(asked.partition.id.partition.value())
+                .with_current_leader_epoch(asked.partition.leader_epoch.value())
+                .with_leader_epoch(asked.epoch.value());
+            (&asked.partition.id.topic, one)
+        }));
+        let topics = topics.into_iter().map(|(name, partitions)| {
+            OffsetForLeaderTopic::default()
+                .with_topic(WireName(text(name.as_str())))
+                .with_partitions(partitions)
+        });
+        let request = OffsetForLeaderEpochRequest::default()
+            .with_replica_id(NO_REPLICA)
+            .with_topics(topics.collect());
+        let answer = self.call(&request).await?;
+        let replies = answer.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().filter_map(|reply| {
+                let end = Offset::from_wire(reply.end_offset);
+                let told = match ErrorCode(reply.error_code) {
+                    ErrorCode::NONE => {
+                        Ok(end.map(|end| (LeaderEpoch::new(reply.leader_epoch), end)))
+                    }
+                    error => Err(error),
+                };
+                Some((partition(&topic.topic, reply.partition)?, told))
+            })
+        });
+        Ok(replies.collect())
+    }
+
+    /// The settings of topics. A topic that does not exist, or that we may not see, is left out.
+    ///
+    /// # Errors
+    /// No answer that can be used.
+    pub async fn topic_settings(
+        &mut self,
+        topics: &[TopicName],
+    ) -> Result<BTreeMap<TopicName, TopicSettings>, SessionFault> {
+        let resource = |name: &TopicName| {
+            DescribeConfigsResource::default()
+                .with_resource_type(TOPIC)
+                .with_resource_name(text(name.as_str()))
+                .with_configuration_keys(None)
+        };
+        let request =
+            DescribeConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
+        let answer = self.call(&request).await?;
+        let told = answer
+            .results
+            .iter()
+            .filter(|result| result.error_code == 0);
+        Ok(told
+            .filter_map(|result| {
+                let settings = result.configs.iter().filter_map(|config| {
+                    Some((config.name.to_string(), config.value.as_ref()?.to_string()))
+                });
+                Some((TopicName::new(&result.resource_name)?, settings.collect()))
+            })
+            .collect())
+    }
+}
+
+fn topic_view(topic: &MetadataResponseTopic) -> Option<TopicView> {
+    let mut partitions: Vec<PartitionView> =
+        topic.partitions.iter().filter_map(partition_view).collect();
+    partitions.sort_by_key(|partition| partition.index);
+    partitions.dedup_by_key(|partition| partition.index);
+    Some(TopicView {
+        name: TopicName::new(topic.name.as_ref()?)?,
+        id: TopicId::new(topic.topic_id.into_bytes()),
+        error: ErrorCode(topic.error_code),
+        partitions,
+    })
+}
+
+fn partition_view(partition: &MetadataResponsePartition) -> Option<PartitionView> {
+    let leader = partition.leader_id.0;
+    Some(PartitionView {
+        index: PartitionIndex::new(partition.partition_index)?,
+        leader: (leader >= 0).then_some(BrokerId(leader)),
+        epoch: LeaderEpoch::new(partition.leader_epoch),
+    })
+}
+
+fn partition(name: &WireName, index: i32) -> Option<TopicPartition> {
+    Some(TopicPartition {
+        topic: TopicName::new(name)?,
+        partition: PartitionIndex::new(index)?,
+    })
+}
+
+fn by_topic<'a, T>(
+    asked: impl Iterator<Item = (&'a TopicName, T)>,
+) -> BTreeMap<&'a TopicName, Vec<T>> {
+    let mut topics: BTreeMap<&TopicName, Vec<T>> = BTreeMap::new();
+    for (name, one) in asked {
+        topics.entry(name).or_default().push(one);
+    }
+    topics
+}
+
+fn text(value: &str) -> StrBytes {
+    StrBytes::from_string(value.to_owned())
+}

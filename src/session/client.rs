@@ -1,0 +1,292 @@
+//! One request at a time, each with its deadline.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+
+use super::versions::{Negotiated, name};
+use super::{BrokerAddress, Channel, Security, SessionFault};
+use crate::io::{Buf, Clock, Net, World};
+use crate::protocol::{ErrorCode, Malformed};
+use crate::stdx::bytes::be_i32;
+
+/// How we call ourselves; a broker's logs and quotas go by it.
+pub const CLIENT_ID: &str = "twinlog";
+/// No answer to a rare request is larger; Metadata of 100,000 partitions has some 10 MiB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+const WINDOW_BYTES: usize = 64 << 10;
+
+type StreamOf<W> = <<W as World>::Net as Net>::Stream;
+
+/// How a connection is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// How it is secured.
+    pub security: Security,
+    /// How long connecting, and then each answer, may take.
+    pub timeout: Duration,
+}
+
+/// A connection to one broker that answers one request at a time.
+pub struct Client<W: World> {
+    world: W,
+    channel: Channel<StreamOf<W>>,
+    at: BrokerAddress,
+    timeout: Duration,
+    versions: Negotiated,
+    next_correlation: i32,
+    window: Option<Buf>,
+}
+
+impl<W: World> Client<W> {
+    /// Connects and agrees upon versions.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or is none.
+    pub async fn connect(
+        world: &W,
+        at: &BrokerAddress,
+        opening: Opening,
+    ) -> Result<Client<W>, SessionFault> {
+        let unreachable = |error| SessionFault::Unreachable {
+            at: at.clone(),
+            error,
+        };
+        let deadline = world.clock().now().after(opening.timeout);
+        let connecting = pin!(connect(world, at));
+        let stream = tokio::select! {
+            stream = connecting => stream,
+            () = world.clock().sleep_until(deadline) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let stream = stream.map_err(unreachable)?;
+        let channel = Channel::establish(stream, opening.security).await;
+        let mut client = Client {
+            world: world.clone(),
+            channel: channel.map_err(unreachable)?,
+            at: at.clone(),
+            timeout: opening.timeout,
+            versions: Negotiated::default(),
+            next_correlation: 0,
+            window: Some(Buf::unpooled(WINDOW_BYTES)),
+        };
+        client.agree().await?;
+        Ok(client)
+    }
+
+    async fn agree(&mut self) -> Result<(), SessionFault> {
+        let mut request = ApiVersionsRequest::default();
+        request.client_software_name = StrBytes::from_static_str(CLIENT_ID);
+        request.client_software_version = StrBytes::from_static_str(env!("CARGO_PKG_VERSION"));
+        let mut answer = self.call_as(&request, 3).await?;
+        if ErrorCode(answer.error_code) == ErrorCode::UNSUPPORTED_VERSION {
+            answer = self.call_as(&request, 0).await?;
+        }
+        self.refused::<ApiVersionsRequest>(answer.error_code)?;
+        self.versions = Negotiated::of(&answer);
+        Ok(())
+    }
+
+    /// Whom it is connected to.
+    #[must_use]
+    pub fn at(&self) -> &BrokerAddress {
+        &self.at
+    }
+
+    /// What the broker speaks.
+    #[must_use]
+    pub fn versions(&self) -> &Negotiated {
+        &self.versions
+    }
+
+    /// Gives up the connection to whoever speaks over it by itself.
+    #[must_use]
+    pub fn into_channel(self) -> Channel<StreamOf<W>> {
+        self.channel
+    }
+
+    /// Asks in the newest version that both sides speak.
+    ///
+    /// # Errors
+    /// No version, no answer, or none that can be read; the connection is of no use then.
+    pub async fn call<R: Request>(&mut self, request: &R) -> Result<R::Response, SessionFault> {
+        let version = self.versions.best::<R>();
+        let version = version.ok_or_else(|| SessionFault::Unsupported {
+            at: self.at.clone(),
+            what: name::<R>(),
+        })?;
+        self.call_as(request, version).await
+    }
+
+    /// An error code of a whole answer as a fault.
+    pub(super) fn refused<R: Request>(&self, code: i16) -> Result<(), SessionFault> {
+        match ErrorCode(code) {
+            ErrorCode::NONE => Ok(()),
+            code => Err(SessionFault::Refused {
+                at: self.at.clone(),
+                what: name::<R>(),
+                code,
+            }),
+        }
+    }
+
+    async fn call_as<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+    ) -> Result<R::Response, SessionFault> {
+        let correlation = self.next_correlation;
+        self.next_correlation = correlation.wrapping_add(1);
+        let frame = frame(request, version, correlation);
+        let mut out = Buf::unpooled(frame.len());
+        out.push(&frame);
+        let (_, sent) = self.timely(name::<R>(), self.channel.send(out)).await?;
+        sent.map_err(|error| self.lost(error))?;
+        let answer = self.answer(name::<R>()).await?;
+        self.decode::<R>(answer, version, correlation)
+    }
+
+    /// One whole answer, without its length.
+    async fn answer(&mut self, what: &'static str) -> Result<Bytes, SessionFault> {
+        let mut answer = BytesMut::new();
+        let mut size = None;
+        loop {
+            if size.is_none() && answer.len() >= 4 {
+                size = Some(self.size(&answer, what)?);
+            }
+            if let Some(size) = size.filter(|size| answer.len() >= *size) {
+                if answer.len() > size {
+                    let fault = Malformed::LeftOver {
+                        left: answer.len() - size,
+                    };
+                    return Err(self.malformed(what, fault));
+                }
+                return Ok(answer.freeze().split_off(4));
+            }
+            let mut window = self.window.take().expect("one receive at a time");
+            window.clear();
+            let receiving = self.channel.recv(window);
+            let (mut window, received) = self.timely(what, receiving).await?;
+            let count = received.map_err(|error| self.lost(error))?;
+            if count == 0 {
+                return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
+            }
+            answer.extend_from_slice(window.bytes());
+            window.clear();
+            self.window = Some(window);
+        }
+    }
+
+    /// The bytes of the frame that begins, length included.
+    fn size(&self, answer: &[u8], what: &'static str) -> Result<usize, SessionFault> {
+        let stated = be_i32(answer, 0).unwrap_or(-1);
+        let size = usize::try_from(stated)
+            .ok()
+            .filter(|size| *size <= ANSWER_BYTES_MAX);
+        let size = size.ok_or_else(|| {
+            let fault = Malformed::Impossible {
+                field: "the length of a frame",
+                value: i64::from(stated),
+            };
+            self.malformed(what, fault)
+        })?;
+        Ok(size + 4)
+    }
+
+    fn decode<R: Request>(
+        &self,
+        mut answer: Bytes,
+        version: i16,
+        correlation: i32,
+    ) -> Result<R::Response, SessionFault> {
+        let what = name::<R>();
+        let unreadable = |why: String| SessionFault::Unreadable {
+            at: self.at.clone(),
+            what,
+            why,
+        };
+        let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version));
+        let header = header.map_err(|error| unreadable(error.to_string()))?;
+        if header.correlation_id != correlation {
+            let fault = Malformed::Correlation {
+                expected: correlation,
+                found: header.correlation_id,
+            };
+            return Err(self.malformed(what, fault));
+        }
+        R::Response::decode(&mut answer, version).map_err(|error| unreadable(error.to_string()))
+    }
+
+    /// Awaits an operation on the socket to its end, which the deadline brings about by closing
+    /// the connection: an operation that is dropped would go on without us.
+    async fn timely<T>(
+        &self,
+        what: &'static str,
+        operation: impl Future<Output = T>,
+    ) -> Result<T, SessionFault> {
+        let mut operation = pin!(operation);
+        let deadline = self.world.clock().now().after(self.timeout);
+        tokio::select! {
+            done = &mut operation => return Ok(done),
+            () = self.world.clock().sleep_until(deadline) => self.channel.shutdown(),
+        }
+        drop(operation.await);
+        Err(SessionFault::Silent {
+            at: self.at.clone(),
+            what,
+            waited: self.timeout,
+        })
+    }
+
+    fn lost(&self, error: io::Error) -> SessionFault {
+        SessionFault::Lost {
+            at: self.at.clone(),
+            error,
+        }
+    }
+
+    fn malformed(&self, what: &'static str, fault: Malformed) -> SessionFault {
+        SessionFault::Malformed {
+            at: self.at.clone(),
+            what,
+            fault,
+        }
+    }
+}
+
+async fn connect<W: World>(world: &W, at: &BrokerAddress) -> io::Result<StreamOf<W>> {
+    let addresses = match at.host.parse::<IpAddr>() {
+        Ok(literal) => vec![SocketAddr::new(literal, at.port)],
+        Err(_) => world.net().resolve(&at.host, at.port)?,
+    };
+    let mut refused = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match world.net().connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
+/// A request as it goes over the wire, length included.
+fn frame<R: Request>(request: &R, version: i16, correlation: i32) -> BytesMut {
+    let header = RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(version)
+        .with_correlation_id(correlation)
+        .with_client_id(Some(StrBytes::from_static_str(CLIENT_ID)));
+    let mut frame = BytesMut::from(&[0u8; 4][..]);
+    header
+        .encode(&mut frame, R::header_version(version))
+        .and_then(|()| request.encode(&mut frame, version))
+        .expect("our own requests fit the versions that we speak");
+    let length = i32::try_from(frame.len() - 4).expect("our own requests are small");
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame
+}

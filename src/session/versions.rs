@@ -1,0 +1,103 @@
+//! Which versions of which requests both sides speak.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeConfigsRequest, ListOffsetsRequest,
+    MetadataRequest, OffsetForLeaderEpochRequest,
+};
+use kafka_protocol::protocol::{Message, Request, VersionRange};
+
+use crate::protocol::fetch;
+
+/// What a broker says it speaks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Negotiated {
+    theirs: BTreeMap<i16, (i16, i16)>,
+}
+
+impl Negotiated {
+    pub(super) fn of(answer: &ApiVersionsResponse) -> Negotiated {
+        let range = |api: &kafka_protocol::messages::api_versions_response::ApiVersion| {
+            (api.api_key, (api.min_version, api.max_version))
+        };
+        Negotiated {
+            theirs: answer.api_keys.iter().map(range).collect(),
+        }
+    }
+
+    /// The newest version of a request that both sides speak.
+    #[must_use]
+    pub fn best<R: Request>(&self) -> Option<i16> {
+        self.common(R::KEY, ours(R::KEY, R::VERSIONS))
+    }
+
+    /// The newest version of Fetch that both sides speak.
+    #[must_use]
+    pub fn best_fetch(&self) -> Option<i16> {
+        let ours = (fetch::VERSION_MIN, fetch::VERSION_MAX);
+        self.common(fetch::API_KEY, ours)
+    }
+
+    fn common(&self, key: i16, ours: (i16, i16)) -> Option<i16> {
+        let (least, most) = *self.theirs.get(&key)?;
+        let best = most.min(ours.1);
+        (best >= least.max(ours.0)).then_some(best)
+    }
+}
+
+/// What we ask for in the forms that we have tried; older or newer ones are not spoken.
+fn ours(key: i16, known: VersionRange) -> (i16, i16) {
+    let least = match key {
+        // Topic ids.
+        MetadataRequest::KEY => 10,
+        // The current leader epoch.
+        ListOffsetsRequest::KEY => 4,
+        OffsetForLeaderEpochRequest::KEY => 3,
+        DescribeConfigsRequest::KEY => 1,
+        ApiVersionsRequest::KEY => 0,
+        _ => known.min,
+    };
+    (least, known.max)
+}
+
+/// The name of a request, for people.
+pub(super) fn name<R: Request + Message>() -> &'static str {
+    match ApiKey::try_from(R::KEY) {
+        Ok(ApiKey::ApiVersions) => "ApiVersions",
+        Ok(ApiKey::Metadata) => "Metadata",
+        Ok(ApiKey::ListOffsets) => "ListOffsets",
+        Ok(ApiKey::OffsetForLeaderEpoch) => "OffsetForLeaderEpoch",
+        Ok(ApiKey::DescribeConfigs) => "DescribeConfigs",
+        Ok(ApiKey::DescribeCluster) => "DescribeCluster",
+        _ => "a request",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn theirs(key: i16, least: i16, most: i16) -> Negotiated {
+        Negotiated {
+            theirs: [(key, (least, most))].into(),
+        }
+    }
+
+    #[test]
+    fn the_newest_common_version_is_taken_or_none() {
+        assert_eq!(theirs(1, 4, 17).best_fetch(), Some(17));
+        assert_eq!(theirs(1, 4, 99).best_fetch(), Some(fetch::VERSION_MAX));
+        assert_eq!(theirs(1, 4, 12).best_fetch(), None);
+        assert_eq!(theirs(1, 19, 20).best_fetch(), None);
+        assert_eq!(theirs(2, 0, 9).best_fetch(), None);
+        assert_eq!(
+            theirs(MetadataRequest::KEY, 0, 12).best::<MetadataRequest>(),
+            Some(12)
+        );
+        assert_eq!(
+            theirs(MetadataRequest::KEY, 0, 9).best::<MetadataRequest>(),
+            None
+        );
+    }
+}
