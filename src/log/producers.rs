@@ -135,6 +135,7 @@ impl Producers {
     }
 
     /// How many producers are known.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }

@@ -130,7 +130,7 @@ pub enum Cause {
     #[error("the topic was deleted at the source")]
     TopicDeleted,
     /// The topic's name now belongs to another topic.
-    #[error("the topic was deleted and created again at the source: its id was {held}, is {now}")]
+    #[error("the topic was recreated at the source: its id was {held}, it is {now}")]
     TopicRecreated {
         /// The id of the topic that we followed.
         held: TopicId,

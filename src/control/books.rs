@@ -1,0 +1,135 @@
+//! What a copy leaves in the vault about itself: checkpoints and state, now and then and at the
+//! end.
+
+use std::collections::BTreeMap;
+
+use super::ledger::{Ledger, Line};
+use crate::io::Disk;
+use crate::model::{Offset, TopicPartition};
+use crate::shard::inbox::Phase;
+use crate::vault::{
+    Checkpoint, Ending, Found, Gap, Offsets, PartitionState, State, Vault, VaultFault,
+};
+
+/// The vault and what stood in it when it was opened.
+pub(super) struct Books<D: Disk> {
+    vault: Vault<D>,
+    found: Found,
+    written: Option<(State, [Offsets; 3])>,
+}
+
+/// What the vault knows of a partition.
+pub(super) struct Known {
+    pub(super) log_start: Offset,
+    pub(super) recovery_point: Offset,
+    pub(super) gaps: Vec<(Offset, Offset)>,
+}
+
+impl<D: Disk> Books<D> {
+    pub(super) fn new(vault: Vault<D>, found: Found) -> Books<D> {
+        Books {
+            vault,
+            found,
+            written: None,
+        }
+    }
+
+    pub(super) fn vault(&self) -> &Vault<D> {
+        &self.vault
+    }
+
+    pub(super) fn found(&self) -> &Found {
+        &self.found
+    }
+
+    /// What the vault knows of a partition; `None` where it has no log of it.
+    pub(super) fn known(&self, id: &TopicPartition) -> Option<Known> {
+        self.found.partitions.binary_search(id).ok()?;
+        let offset = |offsets: &Offsets| offsets.get(id).copied();
+        let start = offset(&self.found.log_starts).unwrap_or(Offset::ZERO);
+        let state = self.found.state.partitions.get(id);
+        let gaps = state.into_iter().flat_map(|state| &state.gaps);
+        Some(Known {
+            log_start: start,
+            recovery_point: offset(&self.found.recovery_points).unwrap_or(start),
+            gaps: gaps.map(|gap| (gap.from, gap.to)).collect(),
+        })
+    }
+
+    /// Writes what the ledger says, where it says anything new.
+    pub(super) fn write(&mut self, ledger: &Ledger) -> Result<(), VaultFault> {
+        let state = self.state(ledger);
+        let offsets = self.offsets(ledger);
+        let (state_before, offsets_before) = match &self.written {
+            Some((state, offsets)) => (Some(state), Some(offsets)),
+            None => (None, None),
+        };
+        let whichs = [
+            Checkpoint::LogStart,
+            Checkpoint::RecoveryPoint,
+            Checkpoint::HighWatermark,
+        ];
+        for (nth, which) in whichs.into_iter().enumerate() {
+            if offsets_before.map(|before| &before[nth]) != Some(&offsets[nth]) {
+                self.vault.save(which, &offsets[nth])?;
+            }
+        }
+        if state_before != Some(&state) {
+            self.vault.save_state(&state)?;
+        }
+        self.written = Some((state, offsets));
+        Ok(())
+    }
+
+    /// Writes the books for the last time. The vault is marked as clean if every log in it is.
+    pub(super) fn close(mut self, ledger: &Ledger, is_clean: bool) -> Result<(), VaultFault> {
+        self.write(ledger)?;
+        let is_open = |id| ledger.lines.get(id).is_some_and(|line: &Line| line.is_open);
+        let others_are_clean = self.found.clean || self.found.partitions.iter().all(is_open);
+        match is_clean && others_are_clean {
+            true => self.vault.close(),
+            false => Ok(()),
+        }
+    }
+
+    fn state(&self, ledger: &Ledger) -> State {
+        let mut partitions: BTreeMap<TopicPartition, PartitionState> =
+            self.found.state.partitions.clone();
+        for (id, line) in &ledger.lines {
+            let ending = match &line.phase {
+                Phase::Mirroring | Phase::Waiting(_) => Ending::Running,
+                Phase::Done => Ending::CaughtUp,
+                Phase::Stopped(why) => Ending::Stopped { why: why.clone() },
+            };
+            let gap = |(from, to): &(Offset, Offset)| Gap {
+                from: *from,
+                to: *to,
+            };
+            let state = PartitionState {
+                topic_id: line.topic_id,
+                position: line.durable,
+                gaps: line.gaps.iter().map(gap).collect(),
+                ending,
+            };
+            partitions.insert(id.clone(), state);
+        }
+        State {
+            source_cluster_id: self.found.state.source_cluster_id.clone(),
+            partitions,
+        }
+    }
+
+    /// Log starts, recovery points, high watermarks.
+    fn offsets(&self, ledger: &Ledger) -> [Offsets; 3] {
+        let found = &self.found;
+        let mut starts = found.log_starts.clone();
+        let mut points = found.recovery_points.clone();
+        let mut watermarks = found.high_watermarks.clone();
+        for (id, line) in ledger.lines.iter().filter(|(_, line)| line.is_open) {
+            starts.insert(id.clone(), line.log_start);
+            points.insert(id.clone(), line.durable);
+            watermarks.insert(id.clone(), line.durable);
+        }
+        [starts, points, watermarks]
+    }
+}

@@ -1,0 +1,160 @@
+//! What has to be asked of a broker, each as a task of its own that ends as an event.
+
+use std::collections::BTreeMap;
+
+use crate::io::World;
+use crate::model::{LeaderEpoch, Offset, ShardId, TopicName, TopicPartition};
+use crate::session::{
+    Bound, BrokerAddress, Client, ClusterView, EpochAsked, Opening, PartitionAsked, SessionFault,
+    TopicSettings,
+};
+use crate::shard::inbox::{Answer, CursorId, Endpoint, EpochEnd};
+
+/// Topics whose settings are asked for in one request.
+const TOPICS_PER_REQUEST: usize = 500;
+
+/// How an errand came out.
+pub(super) enum Event {
+    /// The source's brokers and topics.
+    Seen(Result<ClusterView, SessionFault>),
+    /// Where logs begin and end, and their topics' settings.
+    Began {
+        asked: Vec<TopicPartition>,
+        outcome: Result<Beginnings, SessionFault>,
+    },
+    /// Answers to questions of one broker.
+    Answered {
+        broker: crate::model::BrokerId,
+        answers: Vec<(ShardId, CursorId, Answer)>,
+    },
+}
+
+/// Where the logs of one leader begin and end, and what their topics are set to.
+#[derive(Default)]
+pub(super) struct Beginnings {
+    pub(super) bounds: BTreeMap<TopicPartition, (Offset, Offset)>,
+    pub(super) settings: BTreeMap<TopicName, TopicSettings>,
+}
+
+/// A question to a partition's leader.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    pub(super) shard: ShardId,
+    pub(super) cursor: CursorId,
+    pub(super) asked: PartitionAsked,
+    /// The end of this epoch; the log's bounds where there is none.
+    pub(super) epoch: Option<LeaderEpoch>,
+}
+
+/// Asks one broker after the other, until one tells all about the cluster.
+///
+/// # Errors
+/// What the last one said.
+pub async fn view<W: World>(
+    world: &W,
+    brokers: &[BrokerAddress],
+    opening: Opening,
+) -> Result<ClusterView, SessionFault> {
+    let mut last = None;
+    for broker in brokers {
+        let asked = async {
+            let mut client = Client::connect(world, broker, opening).await?;
+            client.cluster(None).await
+        };
+        match asked.await {
+            Ok(view) => return Ok(view),
+            Err(fault) => last = Some(fault),
+        }
+    }
+    Err(last.expect("there is a broker to begin with"))
+}
+
+/// Asks a leader where its logs begin and end.
+pub(super) async fn begin<W: World>(
+    world: &W,
+    leader: &Endpoint,
+    asked: &[PartitionAsked],
+    opening: Opening,
+) -> Result<Beginnings, SessionFault> {
+    let mut client = Client::connect(world, &BrokerAddress::from(leader), opening).await?;
+    let mut starts: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+    for (id, start) in client.list_offsets(asked, Bound::Start).await? {
+        starts.extend(start.ok().map(|start| (id, start)));
+    }
+    let mut beginnings = Beginnings::default();
+    for (id, end) in client.list_offsets(asked, Bound::End).await? {
+        if let (Some(start), Ok(end)) = (starts.get(&id), end) {
+            beginnings.bounds.insert(id, (*start, end.max(*start)));
+        }
+    }
+    let mut topics: Vec<TopicName> = asked.iter().map(|asked| asked.id.topic.clone()).collect();
+    topics.dedup();
+    for topics in topics.chunks(TOPICS_PER_REQUEST) {
+        beginnings
+            .settings
+            .extend(client.topic_settings(topics).await?);
+    }
+    Ok(beginnings)
+}
+
+/// Brings questions to the broker that leads their partitions.
+pub(super) async fn inquire<W: World>(
+    world: &W,
+    leader: &Endpoint,
+    errands: &[Errand],
+    opening: Opening,
+) -> Vec<(ShardId, CursorId, Answer)> {
+    let replies = ask(world, leader, errands, opening)
+        .await
+        .unwrap_or_else(|fault| {
+            tracing::debug!("{fault}");
+            BTreeMap::new()
+        });
+    let answer = |errand: &Errand| {
+        let reply = replies.get(&errand.asked.id).copied();
+        (
+            errand.shard,
+            errand.cursor,
+            reply.unwrap_or(Answer::Unavailable),
+        )
+    };
+    errands.iter().map(answer).collect()
+}
+
+async fn ask<W: World>(
+    world: &W,
+    leader: &Endpoint,
+    errands: &[Errand],
+    opening: Opening,
+) -> Result<BTreeMap<TopicPartition, Answer>, SessionFault> {
+    let mut client = Client::connect(world, &BrokerAddress::from(leader), opening).await?;
+    let mut answers = BTreeMap::new();
+    let ends = errands.iter().filter_map(|errand| {
+        Some(EpochAsked {
+            partition: errand.asked.clone(),
+            epoch: errand.epoch?,
+        })
+    });
+    let ends: Vec<EpochAsked> = ends.collect();
+    if !ends.is_empty() {
+        for (id, end) in client.epoch_ends(&ends).await? {
+            let known = |(epoch, end)| EpochEnd { epoch, end };
+            answers.extend(end.ok().map(|end| (id, Answer::EpochEnd(end.map(known)))));
+        }
+    }
+    let bounds = errands.iter().filter(|errand| errand.epoch.is_none());
+    let bounds: Vec<PartitionAsked> = bounds.map(|errand| errand.asked.clone()).collect();
+    if !bounds.is_empty() {
+        let mut starts = BTreeMap::new();
+        for (id, start) in client.list_offsets(&bounds, Bound::Start).await? {
+            starts.extend(start.ok().map(|start| (id, start)));
+        }
+        for (id, end) in client.list_offsets(&bounds, Bound::End).await? {
+            if let (Some(start), Ok(end)) = (starts.get(&id), end) {
+                let start = *start;
+                answers.insert(id, Answer::Bounds { start, end });
+            }
+        }
+    }
+    Ok(answers)
+}

@@ -1,0 +1,602 @@
+//! The turns of a copy: look at the source, order, take reports and answers, keep the books.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::sync::mpsc;
+
+use super::books::Books;
+use super::catalogue::{Catalogue, Change};
+use super::errands::{Beginnings, Event, begin, inquire, view};
+use super::ledger::{Ledger, Line};
+use super::questions::Questions;
+use super::{CopyFault, Job, Options, Outcome};
+use crate::io::{Clock, World};
+use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicId, TopicPartition};
+use crate::session::{
+    BrokerAddress, ClusterView, Opening, PartitionAsked, Security, TopicSettings,
+};
+use crate::shard::inbox::{
+    Answer, Endpoint, LogOptions, Mirror, Order, Phase, Recovered, Report, Tally, shard_of,
+};
+use crate::vault::{Identity, Vault};
+
+/// A question about leaders is not answered more often than this.
+const VIEW_INTERVAL_MIN: Duration = Duration::from_millis(250);
+/// Errands that may end at the same time before anyone looks.
+const EVENTS_MAX: usize = 256;
+/// How often the caller sees the ledger.
+const SHOW_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The data plane as control sees it.
+pub struct Shards {
+    /// To each shard, by number.
+    pub orders: Vec<mpsc::Sender<Order>>,
+    /// From all of them.
+    pub reports: mpsc::Receiver<(ShardId, Report)>,
+}
+
+/// Copies what `job` says until all of it is done, or `stop` is; then closes shards and vault.
+/// `show` sees the ledger several times a second.
+///
+/// # Errors
+/// Why nothing could be copied at all. What stopped single partitions stands in the outcome.
+pub async fn copy<W: World>(
+    world: W,
+    options: Options,
+    job: Job,
+    shards: Shards,
+    stop: impl Future<Output = ()>,
+    show: &mut dyn FnMut(&Ledger),
+) -> Result<Outcome, CopyFault> {
+    let opening = Opening {
+        security: Security::Plaintext,
+        timeout: Duration::from_millis(u64::from(options.request_timeout_ms)),
+    };
+    let mut stop = pin!(stop);
+    let first = view(&world, &job.from, opening)
+        .await
+        .map_err(CopyFault::Source)?;
+    let identity = Identity {
+        cluster_id: first.cluster_id.clone(),
+        node_id: 0,
+        directory_id: TopicId::new(uuid::Uuid::new_v4().into_bytes()).to_string(),
+    };
+    let (vault, found) = Vault::open(world.disk().clone(), &job.into, &identity)?;
+    let mut control = Control::new(
+        world,
+        options,
+        job,
+        shards,
+        opening,
+        Books::new(vault, found),
+    );
+    control.see(&first).await?;
+    if !control.job.follow && control.ledger.lines.is_empty() {
+        let patterns = control.job.selection.text().to_owned();
+        return Err(CopyFault::NoTopic { patterns });
+    }
+    let mut was_stopped = false;
+    while !was_stopped && !control.is_over() {
+        control.act().await?;
+        let deadline = control.deadline();
+        tokio::select! {
+            biased;
+            () = &mut stop => was_stopped = true,
+            report = control.shards.reports.recv() => control.reported(report)?,
+            event = control.events.recv() => {
+                control.take(event.expect("control holds a sender itself")).await?;
+            }
+            () = control.clock.sleep_until(deadline) => {}
+        }
+        if control.show_at <= control.clock.now() {
+            control.show_at = control.clock.now().after(SHOW_INTERVAL);
+            show(&control.ledger);
+        }
+    }
+    let outcome = control.close(was_stopped).await;
+    if let Ok(outcome) = &outcome {
+        show(&outcome.ledger);
+    }
+    outcome
+}
+
+struct Control<W: World> {
+    world: W,
+    clock: W::Clock,
+    options: Options,
+    opening: Opening,
+    job: Job,
+    shards: Shards,
+    books: Books<W::Disk>,
+    catalogue: Catalogue,
+    ledger: Ledger,
+    questions: Questions,
+    brokers: BTreeMap<BrokerId, Endpoint>,
+    /// Partitions that no shard was told of, since nobody has said where their logs begin.
+    unbegun: BTreeMap<TopicPartition, Unbegun>,
+    asked_to_begin: BTreeSet<TopicPartition>,
+    events_in: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    is_looking: bool,
+    look_at: Instant,
+    looked_at: Instant,
+    write_at: Instant,
+    show_at: Instant,
+}
+
+struct Unbegun {
+    topic_id: TopicId,
+    since: Instant,
+}
+
+impl<W: World> Control<W> {
+    fn new(
+        world: W,
+        options: Options,
+        job: Job,
+        shards: Shards,
+        opening: Opening,
+        books: Books<W::Disk>,
+    ) -> Control<W> {
+        let state = &books.found().state;
+        let held = state
+            .partitions
+            .iter()
+            .map(|(id, one)| (id.topic.clone(), one.topic_id));
+        let catalogue = Catalogue::new(job.selection.clone(), held);
+        let (events_in, events) = mpsc::channel(EVENTS_MAX);
+        let clock = world.clock().clone();
+        let now = clock.now();
+        Control {
+            world,
+            clock,
+            options,
+            opening,
+            job,
+            shards,
+            books,
+            catalogue,
+            ledger: Ledger::default(),
+            questions: Questions::default(),
+            brokers: BTreeMap::new(),
+            unbegun: BTreeMap::new(),
+            asked_to_begin: BTreeSet::new(),
+            events_in,
+            events,
+            is_looking: false,
+            look_at: now,
+            looked_at: now,
+            write_at: now,
+            show_at: now,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !self.job.follow && self.unbegun.is_empty() && self.ledger.is_over()
+    }
+
+    fn deadline(&self) -> Instant {
+        let look = match self.is_looking {
+            true => self.write_at,
+            false => self.look_at,
+        };
+        look.min(self.write_at).min(self.show_at)
+    }
+
+    /// Everything that is due now.
+    async fn act(&mut self) -> Result<(), CopyFault> {
+        let now = self.clock.now();
+        if !self.is_looking && self.look_at <= now {
+            self.look();
+        }
+        self.begin();
+        while let Some((broker, batch)) = self.questions.next_batch() {
+            let endpoint = self.brokers.get(&broker).cloned();
+            self.errand(move |world, opening| async move {
+                let answers = match endpoint {
+                    Some(endpoint) => inquire(&world, &endpoint, &batch, opening).await,
+                    None => {
+                        let unknown = batch.iter();
+                        unknown
+                            .map(|errand| (errand.shard, errand.cursor, Answer::Unavailable))
+                            .collect()
+                    }
+                };
+                Event::Answered { broker, answers }
+            });
+        }
+        if self.write_at <= now {
+            let interval = Duration::from_millis(u64::from(self.options.checkpoint_interval_ms));
+            self.write_at = now.after(interval);
+            self.books.write(&self.ledger)?;
+        }
+        Ok(())
+    }
+
+    /// Runs an errand beside everything else.
+    fn errand<F: Future<Output = Event> + 'static>(
+        &self,
+        errand: impl FnOnce(W, Opening) -> F + 'static,
+    ) {
+        let (events, opening) = (self.events_in.clone(), self.opening);
+        let errand = errand(self.world.clone(), opening);
+        self.world.spawn(async move {
+            // Where control has ended, nobody wants it.
+            drop(events.send(errand.await).await);
+        });
+    }
+
+    fn look(&mut self) {
+        self.is_looking = true;
+        let mut addresses: Vec<BrokerAddress> =
+            self.brokers.values().map(BrokerAddress::from).collect();
+        addresses.extend(self.job.from.iter().cloned());
+        self.errand(move |world, opening| async move {
+            Event::Seen(view(&world, &addresses, opening).await)
+        });
+    }
+
+    /// A view of the source is wanted before it is due.
+    fn look_soon(&mut self) {
+        self.look_at = self.look_at.min(self.looked_at.after(VIEW_INTERVAL_MIN));
+    }
+
+    async fn take(&mut self, event: Event) -> Result<(), CopyFault> {
+        match event {
+            Event::Seen(outcome) => {
+                self.is_looking = false;
+                let now = self.clock.now();
+                self.looked_at = now;
+                let interval = u64::from(self.options.metadata_interval_ms);
+                self.look_at = now.after(Duration::from_millis(interval));
+                match outcome {
+                    Ok(view) => self.see(&view).await?,
+                    Err(fault) => {
+                        tracing::warn!("the source cannot be asked: {fault}");
+                        self.answer_leaders(None).await;
+                    }
+                }
+            }
+            Event::Began { asked, outcome } => {
+                for id in &asked {
+                    self.asked_to_begin.remove(id);
+                }
+                match outcome {
+                    Ok(beginnings) => self.begun(&asked, beginnings).await,
+                    Err(fault) => {
+                        tracing::warn!("{fault}");
+                        self.look_soon();
+                    }
+                }
+            }
+            Event::Answered { broker, answers } => {
+                self.questions.answered(broker);
+                for (shard, cursor, answer) in answers {
+                    if answer == Answer::Unavailable {
+                        self.look_soon();
+                    }
+                    self.order(shard, Order::Answer { cursor, answer }).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a view of the source.
+    async fn see(&mut self, view: &ClusterView) -> Result<(), CopyFault> {
+        let held = &self.books.found().state.source_cluster_id;
+        if view.cluster_id != *held {
+            tracing::warn!(
+                "a broker answers for cluster {}: not believed",
+                view.cluster_id
+            );
+            self.answer_leaders(None).await;
+            return Ok(());
+        }
+        let known = view
+            .brokers
+            .iter()
+            .map(|endpoint| (endpoint.broker, endpoint.clone()));
+        let brokers: BTreeMap<BrokerId, Endpoint> = known.collect();
+        if brokers != self.brokers {
+            for shard in 0..self.shards.orders.len() {
+                let shard = ShardId(u16::try_from(shard).expect("few shards"));
+                self.order(shard, Order::Brokers(view.brokers.clone()))
+                    .await;
+            }
+            self.brokers = brokers;
+        }
+        let now = self.clock.now();
+        for change in self.catalogue.take(now, view) {
+            self.change(now, change).await;
+        }
+        self.answer_leaders(Some(view)).await;
+        self.give_up_unbegun(now);
+        Ok(())
+    }
+
+    async fn change(&mut self, now: Instant, change: Change) {
+        match change {
+            Change::Appeared { id, topic_id } => {
+                self.enter(&id, topic_id);
+                let since = now;
+                self.unbegun.insert(id, Unbegun { topic_id, since });
+            }
+            Change::Led { id, leader, epoch } => {
+                let known = self.ledger.lines.get(&id);
+                if let Some(line) = known.filter(|_| !self.unbegun.contains_key(&id)) {
+                    let shard = line.shard;
+                    self.order(shard, Order::Leader { id, leader, epoch }).await;
+                }
+            }
+            Change::Ended { id, cause } => {
+                let was_begun = self.unbegun.remove(&id).is_none();
+                match self.ledger.lines.get_mut(&id) {
+                    Some(line) if was_begun && line.is_open => {
+                        let shard = line.shard;
+                        self.order(shard, Order::Stop { id, cause }).await;
+                    }
+                    Some(line) => line.phase = Phase::Stopped(cause.to_string()),
+                    None => self.refuse(&id, cause.to_string()),
+                }
+            }
+        }
+    }
+
+    /// A partition of the vault that no shard will open.
+    fn refuse(&mut self, id: &TopicPartition, why: String) {
+        tracing::error!("{id} stops: {why}");
+        let state = self.books.found().state.partitions.get(id);
+        if let Some(topic_id) = state.map(|state| state.topic_id) {
+            self.enter(id, topic_id);
+            let line = self.ledger.lines.get_mut(id).expect("just entered");
+            line.phase = Phase::Stopped(why);
+        }
+    }
+
+    fn enter(&mut self, id: &TopicPartition, topic_id: TopicId) {
+        let known = self.books.known(id);
+        let offset = known
+            .as_ref()
+            .map_or(Offset::ZERO, |known| known.recovery_point);
+        let gaps = known
+            .as_ref()
+            .map(|known| known.gaps.clone())
+            .unwrap_or_default();
+        let shards = u16::try_from(self.shards.orders.len()).expect("few shards");
+        let line = Line {
+            topic_id,
+            shard: shard_of(topic_id, id.partition, shards),
+            phase: Phase::Mirroring,
+            tally: Tally::default(),
+            log_start: known.map_or(Offset::ZERO, |known| known.log_start),
+            began_at: offset,
+            log_end: offset,
+            durable: offset,
+            target: None,
+            gaps: gaps.clone(),
+            gaps_before: gaps,
+            recovered: Recovered::default(),
+            is_open: false,
+        };
+        self.ledger.lines.insert(id.clone(), line);
+    }
+
+    /// Asks the leaders of partitions that no shard was told of where their logs begin.
+    fn begin(&mut self) {
+        let mut by_leader: BTreeMap<BrokerId, Vec<PartitionAsked>> = BTreeMap::new();
+        for id in self
+            .unbegun
+            .keys()
+            .filter(|id| !self.asked_to_begin.contains(id))
+        {
+            if let Some((leader, leader_epoch)) = self.catalogue.leader(id) {
+                let id = id.clone();
+                let asked = PartitionAsked { id, leader_epoch };
+                by_leader.entry(leader).or_default().push(asked);
+            }
+        }
+        for (leader, partitions) in by_leader {
+            let Some(endpoint) = self.brokers.get(&leader).cloned() else {
+                continue;
+            };
+            let asked: Vec<TopicPartition> =
+                partitions.iter().map(|asked| asked.id.clone()).collect();
+            self.asked_to_begin.extend(asked.iter().cloned());
+            self.errand(move |world, opening| async move {
+                let outcome = begin(&world, &endpoint, &partitions, opening).await;
+                Event::Began { asked, outcome }
+            });
+        }
+    }
+
+    async fn begun(&mut self, asked: &[TopicPartition], beginnings: Beginnings) {
+        for id in asked {
+            let Some((start, end)) = beginnings.bounds.get(id).copied() else {
+                self.look_soon();
+                continue;
+            };
+            let Some((leader, leader_epoch)) = self.catalogue.leader(id) else {
+                continue;
+            };
+            let Some(unbegun) = self.unbegun.remove(id) else {
+                continue;
+            };
+            let settings = beginnings.settings.get(&id.topic);
+            let bounds = (start, end);
+            let mirror = self.mirrored(
+                id,
+                unbegun.topic_id,
+                (leader, leader_epoch),
+                bounds,
+                settings,
+            );
+            let line = self
+                .ledger
+                .lines
+                .get_mut(id)
+                .expect("entered when it appeared");
+            line.target = Some(end);
+            line.log_start = mirror.log_start;
+            if !self.books.found().partitions.contains(id) {
+                line.began_at = start;
+                line.log_end = start;
+            }
+            let shard = line.shard;
+            self.order(shard, Order::Mirror(Box::new(mirror))).await;
+        }
+    }
+
+    fn mirrored(
+        &self,
+        id: &TopicPartition,
+        topic_id: TopicId,
+        (leader, leader_epoch): (BrokerId, LeaderEpoch),
+        (start, end): (Offset, Offset),
+        settings: Option<&TopicSettings>,
+    ) -> Mirror {
+        let known = self.books.known(id);
+        let is_clean = known.is_some() && self.books.found().clean;
+        Mirror {
+            id: id.clone(),
+            topic_id,
+            dir: self.books.vault().partition_dir(id),
+            leader,
+            leader_epoch,
+            log_start: known.as_ref().map_or(start, |known| known.log_start),
+            recovery_point: known.map_or(start, |known| known.recovery_point),
+            is_clean,
+            options: settings.map(log_options).unwrap_or_default(),
+            until: (!self.job.follow).then_some(end),
+        }
+    }
+
+    /// Those who asked for their leader get what the view tells; without one, nothing.
+    async fn answer_leaders(&mut self, view: Option<&ClusterView>) {
+        for asked in self.questions.take_leaders() {
+            let topic = view.and_then(|view| {
+                view.topics
+                    .iter()
+                    .find(|topic| topic.name == asked.id.topic)
+            });
+            let answer = match topic {
+                Some(topic) if topic.id != asked.topic_id => {
+                    Answer::TopicRecreated { topic_id: topic.id }
+                }
+                Some(_) => match self.catalogue.leader(&asked.id) {
+                    Some((leader, epoch)) => Answer::Leader { leader, epoch },
+                    None => Answer::Unavailable,
+                },
+                None => Answer::Unavailable,
+            };
+            let cursor = asked.cursor;
+            self.order(asked.shard, Order::Answer { cursor, answer })
+                .await;
+        }
+    }
+
+    /// A copy that is to end does not wait for ever for a partition that nobody leads.
+    fn give_up_unbegun(&mut self, now: Instant) {
+        if self.job.follow {
+            return;
+        }
+        let patience = self.opening.timeout;
+        let lost: Vec<TopicPartition> = self
+            .unbegun
+            .iter()
+            .filter(|(_, unbegun)| now.since(unbegun.since) >= patience)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in lost {
+            self.unbegun.remove(&id);
+            tracing::error!("{id} stops: no broker of the source leads it");
+            if let Some(line) = self.ledger.lines.get_mut(&id) {
+                line.phase = Phase::Stopped("no broker of the source leads it".to_owned());
+            }
+        }
+    }
+
+    fn reported(&mut self, report: Option<(ShardId, Report)>) -> Result<(), CopyFault> {
+        let (shard, report) = report.ok_or(CopyFault::ShardLost(ShardId(0)))?;
+        if report.closed.is_some() {
+            return Err(CopyFault::ShardLost(shard));
+        }
+        for status in report.statuses {
+            self.ledger.told(status);
+        }
+        for asked in report.questions {
+            if self.questions.take(shard, asked) {
+                self.look_soon();
+            }
+        }
+        Ok(())
+    }
+
+    async fn order(&self, shard: ShardId, order: Order) {
+        // A shard that has ended is seen by its reports.
+        drop(self.shards.orders[usize::from(shard.0)].send(order).await);
+    }
+
+    async fn close(mut self, was_stopped: bool) -> Result<Outcome, CopyFault> {
+        for shard in 0..self.shards.orders.len() {
+            let shard = ShardId(u16::try_from(shard).expect("few shards"));
+            self.order(shard, Order::Close).await;
+        }
+        let mut lag_ms = Histogram::new(3).expect("three digits are allowed");
+        let mut is_clean = true;
+        for _ in 0..self.shards.orders.len() {
+            let closed = loop {
+                let (_, report) = self
+                    .shards
+                    .reports
+                    .recv()
+                    .await
+                    .ok_or(CopyFault::ShardLost(ShardId(0)))?;
+                for status in report.statuses {
+                    self.ledger.told(status);
+                }
+                if let Some(closed) = report.closed {
+                    break closed;
+                }
+            };
+            is_clean &= closed.is_clean;
+            lag_ms
+                .add(&closed.lag_ms)
+                .expect("all have the same bounds");
+        }
+        self.books.close(&self.ledger, is_clean)?;
+        Ok(Outcome {
+            ledger: self.ledger,
+            lag_ms,
+            was_stopped,
+        })
+    }
+}
+
+/// The topic's own settings; Kafka's defaults where they are not told.
+fn log_options(settings: &TopicSettings) -> LogOptions {
+    let number = |key: &str| {
+        settings
+            .get(key)
+            .and_then(|value| value.parse::<i64>().ok())
+    };
+    let bytes = |key: &str, least: u32, default: u32| {
+        let stated = number(key).and_then(|value| u32::try_from(value).ok());
+        stated.map_or(default, |stated| {
+            stated.clamp(least, i32::MAX.unsigned_abs())
+        })
+    };
+    let default = LogOptions::default();
+    LogOptions {
+        segment_bytes: bytes("segment.bytes", 1, default.segment_bytes),
+        segment_ms: number("segment.ms")
+            .filter(|ms| *ms > 0)
+            .unwrap_or(default.segment_ms),
+        index_interval_bytes: bytes("index.interval.bytes", 0, default.index_interval_bytes),
+        index_bytes_max: bytes("segment.index.bytes", 64, default.index_bytes_max),
+    }
+}

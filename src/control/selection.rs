@@ -1,0 +1,93 @@
+//! Which topics are meant: patterns that match whole names.
+
+use regex::Regex;
+
+use crate::model::TopicName;
+
+/// Internal topics.
+const EXCLUDED: &str = "__.*";
+
+/// Topics that match one pattern and not the other.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    include: Regex,
+    exclude: Regex,
+    text: String,
+}
+
+/// A pattern that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{pattern}' is not a regular expression: {why}")]
+pub struct SelectionFault {
+    /// The pattern.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+impl Selection {
+    /// Whole names that match `include` and do not match `exclude` (by default: `__.*`).
+    ///
+    /// # Errors
+    /// A pattern is not a regular expression.
+    pub fn new(include: &str, exclude: Option<&str>) -> Result<Selection, SelectionFault> {
+        Ok(Selection {
+            include: whole(include)?,
+            exclude: whole(exclude.unwrap_or(EXCLUDED))?,
+            text: match exclude {
+                Some(exclude) => format!("'{include}' and not '{exclude}'"),
+                None => format!("'{include}'"),
+            },
+        })
+    }
+
+    /// Whether a topic is meant.
+    #[must_use]
+    pub fn takes(&self, topic: &TopicName) -> bool {
+        self.include.is_match(topic.as_str()) && !self.exclude.is_match(topic.as_str())
+    }
+
+    /// The patterns, for people.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn whole(pattern: &str) -> Result<Regex, SelectionFault> {
+    // The pattern by itself first, so that its faults are told in its own places.
+    Regex::new(pattern)
+        .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
+        .map_err(|error| SelectionFault {
+            pattern: pattern.to_owned(),
+            why: error
+                .to_string()
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn takes(selection: &Selection, topic: &str) -> bool {
+        selection.takes(&TopicName::new(topic).expect(topic))
+    }
+
+    #[test]
+    fn whole_names_match_and_internal_topics_stay_out() {
+        let orders = Selection::new("orders|pay.*", None).expect("sound");
+        assert!(takes(&orders, "orders") && takes(&orders, "payments"));
+        assert!(!takes(&orders, "orders-2") && !takes(&orders, "my-orders"));
+        let all = Selection::new(".*", None).expect("sound");
+        assert!(takes(&all, "a") && !takes(&all, "__consumer_offsets"));
+        let internal = Selection::new(".*", Some("a|b")).expect("sound");
+        assert!(takes(&internal, "__consumer_offsets") && !takes(&internal, "b"));
+        assert!(Selection::new("a(", None).is_err() && Selection::new("a", Some("[")).is_err());
+        assert!(Selection::new("a)|(b", None).is_err());
+    }
+}

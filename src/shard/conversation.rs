@@ -1,0 +1,196 @@
+//! A link's bytes → the steps of an answer, each given to the source and to the logs.
+
+use std::time::Duration;
+
+use super::Shard;
+use super::ingest::Expectation;
+use super::lanes::LinkNumber;
+use crate::io::{Buf, World};
+use crate::protocol::Malformed;
+use crate::protocol::fetch::{AnswerReader, PartitionHead, Step};
+use crate::source::{LaneId, Outcome, Verdict};
+
+/// The partition of an answer whose records arrive.
+pub(super) struct Taking {
+    /// What its records have to be; none where they are skipped.
+    pub(super) expect: Option<Expectation>,
+    /// What became of them so far.
+    pub(super) outcome: Outcome,
+}
+
+/// What a window is to get before the conversation can go on.
+enum Pause {
+    /// More bytes.
+    Receive,
+    /// More bytes than it has room for, this many in all.
+    Grow(usize),
+}
+
+impl<W: World> Shard<W> {
+    /// Bytes have arrived on a link.
+    pub(super) fn received(
+        &mut self,
+        lane: LaneId,
+        link: LinkNumber,
+        mut window: Buf,
+        outcome: std::io::Result<usize>,
+    ) {
+        if !self.is_present(lane, link) {
+            return;
+        }
+        match outcome {
+            Ok(0) => return self.lose(lane, &"it has closed the connection"),
+            Ok(_) => {}
+            Err(error) => return self.lose(lane, &error),
+        }
+        match self.converse(lane, &mut window) {
+            Ok(pause) => {
+                let window = self.with_room(window, &pause);
+                if let Some(link) = self.links.get(&lane) {
+                    link.receive_into(window);
+                }
+            }
+            Err(fault) => self.lose(lane, &format!("its Fetch answer is none: {fault}")),
+        }
+    }
+
+    /// Takes every step that the window holds whole.
+    fn converse(&mut self, lane: LaneId, window: &mut Buf) -> Result<Pause, Malformed> {
+        loop {
+            let Some(link) = self.links.get_mut(&lane) else {
+                return Ok(Pause::Receive);
+            };
+            if link.reader.is_none() {
+                if window.bytes().is_empty() {
+                    return Ok(Pause::Receive);
+                }
+                let correlation = link.unanswered.pop_front().ok_or(Malformed::LeftOver {
+                    left: window.bytes().len(),
+                })?;
+                link.reader = Some(AnswerReader::new(link.version, correlation));
+            }
+            let reader = link.reader.as_mut().expect("made above");
+            let (step, used) = reader.next(window.bytes())?;
+            window.consume(used);
+            if let Some(pause) = self.step(lane, step, window) {
+                return Ok(pause);
+            }
+        }
+    }
+
+    fn step(&mut self, lane: LaneId, step: Step, window: &mut Buf) -> Option<Pause> {
+        let now = self.now();
+        match step {
+            Step::More(bytes) => {
+                let needed = window.bytes().len() + bytes;
+                return Some(match needed > window.capacity() {
+                    true => Pause::Grow(2 * window.capacity()),
+                    false => Pause::Receive,
+                });
+            }
+            Step::Head(head) => {
+                let throttle_ms = u64::try_from(head.throttle_ms).unwrap_or(0);
+                let throttle = Duration::from_millis(throttle_ms);
+                self.source.answer_begun(now, lane, throttle, head.error);
+            }
+            Step::Partition(head) => self.partition_begins(lane, &head),
+            Step::Records { available, left } => {
+                return self.records(lane, window, available, left);
+            }
+            Step::PartitionEnd(tail) => {
+                let taking = self.taking(lane);
+                let taking = taking.take().expect("a partition's end has a beginning");
+                let turn = self.source.judge_tail(now, lane, &tail, taking.outcome);
+                if let Some(expect) = taking.expect {
+                    self.turn(expect.cursor, turn);
+                }
+            }
+            Step::End(end) => {
+                for endpoint in end.endpoints {
+                    self.source.broker_at(endpoint);
+                }
+                let missing = self.source.answer_done(now, lane);
+                if missing > 0 {
+                    tracing::warn!(
+                        "broker {}: its answer leaves out {missing} partitions",
+                        lane.broker
+                    );
+                }
+                if let Some(link) = self.links.get_mut(&lane) {
+                    link.reader = None;
+                }
+            }
+        }
+        None
+    }
+
+    fn partition_begins(&mut self, lane: LaneId, head: &PartitionHead) {
+        let expect = match self.source.judge(lane, head) {
+            Verdict::Append(expected) => Some(Expectation::from(expected)),
+            Verdict::Wait { cursor } => Some(Expectation::nothing(cursor)),
+            Verdict::Ignore => None,
+        };
+        *self.taking(lane) = Some(Taking {
+            expect,
+            outcome: Outcome::Nothing,
+        });
+    }
+
+    fn taking(&mut self, lane: LaneId) -> &mut Option<Taking> {
+        let link = self.links.get_mut(&lane);
+        &mut link.expect("a conversation has its link").taking
+    }
+
+    /// Takes records out of the window, as far as they are whole batches.
+    fn records(
+        &mut self,
+        lane: LaneId,
+        window: &mut Buf,
+        available: usize,
+        left: usize,
+    ) -> Option<Pause> {
+        let mut taking = self.taking(lane).take().expect("records have a partition");
+        let is_whole = available == left;
+        let records = &window.bytes()[..available];
+        let taken = self.ingest(lane, &mut taking, records, is_whole);
+        *self.taking(lane) = Some(taking);
+        window.consume(taken.bytes);
+        let link = self
+            .links
+            .get_mut(&lane)
+            .expect("a conversation has its link");
+        let reader = link.reader.as_mut().expect("records have an answer");
+        reader.take_records(taken.bytes);
+        if is_whole {
+            assert!(
+                taken.bytes == available,
+                "the end of a partition's records is taken"
+            );
+            return None;
+        }
+        Some(match taken.needs {
+            Some(bytes) if bytes > window.capacity() => Pause::Grow(bytes),
+            _ => Pause::Receive,
+        })
+    }
+
+    /// The window with room for what is to come.
+    fn with_room(&self, mut window: Buf, pause: &Pause) -> Buf {
+        let ordinary = self.options.window_bytes as usize;
+        let bytes = match pause {
+            Pause::Grow(bytes) => *bytes,
+            // A large batch has come and gone.
+            Pause::Receive if window.bytes().is_empty() && window.capacity() > 2 * ordinary => {
+                ordinary
+            }
+            Pause::Receive if window.bytes().len() < window.capacity() => return window,
+            Pause::Receive => {
+                window.compact();
+                return window;
+            }
+        };
+        let mut fresh = Buf::unpooled(bytes.max(ordinary));
+        fresh.push(window.bytes());
+        fresh
+    }
+}

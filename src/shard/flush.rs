@@ -1,0 +1,182 @@
+//! When logs are synced, a few at a time; and the close of all of them.
+
+use std::time::Duration;
+
+use super::Shard;
+use super::event::Event;
+use super::inbox::{Closed, Phase};
+use crate::io::{Clock, World};
+use crate::log::LogFault;
+use crate::model::{Instant, Offset};
+use crate::source::CursorId;
+
+/// More would only queue up in the device.
+const SYNCS_IN_FLIGHT_MAX: usize = 4;
+
+impl<W: World> Shard<W> {
+    /// Something was appended to a partition's log.
+    pub(super) fn appended(&mut self, cursor: CursorId) {
+        let now = self.now();
+        self.moved.insert(cursor);
+        let partition = self.partitions.get_mut(&cursor).expect("just appended to");
+        let was_clean = partition.dirty_since.is_none();
+        partition.dirty_since.get_or_insert(now);
+        if partition.store.appended_bytes() >= self.options.flush_bytes {
+            self.sync_soon(cursor);
+        } else if was_clean {
+            self.schedule(cursor);
+        }
+    }
+
+    /// Puts a partition that is dirty in line for its time.
+    pub(super) fn schedule(&mut self, cursor: CursorId) {
+        let interval = Duration::from_millis(u64::from(self.options.flush_interval_ms));
+        let partition = self.partitions.get(&cursor).expect("the caller has it");
+        if let Some(since) = partition.dirty_since {
+            self.due.insert((since.after(interval), cursor));
+        }
+    }
+
+    /// Puts a partition in line now.
+    pub(super) fn sync_soon(&mut self, cursor: CursorId) {
+        self.due.insert((Instant::default(), cursor));
+    }
+
+    pub(super) fn flush_deadline(&self) -> Option<Instant> {
+        let has_room = self.syncs_in_flight < SYNCS_IN_FLIGHT_MAX;
+        self.due
+            .first()
+            .filter(|_| has_room)
+            .map(|(moment, _)| *moment)
+    }
+
+    /// Syncs what is due, as far as there is room.
+    pub(super) fn flush(&mut self) {
+        let now = self.now();
+        while self.flush_deadline().is_some_and(|moment| moment <= now) {
+            let (_, cursor) = self.due.pop_first().expect("its moment was just seen");
+            self.sync(cursor);
+        }
+    }
+
+    fn sync(&mut self, cursor: CursorId) {
+        let wall = self.world.clock().wall();
+        let Some(partition) = self.partitions.get_mut(&cursor) else {
+            return;
+        };
+        if partition.is_broken || partition.is_syncing {
+            // Who is syncing looks at what has come since when it is done.
+            return;
+        }
+        if partition.durable == partition.end() {
+            partition.dirty_since = None;
+            return self.settle(cursor);
+        }
+        match partition.store.sync_point(&mut partition.log, wall) {
+            Ok(point) => {
+                partition.dirty_since = None;
+                partition.is_syncing = true;
+                self.syncs_in_flight += 1;
+                let events = self.events_in.clone();
+                self.world.spawn(async move {
+                    let outcome = point.sync().await;
+                    let end = point.end;
+                    drop(
+                        events
+                            .send(Event::Synced {
+                                cursor,
+                                end,
+                                outcome,
+                            })
+                            .await,
+                    );
+                });
+            }
+            Err(fault) => self.break_off(cursor, &fault),
+        }
+    }
+
+    pub(super) fn synced(&mut self, cursor: CursorId, end: Offset, outcome: Result<(), LogFault>) {
+        self.syncs_in_flight -= 1;
+        let Some(partition) = self.partitions.get_mut(&cursor) else {
+            return;
+        };
+        partition.is_syncing = false;
+        match outcome {
+            Ok(()) => {
+                partition.durable = partition.durable.max(end);
+                self.moved.insert(cursor);
+                self.settle(cursor);
+            }
+            Err(fault) => self.break_off(cursor, &fault),
+        }
+    }
+
+    /// After a sync: is it done, or has more come meanwhile?
+    fn settle(&mut self, cursor: CursorId) {
+        let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
+        if partition.durable < partition.end() {
+            return match partition.is_complete {
+                true => self.sync_soon(cursor),
+                false => self.schedule(cursor),
+            };
+        }
+        let is_ending = partition.is_complete && !matches!(partition.phase, Phase::Stopped(_));
+        if is_ending && partition.phase != Phase::Done {
+            partition.phase = Phase::Done;
+            self.moved.insert(cursor);
+            self.next_report = Instant::default();
+        }
+    }
+
+    /// The files are in an unknown state: nothing of them is called durable any more.
+    fn break_off(&mut self, cursor: CursorId, fault: &LogFault) {
+        if let Some(partition) = self.partitions.get_mut(&cursor) {
+            partition.is_broken = true;
+        }
+        self.give_up(cursor, fault.to_string());
+    }
+
+    /// Makes everything durable, reports it and ends.
+    pub(super) async fn close(mut self) {
+        for lane in self.links.keys().copied().collect::<Vec<_>>() {
+            self.lose(lane, &"we are closing");
+        }
+        while self.syncs_in_flight > 0 {
+            if let Some(Event::Synced {
+                cursor,
+                end,
+                outcome,
+            }) = self.events.recv().await
+            {
+                self.synced(cursor, end, outcome);
+            }
+        }
+        let wall = self.world.clock().wall();
+        let mut is_clean = true;
+        let cursors: Vec<CursorId> = self.partitions.keys().copied().collect();
+        for cursor in cursors {
+            let partition = self.partitions.get_mut(&cursor).expect("just listed");
+            self.moved.insert(cursor);
+            if partition.is_broken {
+                is_clean = false;
+                continue;
+            }
+            match partition.store.close(&mut partition.log, wall) {
+                Ok(end) => partition.durable = end,
+                Err(fault) => {
+                    is_clean = false;
+                    self.break_off(cursor, &fault);
+                }
+            }
+        }
+        self.report.closed = Some(Closed {
+            is_clean: is_clean && self.all_opened,
+            lag_ms: self.lag_ms.clone(),
+        });
+        self.collect();
+        // Where control has ended, nobody wants it.
+        let report = (self.ties.shard, self.report);
+        drop(self.ties.reports.send(report).await);
+    }
+}

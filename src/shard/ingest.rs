@@ -1,0 +1,255 @@
+//! Records of one partition: checked, planned, written, committed. The path of every byte.
+
+use super::Shard;
+use super::conversation::Taking;
+use super::inbox::Phase;
+use super::lanes::send_plans;
+use super::partition::Partition;
+use crate::io::{Clock, Disk, World};
+use crate::log::{LogFault, Next};
+use crate::model::{LeaderEpoch, WallTime};
+use crate::record::{BatchFault, Checked, Expect, Rest, Run, check, scan};
+use crate::source::{CursorId, Expected, LaneId, Outcome};
+
+/// Lag beyond this is catching up on history, not lag.
+const LAG_MS_MAX: i64 = 60_000;
+
+/// What the next records of a partition have to be.
+#[derive(Clone, Copy)]
+pub(super) struct Expectation {
+    pub(super) cursor: CursorId,
+    /// What to check them against; none where they are skipped from here on.
+    next: Option<(Expect, LeaderEpoch)>,
+}
+
+/// What was taken of the bytes shown.
+pub(super) struct Taken {
+    pub(super) bytes: usize,
+    /// The size of the batch that has begun behind them, where that is known.
+    pub(super) needs: Option<usize>,
+}
+
+impl From<Expected> for Expectation {
+    fn from(expected: Expected) -> Expectation {
+        let expect = Expect {
+            next: expected.next,
+            may_begin_before: expected.may_begin_before,
+            epoch: expected.epoch_min,
+            batch_bytes_max: usize::MAX,
+        };
+        Expectation {
+            cursor: expected.cursor,
+            next: Some((expect, expected.epoch_max)),
+        }
+    }
+}
+
+impl Expectation {
+    /// Nothing is wanted of this partition but how its answer ends.
+    pub(super) fn nothing(cursor: CursorId) -> Expectation {
+        Expectation { cursor, next: None }
+    }
+}
+
+impl<W: World> Shard<W> {
+    /// Takes whole batches from the front of `records`. At the end of a partition's records
+    /// (`is_last`) everything is taken, and a batch that was cut off left out.
+    pub(super) fn ingest(
+        &mut self,
+        lane: LaneId,
+        taking: &mut Taking,
+        records: &[u8],
+        is_last: bool,
+    ) -> Taken {
+        let all = Taken {
+            bytes: records.len(),
+            needs: None,
+        };
+        let Some(expectation) = &mut taking.expect else {
+            return all;
+        };
+        let Some((mut expect, epoch_max)) = expectation.next else {
+            return all;
+        };
+        expect.batch_bytes_max = self.options.source.batch_bytes_max as usize;
+        if is_last {
+            self.ask_ahead(lane, expectation.cursor, records, expect);
+        }
+        let cursor = expectation.cursor;
+        let checked = check(records, expect);
+        let (run, rest) = believable(records, checked, expect, epoch_max);
+        let sound = run.bytes().len();
+        let outcome = match self.append(lane, cursor, &run) {
+            Ok(()) => after(taking.outcome, &run, &rest, is_last),
+            Err(outcome) => Some(outcome),
+        };
+        if let Ending::Fault(fault) = &rest {
+            self.suspect(lane, cursor, fault);
+        }
+        let follows = Expect {
+            next: run.next_offset(),
+            may_begin_before: expect.may_begin_before && run.is_empty(),
+            epoch: run.last_epoch(),
+            ..expect
+        };
+        taking.outcome = outcome.unwrap_or(taking.outcome);
+        let goes_on = matches!(taking.outcome, Outcome::Nothing | Outcome::Appended);
+        expectation_of(taking).next = goes_on.then_some((follows, epoch_max));
+        match rest {
+            Ending::Short { need } if goes_on && !is_last => Taken {
+                bytes: sound,
+                needs: need,
+            },
+            _ => all,
+        }
+    }
+
+    /// Sends the request that follows before the bytes of this answer are checked and written.
+    fn ask_ahead(&mut self, lane: LaneId, cursor: CursorId, records: &[u8], expect: Expect) {
+        let ahead = scan(records, expect).run;
+        if ahead.is_empty() {
+            return;
+        }
+        self.source
+            .look_ahead(cursor, ahead.next_offset(), ahead.last_epoch());
+        let now = self.now();
+        if let Some(link) = self.links.get_mut(&lane) {
+            send_plans(&mut self.source, now, lane, link);
+        }
+    }
+
+    /// Appends a run to the partition's log. The error is what to tell the source.
+    fn append(&mut self, lane: LaneId, cursor: CursorId, run: &Run<'_>) -> Result<(), Outcome> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        let wall = self.world.clock().wall();
+        let Some(partition) = self.partitions.get_mut(&cursor) else {
+            return Err(Outcome::Nothing);
+        };
+        if overlaps(partition, run) {
+            let fault = format!(
+                "its batches overlap our log, which ends at {}",
+                partition.end()
+            );
+            tracing::warn!("broker {}, {}: {fault}", lane.broker, partition.id);
+            return Err(Outcome::Corrupt);
+        }
+        if let Err(fault) = append(partition, wall, *run) {
+            partition.log.abandon();
+            partition.is_broken = !matches!(fault, LogFault::Marker { .. });
+            self.give_up(cursor, fault.to_string());
+            return Err(Outcome::Nothing);
+        }
+        partition.tally.bytes += run.bytes().len() as u64;
+        partition.tally.batches += u64::from(run.count());
+        if matches!(partition.phase, Phase::Waiting(_)) {
+            partition.phase = Phase::Mirroring;
+        }
+        let (end, epoch) = (run.next_offset(), partition.log.last_epoch());
+        self.source.advanced(cursor, end, epoch);
+        self.note_lag(wall, run);
+        self.appended(cursor);
+        Ok(())
+    }
+
+    fn note_lag(&mut self, wall: WallTime, run: &Run<'_>) {
+        let newest = run
+            .batches()
+            .last()
+            .map_or(-1, |batch| batch.max_timestamp());
+        let lag_ms = wall.0.saturating_sub(newest);
+        if newest > 0 && (0..=LAG_MS_MAX).contains(&lag_ms) {
+            self.lag_ms.saturating_record(lag_ms.unsigned_abs().max(1));
+        }
+    }
+
+    /// A batch that must not be stored: says who sent it, and stops the partition where asking
+    /// again cannot help.
+    fn suspect(&mut self, lane: LaneId, cursor: CursorId, fault: &BatchFault) {
+        let Some(partition) = self.partitions.get(&cursor) else {
+            return;
+        };
+        let text = format!("broker {}, {}: {fault}", lane.broker, partition.id);
+        if matches!(fault, BatchFault::OldFormat { .. }) {
+            self.give_up(cursor, text);
+        } else {
+            tracing::warn!("{text}");
+        }
+    }
+}
+
+/// Whether a run would be written over what is there: a batch may begin below what was asked
+/// for, but never below our own end.
+fn overlaps<D: Disk>(partition: &Partition<D>, run: &Run<'_>) -> bool {
+    let first = run.batches().next();
+    let begins = first.map(|batch| batch.base_offset());
+    !partition.log.is_empty() && begins.is_some_and(|begins| begins < partition.end())
+}
+
+fn append<D: Disk>(
+    partition: &mut Partition<D>,
+    wall: WallTime,
+    mut run: Run<'_>,
+) -> Result<(), LogFault> {
+    let Partition { log, store, .. } = partition;
+    while !run.is_empty() {
+        match log.plan(wall, &run)? {
+            Next::Roll(base) => store.roll(log, base, wall)?,
+            Next::Write { bytes, batches } => {
+                store.write(log, &run.bytes()[..bytes])?;
+                log.commit();
+                run = run.after(bytes, batches);
+            }
+        }
+    }
+    store.relieve(log)
+}
+
+/// What follows the batches that are appended.
+enum Ending {
+    Nothing,
+    Short { need: Option<usize> },
+    Fault(BatchFault),
+    EpochAhead,
+}
+
+/// The sound batches that are not newer than the epoch under which the source has answered.
+fn believable<'b>(
+    records: &'b [u8],
+    checked: Checked<'b>,
+    expect: Expect,
+    epoch_max: LeaderEpoch,
+) -> (Run<'b>, Ending) {
+    let Checked { run, rest } = checked;
+    if run.is_empty() || run.last_epoch() <= epoch_max {
+        let ending = match rest {
+            Rest::Nothing => Ending::Nothing,
+            Rest::Short { need, .. } => Ending::Short { need },
+            Rest::Fault(fault) => Ending::Fault(fault),
+        };
+        return (run, ending);
+    }
+    let believed = run
+        .batches()
+        .take_while(|batch| batch.leader_epoch() <= epoch_max);
+    let bytes = believed.map(|batch| batch.bytes().len()).sum::<usize>();
+    (scan(&records[..bytes], expect).run, Ending::EpochAhead)
+}
+
+fn after(before: Outcome, run: &Run<'_>, ending: &Ending, is_last: bool) -> Option<Outcome> {
+    let has_some = !run.is_empty() || before == Outcome::Appended;
+    match ending {
+        Ending::Fault(_) => Some(Outcome::Corrupt),
+        Ending::EpochAhead => Some(Outcome::EpochAhead),
+        _ if has_some => Some(Outcome::Appended),
+        Ending::Short { need } if is_last => Some(Outcome::TooSmall {
+            need: need.map(|need| u32::try_from(need).unwrap_or(u32::MAX)),
+        }),
+        _ => None,
+    }
+}
+
+fn expectation_of(taking: &mut Taking) -> &mut Expectation {
+    taking.expect.as_mut().expect("it was there before")
+}

@@ -1,0 +1,139 @@
+//! What control wants, carried out.
+
+use super::Shard;
+use super::inbox::{Mirror, Order, Phase, Recovered, Status, Tally};
+use super::partition::Partition;
+use crate::io::{Clock, World};
+use crate::log::{Beginning, LogFault, Opened, open};
+use crate::source::{Answer, CursorId, Followed, Turn};
+
+impl<W: World> Shard<W> {
+    pub(super) fn obey(&mut self, order: Order) {
+        match order {
+            Order::Brokers(endpoints) => {
+                for endpoint in endpoints {
+                    self.source.broker_at(endpoint);
+                }
+            }
+            Order::Mirror(mirror) => self.mirror(*mirror),
+            Order::Leader { id, leader, epoch } => {
+                if let Some(cursor) = self.by_name.get(&id) {
+                    self.source.leader_moved(*cursor, leader, epoch);
+                }
+            }
+            Order::Answer { cursor, answer } => self.answered(cursor, answer),
+            Order::Stop { id, cause } => {
+                if let Some(cursor) = self.by_name.get(&id).copied()
+                    && !self.is_stopped(cursor)
+                {
+                    self.give_up(cursor, cause.to_string());
+                }
+            }
+            Order::Close => unreachable!("the loop ends with it"),
+        }
+    }
+
+    pub(super) fn is_stopped(&self, cursor: CursorId) -> bool {
+        let partition = self.partitions.get(&cursor);
+        partition.is_none_or(|partition| matches!(partition.phase, Phase::Stopped(_)))
+    }
+
+    fn mirror(&mut self, mirror: Mirror) {
+        match self.open(&mirror) {
+            Ok(opened) => self.follow(mirror, opened),
+            Err(fault) => {
+                tracing::error!("{} cannot be opened: {fault}", mirror.id);
+                self.all_opened = false;
+                self.report.statuses.push(unopened(mirror, &fault));
+                self.next_report = crate::model::Instant::default();
+            }
+        }
+    }
+
+    fn open(&self, mirror: &Mirror) -> Result<Opened<W::Disk>, LogFault> {
+        let known = Beginning {
+            topic_id: mirror.topic_id,
+            log_start: mirror.log_start,
+            recovery_point: mirror.recovery_point,
+            is_clean: mirror.is_clean,
+        };
+        let (disk, wall) = (self.world.disk().clone(), self.world.clock().wall());
+        open(disk, &mirror.dir, mirror.options, known, wall)
+    }
+
+    fn follow(&mut self, mirror: Mirror, opened: Opened<W::Disk>) {
+        let Opened {
+            log,
+            store,
+            recovered,
+        } = opened;
+        let (cursor, turn) = self.source.follow(Followed {
+            id: mirror.id.clone(),
+            topic_id: mirror.topic_id,
+            leader: mirror.leader,
+            leader_epoch: mirror.leader_epoch,
+            position: log.watermarks().log_end,
+            last_epoch: log.last_epoch(),
+            is_empty: log.is_empty(),
+            until: mirror.until,
+        });
+        let end = log.watermarks().log_end;
+        let durable = if mirror.is_clean {
+            end
+        } else {
+            mirror.recovery_point.min(end)
+        };
+        let partition = Partition {
+            id: mirror.id.clone(),
+            log,
+            store,
+            phase: Phase::Mirroring,
+            tally: Tally::default(),
+            durable,
+            gaps: Vec::new(),
+            recovered,
+            dirty_since: (durable < end).then(|| self.now()),
+            is_syncing: false,
+            is_complete: false,
+            is_broken: false,
+        };
+        self.partitions.insert(cursor, partition);
+        self.by_name.insert(mirror.id, cursor);
+        self.moved.insert(cursor);
+        self.schedule(cursor);
+        if turn == Turn::Done {
+            self.turn(cursor, turn);
+        }
+    }
+
+    fn answered(&mut self, cursor: CursorId, answer: Answer) {
+        let Some(partition) = self.partitions.get(&cursor) else {
+            return;
+        };
+        let held = |epoch| partition.held(epoch);
+        let turn = self.source.answered(self.now(), cursor, answer, &held);
+        if !matches!(turn, Turn::Retry { .. })
+            && let Some(partition) = self.partitions.get_mut(&cursor)
+            && matches!(partition.phase, Phase::Waiting(_))
+        {
+            partition.phase = Phase::Mirroring;
+            self.moved.insert(cursor);
+        }
+        self.turn(cursor, turn);
+    }
+}
+
+/// A partition whose log could not even be opened.
+fn unopened(mirror: Mirror, fault: &LogFault) -> Status {
+    Status {
+        id: mirror.id,
+        phase: Phase::Stopped(fault.to_string()),
+        tally: Tally::default(),
+        log_start: mirror.log_start,
+        log_end: mirror.recovery_point.max(mirror.log_start),
+        durable: mirror.recovery_point,
+        high_watermark: None,
+        gaps: Vec::new(),
+        recovered: Recovered::default(),
+    }
+}
