@@ -6,7 +6,12 @@
 
 pub mod error_code;
 pub mod fetch;
+pub mod frame;
+pub mod header;
 mod primitive;
+pub mod shape;
+pub mod versions;
 
 pub use error_code::ErrorCode;
+pub use header::RequestHeader;
 pub use primitive::{Malformed, Reader, Short, Writer};

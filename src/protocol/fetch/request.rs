@@ -1,6 +1,7 @@
 //! The Fetch request of a consumer that reads everything up to the high watermark.
 
 use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::protocol::header::set_length;
 use crate::protocol::primitive::Writer;
 
 /// The replica id of whoever is no broker.
@@ -73,7 +74,7 @@ pub fn write_request(
     to.compact(0);
     to.compact(0);
     to.no_tags();
-    set_length(out, start);
+    set_length(out, start, 0);
 }
 
 fn write_topics(to: &mut Writer<'_>, partitions: &[AskedPartition]) {
@@ -103,13 +104,4 @@ fn write_partition(to: &mut Writer<'_>, asked: &AskedPartition) {
     to.i64(NO_LOG_START);
     to.i32(asked.max_bytes);
     to.no_tags();
-}
-
-fn set_length(out: &mut [u8], start: usize) {
-    let frame = out.get_mut(start..).expect("the frame was appended");
-    let (length, content) = frame
-        .split_first_chunk_mut::<4>()
-        .expect("its length comes first");
-    let bytes = i32::try_from(content.len()).expect("a request is shorter than 2 GiB");
-    *length = bytes.to_be_bytes();
 }
