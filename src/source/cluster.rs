@@ -57,6 +57,13 @@ impl Cluster {
         if known.not_before <= now {
             known.not_before = known.backoff.fail(now, options, prng);
         }
+        self.doubted(broker)
+    }
+
+    /// `broker` may not be what we take it for. Says whether control is now to be asked about
+    /// it.
+    pub(super) fn doubted(&mut self, broker: BrokerId) -> bool {
+        let known = self.brokers.entry(broker).or_default();
         !std::mem::replace(&mut known.asked, true)
     }
 

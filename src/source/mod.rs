@@ -257,13 +257,17 @@ impl Source {
         let Some(cursor) = self.cursors.get_mut(id.0) else {
             return;
         };
+        let was_stopped = cursor.stage == Stage::Stopped;
         assert!(
-            cursor.stage == Stage::Truncating,
+            was_stopped || cursor.stage == Stage::Truncating,
             "nothing was to be truncated"
         );
         cursor.committed = Committed { next, epoch };
         cursor.stated_epoch = epoch;
         cursor.may_begin_before = !epoch.is_some();
+        if was_stopped {
+            return;
+        }
         if epoch.is_some() {
             self.ask(id, Subject::EpochEnd);
         } else {
@@ -292,3 +296,6 @@ impl Source {
         Some((&cursor.name, cursor.topic_id, cursor.leader))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use super::{Cause, CursorId, LaneId, Source, Trouble, Turn};
 use crate::model::{BrokerId, Instant, LeaderEpoch};
 
 /// After every so many failures in a row control is asked whether the leader is still right.
-const FAILURES_PER_LEADER_QUESTION: u32 = 3;
+pub(super) const FAILURES_PER_LEADER_QUESTION: u32 = 3;
 
 impl Source {
     pub(super) fn cursor(&self, id: CursorId) -> &Cursor {

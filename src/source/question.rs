@@ -2,9 +2,11 @@
 
 use super::cursor::{Stage, Subject, Then};
 use super::divergence::{Alignment, EpochEnd, HeldEpochs, align, cut_below};
+use super::moves::FAILURES_PER_LEADER_QUESTION;
 use super::verdict::{Cause, Trouble, Turn};
 use super::{CursorId, Source};
 use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, TopicId};
+use crate::protocol::error_code::ErrorCode;
 
 /// A question to control. One that names a cursor is answered by [`Source::answered`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub enum Question {
     /// Metadata of the cluster: where does `broker` listen, and what does it still lead? There
     /// is no answer but [`Source::broker_at`] and [`Source::leader_moved`].
     Broker {
-        /// The broker that cannot be reached, or was never told of.
+        /// The broker that cannot be reached, was never told of, or leads partitions about
+        /// which nothing can be found out.
         broker: BrokerId,
     },
 }
@@ -78,21 +81,29 @@ impl Source {
     /// The next question for control, each given out once.
     pub fn next_question(&mut self) -> Option<Question> {
         while let Some(question) = self.questions.pop_front() {
-            match question {
-                Question::Broker { broker } => {
-                    self.cluster.question_taken(broker);
-                    return Some(question);
-                }
-                Question::EpochEnd { cursor, .. }
-                | Question::Bounds { cursor, .. }
-                | Question::Leader { cursor } => {
-                    if self.cursors.get(cursor.0).is_some() {
-                        return Some(question);
-                    }
-                }
+            if let Question::Broker { broker } = question {
+                self.cluster.question_taken(broker);
+            }
+            if self.matters(&question) {
+                return Some(question);
             }
         }
         None
+    }
+
+    /// Whether somebody still waits for the answer: its partition may have been stopped, or
+    /// told of its leader, in the meantime.
+    fn matters(&self, question: &Question) -> bool {
+        let (id, is_asked): (_, fn(Subject) -> bool) = match question {
+            Question::Broker { .. } => return true,
+            Question::EpochEnd { cursor, .. } => (cursor, |subject| subject == Subject::EpochEnd),
+            Question::Bounds { cursor, .. } => (cursor, |subject| {
+                matches!(subject, Subject::Bounds | Subject::BoundsOfDiverged)
+            }),
+            Question::Leader { cursor } => (cursor, |subject| subject == Subject::Leader),
+        };
+        let stage = self.cursors.get(id.0).map(|cursor| cursor.stage);
+        matches!(stage, Some(Stage::Questioning(subject)) if is_asked(subject))
     }
 
     /// Takes control's answer. `held` is asked about our own log's epochs. An answer that
@@ -122,19 +133,33 @@ impl Source {
                     },
                 )
             }
-            (_, Answer::Unavailable) => self.rest(now, id, Trouble::NoAnswer, Then::Ask(subject)),
+            (_, Answer::Unavailable) => self.no_answer(now, id, subject),
             (Subject::EpochEnd, Answer::EpochEnd(None)) => {
                 self.ask(id, Subject::BoundsOfDiverged);
                 Turn::Asked
             }
             (Subject::EpochEnd, Answer::EpochEnd(Some(end))) => self.aligned(now, id, end, held),
-            (Subject::Bounds, Answer::Bounds { start, end }) => self.bounded(id, start, end),
+            (Subject::Bounds, Answer::Bounds { start, end }) => self.bounded(now, id, start, end),
             (Subject::BoundsOfDiverged, Answer::Bounds { end, .. }) => self.diverged(id, end, held),
             (Subject::Leader, Answer::Leader { leader, epoch }) => {
                 self.led_by(now, id, leader, epoch)
             }
             _ => Turn::Continue,
         }
+    }
+
+    /// Asked again after a wait. Where that did not help either, the leader may be gone: its
+    /// partitions are told of a new one by [`Source::leader_moved`], the question stays.
+    fn no_answer(&mut self, now: Instant, id: CursorId, subject: Subject) -> Turn {
+        let turn = self.rest(now, id, Trouble::NoAnswer, Then::Ask(subject));
+        let cursor = self.cursor(id);
+        let failures = cursor.backoff.failures();
+        let broker = cursor.leader;
+        let doubt = failures.is_multiple_of(FAILURES_PER_LEADER_QUESTION);
+        if doubt && subject != Subject::Leader && self.cluster.doubted(broker) {
+            self.questions.push_back(Question::Broker { broker });
+        }
+        turn
     }
 
     fn aligned(
@@ -155,7 +180,7 @@ impl Source {
     }
 
     /// The fetch offset was out of range; the source now says of which range.
-    fn bounded(&mut self, id: CursorId, start: Offset, end: Offset) -> Turn {
+    fn bounded(&mut self, now: Instant, id: CursorId, start: Offset, end: Offset) -> Turn {
         let cursor = self.cursor_mut(id);
         cursor.source_start = Some(start);
         let from = cursor.committed.next;
@@ -172,8 +197,13 @@ impl Source {
             self.ask(id, Subject::EpochEnd);
             return Turn::Asked;
         }
+        if from <= end {
+            // In range by now, and no epoch of ours that the source could object to.
+            let trouble = Trouble::Refused(ErrorCode::OFFSET_OUT_OF_RANGE);
+            return self.rest(now, id, trouble, Then::Fetch);
+        }
         let epoch = LeaderEpoch::NONE;
-        self.cut(id, end.min(from), EpochEnd { epoch, end })
+        self.cut(id, end, EpochEnd { epoch, end })
     }
 
     /// The source knows none of our epochs; its log's end names the other side of the fault.

@@ -1,0 +1,9 @@
+//! The source as a machine: scenes played by hand, theme by theme, and a small world at random.
+
+mod ahead;
+mod divergence;
+mod fairness;
+mod lanes;
+mod refusals;
+mod scene;
+mod sizes;
