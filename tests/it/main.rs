@@ -1,3 +1,4 @@
 //! The integration tests: one binary, so that the library is linked once.
+mod config_doc;
 mod kafka;
 mod tidy;

@@ -1,0 +1,188 @@
+//! TOML to options: each key against its declaration, then the keys against each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{Key, SECTIONS, Section};
+use super::{Config, Fault, Wrong};
+
+/// [`Config::parse`].
+pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+    let table = DeTable::parse(text).map_err(|error| vec![not_toml(text, &error)])?;
+    let mut reading = Reading {
+        text,
+        config: Config::default(),
+        faults: Vec::new(),
+    };
+    for (name, value) in table.get_ref() {
+        reading.root(name, value);
+    }
+    let Reading {
+        config, mut faults, ..
+    } = reading;
+    if faults.is_empty() {
+        return Ok(config);
+    }
+    faults.sort_by_key(|fault| fault.line);
+    Err(faults)
+}
+
+/// A key of a table, with its place in the text.
+type Name<'t> = Spanned<std::borrow::Cow<'t, str>>;
+
+/// Where a key's value was found sound, by the key's name.
+type Lines = BTreeMap<&'static str, usize>;
+
+/// A text that is being read, and what came of it so far.
+struct Reading<'t> {
+    text: &'t str,
+    config: Config,
+    faults: Vec<Fault>,
+}
+
+impl Reading<'_> {
+    fn root(&mut self, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
+        let key = name.get_ref();
+        let section = SECTIONS.iter().find(|section| section.name == key);
+        match (section, value.get_ref().as_table()) {
+            (Some(section), Some(table)) => self.section(section, table),
+            (Some(_), None) => {
+                let found = kind(value.get_ref());
+                let wanted = "a section";
+                self.blame(name.span(), key, Wrong::Type { found, wanted });
+            }
+            (None, Some(_)) => {
+                let known = section_names();
+                self.blame(name.span(), key, Wrong::UnknownSection { known });
+            }
+            (None, None) => {
+                let known = section_names();
+                self.blame(name.span(), key, Wrong::Homeless { known });
+            }
+        }
+    }
+
+    fn section(&mut self, section: &'static Section, table: &DeTable<'_>) {
+        let mut lines = Lines::new();
+        let mut suspect = BTreeSet::new();
+        for (name, value) in table {
+            let full = format!("{}.{}", section.name, name.get_ref());
+            let Some(key) = section.keys.iter().find(|key| key.name == name.get_ref()) else {
+                let names = section.keys.iter().map(|key| key.name.to_owned());
+                let known = names.collect::<Vec<_>>().join(", ");
+                self.blame(name.span(), &full, Wrong::UnknownKey { known });
+                continue;
+            };
+            match self.number(key, value) {
+                Ok(number) => {
+                    key.set(&mut self.config, number);
+                    lines.insert(key.name, line_of(self.text, &name.span()));
+                }
+                Err(wrong) => {
+                    suspect.insert(key.name);
+                    self.blame(name.span(), &full, wrong);
+                }
+            }
+        }
+        for &(low, high) in section.ordered {
+            if !suspect.contains(low) && !suspect.contains(high) {
+                self.compare(section, low, high, &lines);
+            }
+        }
+    }
+
+    /// The value of `key`, within its bounds.
+    fn number(&self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<u64, Wrong> {
+        let Some(integer) = value.get_ref().as_integer() else {
+            let found = kind(value.get_ref());
+            let wanted = "a whole number";
+            return Err(Wrong::Type { found, wanted });
+        };
+        u64::from_str_radix(integer.as_str(), integer.radix())
+            .ok()
+            .filter(|number| key.bounds.contains(number))
+            .ok_or_else(|| Wrong::OutOfBounds {
+                value: self.text[value.span()].to_owned(),
+                min: *key.bounds.start(),
+                max: *key.bounds.end(),
+            })
+    }
+
+    /// Blames the one of the two keys that the text mentions last.
+    fn compare(
+        &mut self,
+        section: &'static Section,
+        low: &'static str,
+        high: &'static str,
+        lines: &Lines,
+    ) {
+        let value = |name| {
+            let key = section.keys.iter().find(|key| key.name == name);
+            key.expect("sections order keys of their own")
+                .value(&self.config)
+        };
+        let (low_value, high_value) = (value(low), value(high));
+        if low_value <= high_value {
+            return;
+        }
+        let mentioned = [low, high].into_iter().filter_map(|name| {
+            let line = lines.get(name)?;
+            Some((*line, name))
+        });
+        let (line, blamed) = mentioned.max().expect("defaults comply");
+        self.faults.push(Fault {
+            line,
+            key: format!("{}.{blamed}", section.name),
+            wrong: Wrong::Above {
+                low,
+                low_value,
+                high,
+                high_value,
+            },
+        });
+    }
+
+    fn blame(&mut self, at: Range<usize>, key: &str, wrong: Wrong) {
+        self.faults.push(Fault {
+            line: line_of(self.text, &at),
+            key: key.to_owned(),
+            wrong,
+        });
+    }
+}
+
+fn section_names() -> String {
+    let names = SECTIONS.iter().map(|section| format!("[{}]", section.name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn not_toml(text: &str, error: &toml::de::Error) -> Fault {
+    // Without a place it is about the text as a whole.
+    let line = error.span().map_or(1, |span| line_of(text, &span));
+    let message = error.message().lines().collect::<Vec<_>>().join("; ");
+    Fault {
+        line,
+        key: String::new(),
+        wrong: Wrong::Syntax(message),
+    }
+}
+
+fn line_of(text: &str, span: &Range<usize>) -> usize {
+    let before = &text.as_bytes()[..span.start.min(text.len())];
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a section",
+    }
+}
