@@ -26,6 +26,12 @@ impl Clock for RealClock {
     }
 }
 
+/// CPU time that all threads of the process and the kernel's for it have used.
+#[must_use]
+pub fn process_cpu() -> Duration {
+    read(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
 /// CPU time that the calling thread has used.
 #[must_use]
 pub fn thread_cpu() -> Duration {

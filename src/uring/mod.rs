@@ -16,7 +16,7 @@ mod operation;
 mod probe;
 mod ring;
 
-pub use clock::{RealClock, thread_cpu};
+pub use clock::{RealClock, process_cpu, thread_cpu};
 pub use cores::cores;
 pub use disk::{RealDisk, RealFile};
 pub use net::{RealListener, RealNet, RealStream};

@@ -1,0 +1,83 @@
+//! `twinlog copy`: topics of a live cluster into a vault.
+
+mod progress;
+mod summary;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+
+use super::{Ending, Misuse, engine, screen};
+use crate::control::{Job, Selection};
+use crate::session::BrokerAddress;
+
+use progress::Progress;
+use summary::Summary;
+
+/// Copy topics of a live cluster into a vault, byte for byte and offset for offset.
+///
+/// Ends when everything is here that lay below the high watermarks at the start; with --follow,
+/// when it is stopped. A second run on the same vault fetches what is new.
+#[derive(Debug, Args)]
+pub(super) struct CopyArguments {
+    /// Brokers of the source to begin with.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true)]
+    from: Vec<BrokerAddress>,
+    /// Topics to copy: a regular expression that matches their whole names.
+    #[arg(long, value_name = "REGEX")]
+    topics: String,
+    /// Topics to leave out [default: __.*].
+    #[arg(long, value_name = "REGEX")]
+    exclude: Option<String>,
+    /// The vault: a new or empty directory, or the vault of an earlier copy.
+    #[arg(long, value_name = "DIR")]
+    into: PathBuf,
+    /// Go on until stopped.
+    #[arg(long)]
+    follow: bool,
+    /// A configuration file; config.toml at the root of the repository shows every key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The result as one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+impl CopyArguments {
+    pub(super) fn run(self, quiet: bool) -> Result<Ending, Misuse> {
+        let config = super::config(self.config.as_deref())?;
+        let selection = Selection::new(&self.topics, self.exclude.as_deref());
+        let job = Job {
+            from: self.from,
+            selection: selection.map_err(|fault| Misuse::Argument(fault.to_string()))?,
+            into: self.into.clone(),
+            follow: self.follow,
+        };
+        let begun = Instant::now();
+        let mut progress = Progress::new(quiet, self.follow);
+        let outcome = engine::copy(&config, job, &mut |ledger| progress.show(ledger))?;
+        progress.end();
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(fault) => {
+                screen::say(&format!("error: {fault}"));
+                return Ok(Ending::Incomplete);
+            }
+        };
+        let summary = Summary::new(&outcome, begun.elapsed(), &self.into);
+        match self.json {
+            true => println!("{}", summary.to_json()),
+            false => println!("{}", summary.to_text()),
+        }
+        let mut is_complete = self.follow || !outcome.was_stopped;
+        for (id, why) in outcome.ledger.stopped() {
+            screen::say(&format!("{id} stopped: {why}"));
+            is_complete = false;
+        }
+        Ok(match is_complete {
+            true => Ending::Done,
+            false => Ending::Incomplete,
+        })
+    }
+}
