@@ -1,3 +1,60 @@
 //! Measurements of the engine against its floor.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a measuring program stands outside the engine: it needs the real clock, files and sockets"
+)]
 
-fn main() {}
+mod batches;
+mod broker;
+mod floor;
+mod listening;
+mod poll;
+mod process;
+mod row1a;
+mod size;
+mod spread;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the engine against its floor.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Row 1a: CPU seconds per GiB and speed of `twinlog copy`, in pairs with the floor loop.
+    Row1a(row1a::Options),
+    /// A source broker that replays record batches from memory; prints its port.
+    Broker(broker::Options),
+    /// Sends bytes to the first who connects; prints its port.
+    Sender(floor::SenderOptions),
+    /// The floor loop: receives bytes, writes them to a file, and syncs it.
+    Floor(floor::LoopOptions),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("perf: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Row1a(options) => row1a::run(&options)?,
+        Command::Broker(options) => broker::run(&options)?,
+        Command::Sender(options) => floor::send(&options)?,
+        Command::Floor(options) => floor::receive(&options)?,
+    }
+    Ok(())
+}

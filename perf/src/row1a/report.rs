@@ -1,0 +1,105 @@
+//! What is printed of row 1a: every pair, then medians, spreads and the target.
+
+use super::{Options, Sample, Shape};
+use crate::size::gib;
+use crate::spread::Spread;
+
+/// The target is this many times the floor …
+const FACTOR: f64 = 1.30;
+/// … and so many CPU seconds for each GiB on top.
+const ALLOWANCE: f64 = 0.05;
+
+/// Two runs, one right after the other.
+pub(super) struct Pair {
+    /// The floor loop's.
+    pub(super) floor: Sample,
+    /// The engine's.
+    pub(super) engine: Sample,
+}
+
+/// Says what is going to be measured.
+pub(super) fn begin(options: &Options, shape: Shape, buffer: u64) {
+    let source = match &options.from {
+        Some(from) => format!("from {from}"),
+        None => format!(
+            "replayed: {} partitions, batches of {} bytes",
+            shape.partitions, shape.batch_bytes
+        ),
+    };
+    println!(
+        "row 1a: {} pairs of {:.3} GiB, {source}; the floor's buffer has {buffer} bytes",
+        options.pairs,
+        gib(shape.bytes()),
+    );
+    println!(
+        "each run: CPU-s/GiB, GiB/s [GiB, source CPU-s/GiB, peak MiB, s to sync what it left]"
+    );
+}
+
+/// Says what one pair has cost.
+pub(super) fn pair(number: u32, is_floor_first: bool, pair: &Pair) {
+    println!(
+        "pair {number} ({} first): floor {}; engine {}; ratio {:.3}",
+        if is_floor_first { "floor" } else { "engine" },
+        text(&pair.floor),
+        text(&pair.engine),
+        pair.ratio(),
+    );
+}
+
+/// Says what all pairs say together, of which there is at least one.
+pub(super) fn end(pairs: &[Pair]) {
+    let of = |value: fn(&Pair) -> f64| Spread::of(pairs.iter().map(value));
+    let floor = of(|pair| pair.floor.cpu_per_gib);
+    let engine = of(|pair| pair.engine.cpu_per_gib);
+    println!("median (min..max) of {} pairs", pairs.len());
+    println!("  floor  CPU-s/GiB  {floor}");
+    println!("  engine CPU-s/GiB  {engine}");
+    println!("  floor  GiB/s      {}", of(|pair| pair.floor.gib_per_s));
+    println!("  engine GiB/s      {}", of(|pair| pair.engine.gib_per_s));
+    println!("  ratio in a pair   {}", of(Pair::ratio));
+    println!("  ratio of medians  {:.3}", engine.median / floor.median);
+    println!("{}", target(floor.median, engine.median));
+}
+
+fn target(floor: f64, engine: f64) -> String {
+    let bound = FACTOR * floor + ALLOWANCE;
+    let answer = if engine <= bound { "yes" } else { "no" };
+    format!("engine <= {FACTOR:.2} x floor + {ALLOWANCE:.2}: {engine:.3} <= {bound:.3}: {answer}")
+}
+
+impl Pair {
+    fn ratio(&self) -> f64 {
+        self.engine.cpu_per_gib / self.floor.cpu_per_gib
+    }
+}
+
+fn text(sample: &Sample) -> String {
+    let source = match sample.source_cpu_per_gib {
+        Some(cost) => format!("{cost:.3}"),
+        None => "-".to_owned(),
+    };
+    format!(
+        "{:.3}, {:.3} [{:.3}, {source}, {}, {:.3}]",
+        sample.cpu_per_gib,
+        sample.gib_per_s,
+        gib(sample.bytes),
+        sample.peak_bytes >> 20,
+        sample.unsynced_s,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::target;
+
+    #[test]
+    fn the_target_holds_up_to_its_bound_and_not_above() {
+        let check = |engine, answer: &str| {
+            let line = target(0.5, engine);
+            assert!(line.ends_with(answer), "{line}");
+        };
+        check(0.699, ": yes");
+        check(0.701, ": no");
+    }
+}
