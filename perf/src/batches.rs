@@ -1,5 +1,5 @@
-//! Record batches built beforehand: sound ones of a given size, of which only the base offset, which
-//! lies outside the CRC, is renewed when they are sent.
+//! Record batches built beforehand: sound ones of a given size, of which only the base offset,
+//! which lies outside the CRC, is renewed when they are sent.
 
 use twinlog::protocol::Writer;
 use twinlog::record::HEADER_BYTES;

@@ -1,7 +1,7 @@
 //! Measurements of the engine against its floor.
 #![expect(
     clippy::disallowed_methods,
-    reason = "a measuring program stands outside the engine: it needs the real clock, files and sockets"
+    reason = "it stands outside the engine and needs the real clock, files and sockets"
 )]
 
 mod batches;

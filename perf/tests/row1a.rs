@@ -15,8 +15,8 @@ const BYTES: &str = "4MiB";
 /// Runs two small pairs with an engine that runs `script`.
 fn row1a(dir: &Path, script: &str, more: &[&str]) -> Output {
     let engine = dir.join("engine");
-    fs::write(&engine, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&engine, format!("#!/bin/sh\n{script}\n")).expect("the directory is there");
+    fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).expect("it is ours");
     Command::new(env!("CARGO_BIN_EXE_perf"))
         .args(["row1a", "--pairs=2", "--bytes", BYTES, "--dir"])
         .arg(dir.join("runs"))
@@ -24,7 +24,7 @@ fn row1a(dir: &Path, script: &str, more: &[&str]) -> Output {
         .arg(&engine)
         .args(more)
         .output()
-        .unwrap()
+        .expect("perf was built for this test")
 }
 
 /// An engine that notes how it was called, writes a file, and says that it has copied so much.
@@ -38,7 +38,8 @@ fn engine(dir: &Path, bytes: u64) -> String {
 }
 
 fn assert_nothing_stays(dir: &Path) {
-    let left = fs::read_dir(dir.join("runs")).unwrap().count();
+    let runs = fs::read_dir(dir.join("runs")).expect("it stays itself");
+    let left = runs.count();
     assert_eq!(left, 0, "runs remove what they write");
 }
 

@@ -75,7 +75,7 @@ impl Fetches {
         self.runs.clear();
         self.text.clear();
         let mut text = Writer::new(&mut self.text);
-        // The length, set below, and then: correlation, no tags, no throttling, no error, no session.
+        // The length, set below; the correlation, no tags, no throttling, no error, no session.
         text.i32(0);
         text.i32(asked.correlation);
         text.no_tags();

@@ -61,7 +61,8 @@ impl<'o> Runs<'o> {
         })
     }
 
-    /// The receive buffer with which the floor needs the least CPU, found in short runs.
+    /// The receive buffer with which the floor needs the least CPU, found in short runs. A whole
+    /// run follows that counts for nothing but leaves warm the memory that the pairs will fill.
     pub(super) fn best_buffer(&mut self) -> Result<u64, Fault> {
         let bytes = self.shape.bytes().min(WARM_UP_BYTES_MAX);
         let mut least = [f64::INFINITY; BUFFERS.len()];
@@ -72,7 +73,9 @@ impl<'o> Runs<'o> {
         }
         let tried = least.into_iter().zip(BUFFERS);
         let best = tried.min_by(|one, other| one.0.total_cmp(&other.0));
-        Ok(best.expect("buffers were tried").1)
+        let (_, buffer) = best.expect("buffers were tried");
+        self.floor(self.shape.bytes(), buffer)?;
+        Ok(buffer)
     }
 
     /// Runs the floor loop over `bytes` bytes.
@@ -136,11 +139,16 @@ impl<'o> Runs<'o> {
     }
 
     /// Runs a program to its good end; returns what it has cost and what it has printed.
+    ///
+    /// What the last run has written is removed only now. The host of a virtual machine may take
+    /// back memory that has been free for a while, and whoever is first to fill it again is charged
+    /// for that: so each run begins with as much memory just freed as it will fill.
     fn run(&self, program: &'static str, command: &mut Command) -> Result<(Ended, String), Fault> {
         // Files and not pipes: nobody has to read while the program runs.
         let [out, err] = ["out", "err"].map(|name| self.directory.join(name));
         let create = |path: &Path| File::create(path).map_err(tried(program));
         command.stdout(create(&out)?).stderr(create(&err)?);
+        remove(&self.kept()).map_err(tried("removing what the last run has written"))?;
         let limit_s = self.options.limit_s;
         let child = Child::start(command).map_err(tried(program))?;
         let ended = child
@@ -159,14 +167,13 @@ impl<'o> Runs<'o> {
         })
     }
 
-    /// Ends a run: what it has cost, and its files removed.
+    /// Ends a run: what it has cost.
     fn sample(&self, bytes: u64, ended: Ended, source: Option<Child>) -> Result<Sample, Fault> {
         let source = source.map(Child::stop).transpose();
         let source = source.map_err(tried("stopping the source"))?;
         let started = Instant::now();
         sync(&self.kept()).map_err(tried("syncing what was written"))?;
         let unsynced_s = started.elapsed().as_secs_f64();
-        remove(&self.kept()).map_err(tried("removing what was written"))?;
         let moved = gib(bytes);
         Ok(Sample {
             bytes,
@@ -219,11 +226,14 @@ fn sync(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes a file or directory, if it is there.
 fn remove(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         fs::remove_dir_all(path)
-    } else {
+    } else if path.exists() {
         fs::remove_file(path)
+    } else {
+        Ok(())
     }
 }
 
