@@ -98,18 +98,24 @@ fn a_long_function_is_refused() {
 fn a_wide_line_is_refused() {
     // Columns are characters: these take two bytes each.
     let allowed = "é".repeat(COLUMNS_MAX);
-    let files = [SourceFile::new(
-        "src/a.rs",
-        &format!("{allowed}\né{allowed}\n"),
-    )];
-    assert_eq!(rules::wide_lines(&files, &[]), ["src/a.rs:2: 101 columns"]);
-    assert!(rules::wide_lines(&files, &[("src/a.rs", 1)]).is_empty());
-    let list = [("src/a.rs", 2), ("src/b.rs", 1)];
+    let text = format!("{allowed}\né{allowed}\n");
+    let expected = ["src/a.rs:2: 101 columns"];
+    assert_said(rules::wide_lines, "src/a.rs", &text, &expected);
+}
+
+#[test]
+fn excuses_hold_for_a_number_and_shrink() {
+    let broken = ["src/a.rs:1: x", "src/a.rs:2: x", "src/b.rs:3: x"].map(str::to_owned);
+    let left = |excused| rules::unexcused(&broken, excused);
+    assert_eq!(left(&[]), broken);
+    assert_eq!(left(&[("src/a.rs", 2)]), ["src/b.rs:3: x"]);
+    assert_eq!(left(&[("src/a.rs", 1), ("src/b.rs", 1)]), broken[..2]);
+    let too_many = [("src/a.rs", 2), ("src/b.rs", 2), ("src/gone.rs", 1)];
     let expected = [
-        "src/a.rs: write 1 into the list, not 2",
-        "src/b.rs: is gone, but in the list",
+        "src/b.rs: write 1 into EXCUSED, not 2",
+        "src/gone.rs: write 0 into EXCUSED, not 1",
     ];
-    assert_eq!(rules::wide_lines(&files, &list), expected);
+    assert_eq!(left(&too_many), expected);
 }
 
 #[test]
