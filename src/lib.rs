@@ -1,5 +1,6 @@
 //! twinlog: the map.
 
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -10,8 +10,10 @@
 
 mod copy;
 mod engine;
+mod inspect;
 mod screen;
 mod text;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Copy(copy::CopyArguments),
+    Verify(verify::VerifyArguments),
+    Inspect(inspect::InspectArguments),
 }
 
 /// How a command ended.
@@ -75,6 +79,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let quiet = arguments.quiet;
     let ending = match arguments.command {
         Command::Copy(copy) => copy.run(quiet),
+        Command::Verify(verify) => verify.run(quiet),
+        Command::Inspect(inspect) => inspect.run(),
     };
     match ending {
         Ok(Ending::Done) => ExitCode::SUCCESS,

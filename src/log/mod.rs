@@ -18,6 +18,7 @@
 //! called durable before every file that holds a part of it was synced.
 
 mod append;
+mod describe;
 mod epochs;
 mod fact;
 mod fault;
@@ -25,14 +26,19 @@ mod index;
 mod layout;
 mod options;
 mod producers;
+mod reading;
 mod recovery;
 mod segment;
 mod store;
+mod verify;
 mod walk;
 
 pub use append::{Log, Next};
+pub use describe::{Piece, describe};
 pub use epochs::LeaderEpochs;
 pub use fault::LogFault;
 pub use options::LogOptions;
+pub use reading::{BatchStream, Place, Reader};
 pub use recovery::{Beginning, Opened, Recovered, open};
 pub use store::{Store, SyncPoint};
+pub use verify::{Claims, Finding, Verified, verify};

@@ -134,6 +134,32 @@ impl Producers {
         Some(producers)
     }
 
+    /// Each producer in a line for people.
+    pub(super) fn describe(&self) -> impl Iterator<Item = String> + '_ {
+        self.known.iter().map(|(id, one)| {
+            let open = one
+                .open_since
+                .map_or("none".to_owned(), |first| format!("from {first}"));
+            format!(
+                "producer {id} epoch {} last sequence {} last offset {} timestamp {} \
+                 coordinator epoch {} open transaction {open}",
+                one.epoch, one.last_sequence, one.last_offset, one.timestamp, one.coordinator_epoch
+            )
+        })
+    }
+
+    /// Whether a snapshot tells what a replay does, of the producers that it tells of. Those that
+    /// have been silent may be left out; those that a replay which does not know the log from
+    /// its beginning has not met may be there.
+    pub(super) fn agrees_with(&self, replayed: &Producers, knows_all: bool) -> bool {
+        self.known
+            .iter()
+            .all(|(id, stored)| match replayed.known.get(id) {
+                Some(producer) => !knows_all || stored.agrees_with(producer),
+                None => !knows_all,
+            })
+    }
+
     /// How many producers are known.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -152,6 +178,16 @@ impl Producer {
             coordinator_epoch: -1,
             open_since: None,
         }
+    }
+
+    /// The same producer, perhaps forgotten and met again.
+    fn agrees_with(&self, replayed: &Producer) -> bool {
+        let written = |one: &Producer| (one.last_sequence, one.last_offset, one.offset_delta);
+        let met = |one: &Producer| (one.epoch, one.open_since, one.timestamp);
+        let fresh = Producer::new(self.epoch);
+        met(self) == met(replayed)
+            && (written(self) == written(replayed) || written(self) == written(&fresh))
+            && [replayed.coordinator_epoch, -1].contains(&self.coordinator_epoch)
     }
 
     fn wrote(&mut self, fact: &BatchFact) {

@@ -224,6 +224,14 @@ pub fn scan<'b>(bytes: &'b [u8], expect: Expect) -> Checked<'b> {
     walk(bytes, expect, false)
 }
 
+/// The first batch alone, checksum included.
+///
+/// # Errors
+/// Why there is none.
+pub fn first(bytes: &[u8], expect: Expect) -> Result<Batch<'_>, Rest> {
+    one(bytes, expect, true)
+}
+
 fn walk<'b>(bytes: &'b [u8], expect: Expect, with_checksum: bool) -> Checked<'b> {
     let mut run = Run {
         bytes: &[],

@@ -17,7 +17,7 @@ mod layout;
 
 pub use batch::{Batch, Codec, Producer, TimestampType};
 pub use builder::{BatchBuilder, Marker};
-pub use check::{BatchFault, Batches, Checked, Expect, Rest, Run, check, scan};
+pub use check::{BatchFault, Batches, Checked, Expect, Rest, Run, check, first, scan};
 pub use control::{Control, ControlFault, control};
 pub use entries::{Contents, EntriesFault, Record, Records};
 pub use entry::RecordHeader;

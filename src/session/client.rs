@@ -13,6 +13,9 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, Str
 use super::versions::{Negotiated, name};
 use super::{BrokerAddress, Channel, Security, SessionFault};
 use crate::io::{Buf, Clock, Net, World};
+use crate::protocol::fetch::{
+    AnswerReader, Ask, AskedPartition, PartitionHead, Step, write_request,
+};
 use crate::protocol::{ErrorCode, Malformed};
 use crate::stdx::bytes::be_i32;
 
@@ -143,15 +146,44 @@ impl<W: World> Client<W> {
         let correlation = self.next_correlation;
         self.next_correlation = correlation.wrapping_add(1);
         let frame = frame(request, version, correlation);
-        let mut out = Buf::unpooled(frame.len());
-        out.push(&frame);
-        let (_, sent) = self.timely(name::<R>(), self.channel.send(out)).await?;
-        sent.map_err(|error| self.lost(error))?;
+        self.send(name::<R>(), &frame).await?;
         let answer = self.answer(name::<R>()).await?;
         self.decode::<R>(answer, version, correlation)
     }
 
-    /// One whole answer, without its length.
+    /// Fetches from one partition that the broker leads: the rare way, for comparisons. A shard
+    /// does it without a copy.
+    ///
+    /// # Errors
+    /// No answer, or none that can be read; the connection is of no use then.
+    pub async fn fetch(
+        &mut self,
+        ask: Ask,
+        asked: AskedPartition,
+    ) -> Result<Fetched, SessionFault> {
+        const WHAT: &str = "Fetch";
+        let version = self.versions.best_fetch();
+        let version = version.ok_or_else(|| SessionFault::Unsupported {
+            at: self.at.clone(),
+            what: WHAT,
+        })?;
+        let correlation = self.next_correlation;
+        self.next_correlation = correlation.wrapping_add(1);
+        let mut frame = Vec::new();
+        write_request(version, correlation, CLIENT_ID, ask, &[asked], &mut frame);
+        self.send(WHAT, &frame).await?;
+        let answer = self.answer(WHAT).await?;
+        fetched(version, correlation, &answer).map_err(|fault| self.malformed(WHAT, fault))
+    }
+
+    async fn send(&self, what: &'static str, frame: &[u8]) -> Result<(), SessionFault> {
+        let mut out = Buf::unpooled(frame.len());
+        out.push(frame);
+        let (_, sent) = self.timely(what, self.channel.send(out)).await?;
+        sent.map_err(|error| self.lost(error))
+    }
+
+    /// One whole answer, its length included.
     async fn answer(&mut self, what: &'static str) -> Result<Bytes, SessionFault> {
         let mut answer = BytesMut::new();
         let mut size = None;
@@ -166,7 +198,7 @@ impl<W: World> Client<W> {
                     };
                     return Err(self.malformed(what, fault));
                 }
-                return Ok(answer.freeze().split_off(4));
+                return Ok(answer.freeze());
             }
             let mut window = self.window.take().expect("one receive at a time");
             window.clear();
@@ -210,6 +242,7 @@ impl<W: World> Client<W> {
             what,
             why,
         };
+        bytes::Buf::advance(&mut answer, 4);
         let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version));
         let header = header.map_err(|error| unreadable(error.to_string()))?;
         if header.correlation_id != correlation {
@@ -272,6 +305,54 @@ async fn connect<W: World>(world: &W, at: &BrokerAddress) -> io::Result<StreamOf
         }
     }
     Err(refused)
+}
+
+/// What one partition's fetch brought.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// What is said of the partition.
+    pub head: PartitionHead,
+    /// Its records: whole batches, and perhaps the beginning of another.
+    pub records: Bytes,
+}
+
+/// The first partition of a whole answer, whose first error is the partition's where the answer
+/// as a whole has one.
+fn fetched(version: i16, correlation: i32, answer: &Bytes) -> Result<Fetched, Malformed> {
+    let mut reader = AnswerReader::new(version, correlation);
+    let mut at = 0;
+    let mut refused = ErrorCode::NONE;
+    let mut found: Option<Fetched> = None;
+    loop {
+        let rest = answer.get(at..).unwrap_or_default();
+        let (step, used) = reader.next(rest)?;
+        at += used;
+        match step {
+            Step::More(_) => return Err(Malformed::BeyondFrame { field: "an answer" }),
+            Step::Head(head) => refused = head.error,
+            Step::Partition(head) => {
+                let records = Bytes::new();
+                found.get_or_insert(Fetched { head, records });
+            }
+            Step::Records { available, .. } => {
+                if let Some(found) = found.as_mut().filter(|found| found.records.is_empty()) {
+                    found.records = answer.slice(at..at + available);
+                }
+                reader.take_records(available);
+                at += available;
+            }
+            Step::PartitionEnd(_) => {}
+            Step::End(_) => break,
+        }
+    }
+    let mut found = found.ok_or(Malformed::Impossible {
+        field: "the count of partitions",
+        value: 0,
+    })?;
+    if refused.is_error() {
+        found.head.error = refused;
+    }
+    Ok(found)
 }
 
 /// A request as it goes over the wire, length included.

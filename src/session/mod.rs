@@ -16,6 +16,6 @@ pub use calls::{
     TopicSettings, TopicView,
 };
 pub use channel::{Channel, Security};
-pub use client::{CLIENT_ID, Client, Opening};
+pub use client::{CLIENT_ID, Client, Fetched, Opening};
 pub use fault::SessionFault;
 pub use versions::Negotiated;

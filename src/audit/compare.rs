@@ -1,0 +1,168 @@
+//! One partition's batches here and at the source, side by side.
+
+use crate::io::Disk;
+use crate::log::{BatchStream, LogFault};
+use crate::model::Offset;
+use crate::record::Batch;
+
+/// What comparing one partition came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Batches that are the same, byte for byte.
+    pub identical: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Batches here that the source's compaction has since rewritten or dropped.
+    pub compacted: u64,
+    /// Batches here below the source's log start: nothing is left to compare them with.
+    pub expired: u64,
+    /// Offsets that the source has and that are not copied yet.
+    pub behind: u64,
+    /// The first thing that differs.
+    pub difference: Option<Difference>,
+}
+
+/// Where two logs differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The offset.
+    pub at: Offset,
+    /// What is different there.
+    pub what: String,
+}
+
+/// The local side of a comparison, which the source's batches are held against in their order.
+pub(super) struct Sides<D: Disk> {
+    local: BatchStream<D>,
+    /// The local batch that was not compared yet.
+    held: Option<Held>,
+    pub(super) is_compacted: bool,
+    /// Offsets that are known to be missing here.
+    pub(super) gaps: Vec<(Offset, Offset)>,
+    pub(super) comparison: Comparison,
+    /// Where the local log was seen to reach.
+    end: Offset,
+}
+
+struct Held {
+    bytes: Vec<u8>,
+    base: Offset,
+    next: Offset,
+}
+
+impl<D: Disk> Sides<D> {
+    pub(super) fn new(
+        local: BatchStream<D>,
+        is_compacted: bool,
+        gaps: Vec<(Offset, Offset)>,
+    ) -> Result<Sides<D>, LogFault> {
+        let mut sides = Sides {
+            local,
+            held: None,
+            is_compacted,
+            gaps,
+            comparison: Comparison::default(),
+            end: Offset::ZERO,
+        };
+        sides.advance()?;
+        Ok(sides)
+    }
+
+    /// The base offset of the next local batch.
+    pub(super) fn here(&self) -> Option<Offset> {
+        self.held.as_ref().map(|held| held.base)
+    }
+
+    /// Skips what lies below the source's log start.
+    pub(super) fn expire(&mut self, start: Offset) -> Result<(), LogFault> {
+        while self.held.as_ref().is_some_and(|held| held.next <= start) {
+            self.comparison.expired += 1;
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    /// Compares with the source's next batch. Says whether to go on.
+    pub(super) fn compare(&mut self, theirs: &Batch<'_>) -> Result<bool, LogFault> {
+        let base = theirs.base_offset();
+        while let Some(held) = &self.held
+            && held.base < base
+        {
+            if !self.is_compacted {
+                let at = held.base;
+                return Ok(self.differs(at, "the source has no batch that is here".to_owned()));
+            }
+            self.comparison.compacted += 1;
+            self.advance()?;
+        }
+        let Some(held) = self.held.as_ref() else {
+            return Ok(false);
+        };
+        if held.base > base {
+            let is_known = |(from, to): &(Offset, Offset)| *from <= base && base < *to;
+            return match self.gaps.iter().any(is_known) {
+                true => Ok(true),
+                false => Ok(self.differs(base, "the source's batch is missing here".to_owned())),
+            };
+        }
+        if held.bytes == theirs.bytes() {
+            self.comparison.identical += 1;
+            self.comparison.bytes += theirs.bytes().len() as u64;
+        } else if self.is_compacted && held.next == theirs.next_offset() {
+            self.comparison.compacted += 1;
+        } else {
+            let what = different(&held.bytes, theirs.bytes());
+            return Ok(self.differs(base, what));
+        }
+        self.advance()?;
+        Ok(true)
+    }
+
+    /// The source has no more batches below `end`, where its log ends.
+    pub(super) fn source_ends(&mut self, end: Offset) -> Result<(), LogFault> {
+        while let Some(held) = &self.held {
+            if !self.is_compacted || held.next > end {
+                let at = held.base;
+                self.differs(at, format!("the source's log ends at offset {end}"));
+                return Ok(());
+            }
+            self.comparison.compacted += 1;
+            self.advance()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn differs(&mut self, at: Offset, what: String) -> bool {
+        self.comparison
+            .difference
+            .get_or_insert(Difference { at, what });
+        false
+    }
+
+    fn advance(&mut self) -> Result<(), LogFault> {
+        self.held = self.local.next()?.map(|batch| Held {
+            bytes: batch.bytes().to_vec(),
+            base: batch.base_offset(),
+            next: batch.next_offset(),
+        });
+        self.end = self.held.as_ref().map_or(self.end, |held| held.next);
+        Ok(())
+    }
+
+    /// Offsets up to the source's `end` that are not here yet.
+    pub(super) fn behind(&self, end: Offset) -> u64 {
+        match self.held {
+            None => end.since(self.end.min(end)),
+            Some(_) => 0,
+        }
+    }
+}
+
+fn different(ours: &[u8], theirs: &[u8]) -> String {
+    let same = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
+    format!(
+        "its batches differ from byte {same} on: {} bytes here, {} at the source",
+        ours.len(),
+        theirs.len()
+    )
+}

@@ -1,0 +1,111 @@
+//! Proof of equality: a vault against itself, and against the source that it was copied from.
+
+mod compare;
+mod source;
+
+use std::path::Path;
+
+use crate::io::Disk;
+use crate::log::{self, Claims, LogFault, Verified};
+use crate::model::{Offset, TopicId, TopicPartition};
+use crate::session::SessionFault;
+use crate::vault::{Found, Vault, VaultFault};
+
+pub use compare::{Comparison, Difference};
+pub use source::compare;
+
+/// Why nothing could be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditFault {
+    /// The vault cannot be read.
+    #[error("{0}")]
+    Vault(#[from] VaultFault),
+    /// A partition's files cannot be read.
+    #[error("{0}")]
+    Log(#[from] LogFault),
+    /// The source cannot be asked.
+    #[error("the source cannot be asked: {0}")]
+    Source(#[from] SessionFault),
+    /// The vault is of another cluster.
+    #[error(
+        "the vault is a copy of cluster {held}, but {asked} answers as cluster {found}: \
+         give --from a broker of the cluster that it was copied from"
+    )]
+    OtherSource {
+        /// The cluster that was copied.
+        held: String,
+        /// Whom we asked.
+        asked: String,
+        /// The cluster that answers.
+        found: String,
+    },
+}
+
+/// What a vault says of itself, and where it lies.
+pub struct Subject<D: Disk> {
+    disk: D,
+    dir: std::path::PathBuf,
+    found: Found,
+}
+
+impl<D: Disk> Subject<D> {
+    /// Looks at the vault in `dir`, without locking it.
+    ///
+    /// # Errors
+    /// Why it is no sound vault.
+    pub fn look(disk: D, dir: &Path) -> Result<Subject<D>, AuditFault> {
+        let found = Vault::look(&disk, dir)?;
+        Ok(Subject {
+            disk,
+            dir: dir.to_owned(),
+            found,
+        })
+    }
+
+    /// Its partitions, sorted.
+    #[must_use]
+    pub fn partitions(&self) -> &[TopicPartition] {
+        &self.found.partitions
+    }
+
+    /// Whether it was closed cleanly; if not, it is being written, or its writer was killed.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.found.clean
+    }
+
+    /// The cluster that it was copied from.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.found.state.source_cluster_id
+    }
+
+    /// Partitions that the vault's notes name and that have no directory.
+    pub fn missing(&self) -> impl Iterator<Item = &TopicPartition> {
+        let held = |id: &&TopicPartition| self.found.partitions.binary_search(id).is_err();
+        self.found.recovery_points.keys().filter(held)
+    }
+
+    /// Reads every byte of one partition.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn verify(&self, id: &TopicPartition) -> Result<Verified, AuditFault> {
+        let state = self.found.state.partitions.get(id);
+        let claims = Claims {
+            topic_id: state.map_or(TopicId::ZERO, |state| state.topic_id),
+            durable: self.durable(id),
+            is_clean: self.found.clean,
+        };
+        Ok(log::verify(
+            &self.disk,
+            &self.dir.join(id.to_string()),
+            claims,
+        )?)
+    }
+
+    fn durable(&self, id: &TopicPartition) -> Offset {
+        let point = self.found.recovery_points.get(id);
+        point.copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,281 @@
+//! A vault against its source: partition after partition, fetched again.
+
+use std::collections::BTreeMap;
+
+use super::compare::Sides;
+use super::{AuditFault, Comparison, Subject};
+use crate::io::World;
+use crate::log::{BatchStream, Reader};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::protocol::ErrorCode;
+use crate::protocol::fetch::{Ask, AskedPartition};
+use crate::record::{Expect, Rest, check};
+use crate::session::{
+    Bound, BrokerAddress, Client, ClusterView, Opening, PartitionAsked, SessionFault, TopicView,
+};
+
+const FETCH_BYTES: i32 = 8 << 20;
+/// Room for one batch, however large.
+const FETCH_BYTES_MAX: i32 = 48 << 20;
+/// So many empty answers mean that nothing is left below the high watermark.
+const EMPTY_ANSWERS_MAX: u32 = 3;
+
+/// Compares every partition of the vault with the source. `show` gets each one as it is done: the
+/// comparison, or why there is none.
+///
+/// # Errors
+/// The source cannot be asked at all, or the vault not read.
+pub async fn compare<W: World>(
+    world: &W,
+    subject: &Subject<W::Disk>,
+    from: &[BrokerAddress],
+    opening: Opening,
+    show: &mut dyn FnMut(&TopicPartition, Result<Comparison, String>),
+) -> Result<(), AuditFault> {
+    let mut source = Source::connect(world, from, opening).await?;
+    if source.view.cluster_id != subject.cluster_id() {
+        return Err(AuditFault::OtherSource {
+            held: subject.cluster_id().to_owned(),
+            asked: source.asked.to_string(),
+            found: source.view.cluster_id,
+        });
+    }
+    for id in subject.partitions() {
+        match source.partition(world, subject, id, opening).await {
+            Ok(comparison) => show(id, Ok(comparison)),
+            Err(Unable::Source(why)) => show(id, Err(why)),
+            Err(Unable::Fault(fault)) => return Err(fault),
+        }
+    }
+    Ok(())
+}
+
+/// Why a partition was not compared.
+enum Unable {
+    /// The source does not have it, or does not answer; the others may do.
+    Source(String),
+    /// Nothing can be compared any more.
+    Fault(AuditFault),
+}
+
+impl From<SessionFault> for Unable {
+    fn from(fault: SessionFault) -> Unable {
+        Unable::Source(fault.to_string())
+    }
+}
+
+impl From<crate::log::LogFault> for Unable {
+    fn from(fault: crate::log::LogFault) -> Unable {
+        Unable::Fault(fault.into())
+    }
+}
+
+struct Source<W: World> {
+    asked: BrokerAddress,
+    view: ClusterView,
+    clients: BTreeMap<BrokerId, Client<W>>,
+    compacted: BTreeMap<String, bool>,
+}
+
+impl<W: World> Source<W> {
+    async fn connect(
+        world: &W,
+        from: &[BrokerAddress],
+        opening: Opening,
+    ) -> Result<Source<W>, SessionFault> {
+        let mut last = None;
+        for asked in from {
+            let view = async {
+                let mut client = Client::connect(world, asked, opening).await?;
+                client.cluster(None).await
+            };
+            match view.await {
+                Ok(view) => {
+                    return Ok(Source {
+                        asked: asked.clone(),
+                        view,
+                        clients: BTreeMap::new(),
+                        compacted: BTreeMap::new(),
+                    });
+                }
+                Err(fault) => last = Some(fault),
+            }
+        }
+        Err(last.expect("there is a broker to begin with"))
+    }
+
+    async fn partition(
+        &mut self,
+        world: &W,
+        subject: &Subject<W::Disk>,
+        id: &TopicPartition,
+        opening: Opening,
+    ) -> Result<Comparison, Unable> {
+        let (topic, leader) = self.find(subject, id)?;
+        let asked = PartitionAsked {
+            id: id.clone(),
+            leader_epoch: LeaderEpoch::NONE,
+        };
+        self.client(world, leader, opening).await?;
+        let is_compacted = self.is_compacted(leader, &topic).await?;
+        let client = self.clients.get_mut(&leader).expect("connected above");
+        let start = bound(client, &asked, Bound::Start).await?;
+        let end = bound(client, &asked, Bound::End).await?;
+        let dir = subject.dir.join(id.to_string());
+        let reader = Reader::open(subject.disk.clone(), &dir)?;
+        let local = BatchStream::from(reader, Offset::ZERO)?;
+        let state = subject.found.state.partitions.get(id);
+        let gaps = state.into_iter().flat_map(|state| &state.gaps);
+        let gaps = gaps.map(|gap| (gap.from, gap.to)).collect();
+        let mut sides = Sides::new(local, is_compacted, gaps)?;
+        sides.expire(start)?;
+        let outcome = walk(client, &topic, id, (start, end), &mut sides).await;
+        if outcome.is_err() {
+            self.clients.remove(&leader);
+        }
+        outcome?;
+        Ok(sides.comparison)
+    }
+
+    /// The topic as the source has it, and who leads the partition.
+    fn find(
+        &self,
+        subject: &Subject<W::Disk>,
+        id: &TopicPartition,
+    ) -> Result<(TopicView, BrokerId), Unable> {
+        let unable = |why: &str| Unable::Source(why.to_owned());
+        let topic = self.view.topics.iter().find(|topic| topic.name == id.topic);
+        let topic = topic.ok_or_else(|| unable("the source has no such topic any more"))?;
+        let state = subject.found.state.partitions.get(id);
+        if state.is_some_and(|state| state.topic_id != topic.id) {
+            return Err(unable("the source has another topic of that name now"));
+        }
+        let mut partitions = topic.partitions.iter();
+        let partition = partitions.find(|partition| partition.index == id.partition);
+        let leader = partition.and_then(|partition| partition.leader);
+        let leader = leader.ok_or_else(|| unable("no broker of the source leads it"))?;
+        Ok((topic.clone(), leader))
+    }
+
+    async fn client(
+        &mut self,
+        world: &W,
+        leader: BrokerId,
+        opening: Opening,
+    ) -> Result<(), Unable> {
+        if self.clients.contains_key(&leader) {
+            return Ok(());
+        }
+        let endpoint = self
+            .view
+            .brokers
+            .iter()
+            .find(|endpoint| endpoint.broker == leader);
+        let unknown = || Unable::Source(format!("nobody says where broker {leader} listens"));
+        let address = BrokerAddress::from(endpoint.ok_or_else(unknown)?);
+        let client = Client::connect(world, &address, opening).await?;
+        self.clients.insert(leader, client);
+        Ok(())
+    }
+
+    async fn is_compacted(&mut self, leader: BrokerId, topic: &TopicView) -> Result<bool, Unable> {
+        if let Some(known) = self.compacted.get(topic.name.as_str()) {
+            return Ok(*known);
+        }
+        let client = self
+            .clients
+            .get_mut(&leader)
+            .expect("the caller has connected");
+        let settings = client
+            .topic_settings(std::slice::from_ref(&topic.name))
+            .await?;
+        let policy = settings
+            .get(&topic.name)
+            .and_then(|all| all.get("cleanup.policy"));
+        let is_compacted = policy.is_some_and(|policy| policy.contains("compact"));
+        self.compacted
+            .insert(topic.name.as_str().to_owned(), is_compacted);
+        Ok(is_compacted)
+    }
+}
+
+async fn bound<W: World>(
+    client: &mut Client<W>,
+    asked: &PartitionAsked,
+    bound: Bound,
+) -> Result<Offset, Unable> {
+    let replies = client
+        .list_offsets(std::slice::from_ref(asked), bound)
+        .await?;
+    let reply = replies.into_iter().find(|(id, _)| *id == asked.id);
+    match reply.map(|(_, offset)| offset) {
+        Some(Ok(offset)) => Ok(offset),
+        Some(Err(code)) => Err(Unable::Source(format!("the source answers {code}"))),
+        None => Err(Unable::Source(
+            "the source's answer leaves it out".to_owned(),
+        )),
+    }
+}
+
+/// Fetches from where the vault's log begins to where it ends, and compares.
+async fn walk<W: World, D: crate::io::Disk>(
+    client: &mut Client<W>,
+    topic: &TopicView,
+    id: &TopicPartition,
+    (start, end): (Offset, Offset),
+    sides: &mut Sides<D>,
+) -> Result<(), Unable> {
+    let mut next = sides.here().unwrap_or(end).max(start);
+    let mut room = FETCH_BYTES;
+    let mut empty = 0;
+    while sides.here().is_some() && sides.comparison.difference.is_none() {
+        if next >= end || empty >= EMPTY_ANSWERS_MAX {
+            sides.source_ends(end)?;
+            break;
+        }
+        let ask = Ask {
+            max_wait_ms: 100,
+            min_bytes: 1,
+            max_bytes: room,
+        };
+        let asked = AskedPartition {
+            topic: topic.id,
+            partition: id.partition,
+            leader_epoch: LeaderEpoch::NONE,
+            fetch_offset: next,
+            last_fetched_epoch: LeaderEpoch::NONE,
+            max_bytes: room,
+        };
+        let fetched = client.fetch(ask, asked).await?;
+        if fetched.head.error != ErrorCode::NONE {
+            return Err(Unable::Source(format!(
+                "the source answers {}",
+                fetched.head.error
+            )));
+        }
+        let expect = Expect {
+            next,
+            may_begin_before: true,
+            epoch: LeaderEpoch::NONE,
+            batch_bytes_max: i32::MAX as usize,
+        };
+        let checked = check(&fetched.records, expect);
+        if let Rest::Fault(fault) = &checked.rest {
+            return Err(Unable::Source(format!("the source sends damage: {fault}")));
+        }
+        if checked.run.is_empty() {
+            empty += 1;
+            room = room.saturating_mul(2).min(FETCH_BYTES_MAX);
+            continue;
+        }
+        (empty, room) = (0, FETCH_BYTES);
+        for batch in checked.run.batches() {
+            if !sides.compare(&batch)? {
+                break;
+            }
+        }
+        next = checked.run.next_offset();
+    }
+    sides.comparison.behind = sides.behind(end);
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! `twinlog verify`: a vault against itself, or against its source.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{Ending, Misuse, screen, text};
+use crate::audit::{AuditFault, Comparison, Subject, compare};
+use crate::log::Verified;
+use crate::model::TopicPartition;
+use crate::session::{BrokerAddress, Opening, Security};
+use crate::uring::{self, RealDisk};
+
+/// How long a broker may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Verify a vault: every byte of it and, with --from, that it equals the source.
+///
+/// Reads only; a copy may go on meanwhile.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    /// The vault.
+    #[arg(long, value_name = "DIR")]
+    vault: PathBuf,
+    /// Brokers of the source to compare with, batch by batch.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    from: Vec<BrokerAddress>,
+    /// The result as one JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What verifying came to.
+#[derive(Default)]
+pub(super) struct Verdict {
+    pub(super) partitions: u64,
+    pub(super) batches: u64,
+    pub(super) bytes: u64,
+    pub(super) records: u64,
+    pub(super) index_entries: u64,
+    pub(super) identical: u64,
+    compacted: u64,
+    expired: u64,
+    behind: u64,
+    gaps: Vec<String>,
+    notes: Vec<String>,
+    pub(super) faults: Vec<String>,
+}
+
+impl VerifyArguments {
+    pub(super) fn run(self, quiet: bool) -> Result<Ending, Misuse> {
+        let begun = Instant::now();
+        let verdict = match verify(&self.vault, &self.from, quiet) {
+            Ok(verdict) => verdict,
+            Err(fault) => {
+                screen::say(&format!("error: {fault}"));
+                return Ok(Ending::Incomplete);
+            }
+        };
+        match self.json {
+            true => println!("{}", verdict.to_json()),
+            false => println!(
+                "{}",
+                verdict.to_text(!self.from.is_empty(), begun.elapsed())
+            ),
+        }
+        for fault in &verdict.faults {
+            screen::say(fault);
+        }
+        Ok(match verdict.faults.is_empty() {
+            true => Ending::Done,
+            false => Ending::Incomplete,
+        })
+    }
+}
+
+/// Verifies the vault, and compares it with the source where one is given.
+pub(super) fn verify(
+    vault: &std::path::Path,
+    from: &[BrokerAddress],
+    quiet: bool,
+) -> Result<Verdict, AuditFault> {
+    let subject = Subject::look(RealDisk, vault)?;
+    let mut verdict = Verdict::default();
+    for id in subject.missing() {
+        verdict
+            .faults
+            .push(format!("{id}: its directory is missing"));
+    }
+    let bar = bar(subject.partitions().len() as u64, "verifying", quiet);
+    for id in subject.partitions() {
+        verdict.verified(id, subject.verify(id)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if from.is_empty() {
+        return Ok(verdict);
+    }
+    let bar = self::bar(subject.partitions().len() as u64, "comparing", quiet);
+    let opening = Opening {
+        security: Security::Plaintext,
+        timeout: TIMEOUT,
+    };
+    uring::run(None, |world| {
+        let (verdict, subject, bar) = (&mut verdict, &subject, &bar);
+        async move {
+            let mut show = |id: &TopicPartition, outcome| {
+                verdict.compared(id, outcome);
+                bar.inc(1);
+            };
+            compare(&world, subject, from, opening, &mut show).await
+        }
+    })?;
+    bar.finish_and_clear();
+    Ok(verdict)
+}
+
+fn bar(length: u64, what: &'static str, quiet: bool) -> ProgressBar {
+    if quiet || !screen::has_bars() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} partitions, {eta}")
+        .expect("the template is sound")
+        .progress_chars("=> ");
+    let bar = ProgressBar::new(length).with_style(style).with_prefix(what);
+    screen::bars().add(bar)
+}
+
+impl Verdict {
+    fn verified(&mut self, id: &TopicPartition, verified: Verified) {
+        self.partitions += 1;
+        self.batches += verified.batches;
+        self.bytes += verified.bytes;
+        self.records += verified.records;
+        self.index_entries += verified.index_entries;
+        for (from, to) in &verified.gaps {
+            self.gaps.push(format!(
+                "{id}: gap, offsets {from} to {to} are not in the source's log"
+            ));
+        }
+        if verified.unfinished_bytes > 0 {
+            let bytes = text::bytes(verified.unfinished_bytes);
+            self.notes.push(format!(
+                "{id}: {bytes} of an unfinished write; the next copy cuts them"
+            ));
+        }
+        for finding in verified.findings {
+            self.faults.push(format!("{id}: {finding}"));
+        }
+    }
+
+    fn compared(&mut self, id: &TopicPartition, outcome: Result<Comparison, String>) {
+        let comparison = match outcome {
+            Ok(comparison) => comparison,
+            Err(why) => return self.faults.push(format!("{id}: not compared, {why}")),
+        };
+        self.identical += comparison.identical;
+        self.compacted += comparison.compacted;
+        self.expired += comparison.expired;
+        self.behind += comparison.behind;
+        if let Some(difference) = comparison.difference {
+            self.faults.push(format!(
+                "{id}: offset {}: {}",
+                difference.at, difference.what
+            ));
+        }
+    }
+
+    fn to_text(&self, is_compared: bool, elapsed: Duration) -> String {
+        let mut lines = self.gaps.clone();
+        lines.extend(self.notes.iter().cloned());
+        lines.push(format!(
+            "{} partitions, {} batches, {} records, {}, {} index entries read in {}",
+            text::count(self.partitions),
+            text::count(self.batches),
+            text::count(self.records),
+            text::bytes(self.bytes),
+            text::count(self.index_entries),
+            text::time(elapsed),
+        ));
+        let sound = self.faults.is_empty();
+        if is_compared {
+            lines.push(format!(
+                "{} batches equal the source's, byte for byte",
+                text::count(self.identical)
+            ));
+            let others = [
+                (
+                    self.compacted,
+                    "batches here that the source has compacted since",
+                ),
+                (self.expired, "batches here that the source no longer has"),
+                (self.behind, "offsets at the source that are not copied yet"),
+            ];
+            let others = others.iter().filter(|(count, _)| *count > 0);
+            lines.extend(others.map(|(count, what)| format!("{} {what}", text::count(*count))));
+        }
+        lines.push(match (sound, is_compared) {
+            (true, true) => "identical".to_owned(),
+            (true, false) => "sound".to_owned(),
+            (false, _) => format!("NOT SOUND: {} findings", self.faults.len()),
+        });
+        lines.join("\n")
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "sound": self.faults.is_empty(),
+            "partitions": self.partitions,
+            "batches": self.batches,
+            "records": self.records,
+            "bytes": self.bytes,
+            "index_entries": self.index_entries,
+            "identical_batches": self.identical,
+            "compacted_batches": self.compacted,
+            "expired_batches": self.expired,
+            "offsets_behind": self.behind,
+            "gaps": self.gaps,
+            "notes": self.notes,
+            "faults": self.faults,
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! From an offset to a place in a file, and from there the batches in their order.
+
+use std::path::{Path, PathBuf};
+
+use crate::io::{Disk, File, Open};
+use crate::model::{LeaderEpoch, Offset, Position};
+use crate::record::{Batch, Expect, Rest, first};
+
+use super::fault::{LogFault, at};
+use super::index::{OFFSET_ENTRY, OffsetEntry, count_while, entry_at};
+use super::layout::{self, INDEX, LOG};
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// Reads a partition's files from outside, while they may be written.
+pub struct Reader<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    /// Base offsets of the segments, rising.
+    bases: Vec<Offset>,
+    /// The segment that was read last.
+    file: Option<(usize, D::File)>,
+}
+
+/// A place at which a batch begins, or will.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    segment: usize,
+    position: Position,
+}
+
+impl<D: Disk> Reader<D> {
+    /// Looks which segments there are.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(disk: D, dir: &Path) -> Result<Reader<D>, LogFault> {
+        let mut reader = Reader {
+            disk,
+            dir: dir.to_owned(),
+            bases: Vec::new(),
+            file: None,
+        };
+        reader.look()?;
+        Ok(reader)
+    }
+
+    /// Looks for segments that have come since.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn look(&mut self) -> Result<(), LogFault> {
+        let entries = self.disk.list(&self.dir).map_err(at(&self.dir))?;
+        let names = entries.iter().map(|entry| entry.name.as_str());
+        let bases = names
+            .filter_map(|name| layout::offset_of(name, LOG))
+            .collect();
+        if self.bases != bases {
+            self.bases = bases;
+            self.file = None;
+        }
+        Ok(())
+    }
+
+    /// A place at or before the batch that holds `offset`: exact as far as the index is, which
+    /// is a few batches.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn find(&mut self, offset: Offset) -> Result<Place, LogFault> {
+        let above = self.bases.partition_point(|base| *base <= offset);
+        let segment = above.saturating_sub(1);
+        let start = Place {
+            segment,
+            position: Position::ZERO,
+        };
+        let Some(base) = self.bases.get(segment).copied() else {
+            return Ok(start);
+        };
+        let path = layout::path(&self.dir, base, INDEX);
+        let Ok(index) = self.disk.open(&path, Open::Read) else {
+            return Ok(start);
+        };
+        let read = |bytes: &[u8]| OffsetEntry::read(bytes, base);
+        let below = |entry: &OffsetEntry| entry.last <= offset;
+        let count = count_while(&index, OFFSET_ENTRY, read, below).map_err(at(&path))?;
+        let Some(nth) = count.checked_sub(1) else {
+            return Ok(start);
+        };
+        let entry = entry_at(&index, OFFSET_ENTRY, nth, read).map_err(at(&path))?;
+        Ok(entry.map_or(start, |entry| Place {
+            segment,
+            position: entry.position,
+        }))
+    }
+
+    /// Fills `into` from `place` on, within one segment. 0: there is nothing more in it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read(&mut self, place: Place, into: &mut [u8]) -> Result<usize, LogFault> {
+        let Some(base) = self.bases.get(place.segment).copied() else {
+            return Ok(0);
+        };
+        let path = layout::path(&self.dir, base, LOG);
+        if self
+            .file
+            .as_ref()
+            .is_none_or(|(segment, _)| *segment != place.segment)
+        {
+            let file = self.disk.open(&path, Open::Read).map_err(at(&path))?;
+            self.file = Some((place.segment, file));
+        }
+        let (_, file) = self.file.as_ref().expect("opened above");
+        file.read_at(into, place.position).map_err(at(&path))
+    }
+
+    /// The place `bytes` further in the same segment.
+    #[must_use]
+    pub fn after(place: Place, bytes: usize) -> Place {
+        Place {
+            position: place.position.plus(bytes as u64),
+            ..place
+        }
+    }
+
+    /// The beginning of the segment behind `place`'s; `None` where there is none.
+    #[must_use]
+    pub fn next_segment(&self, place: Place) -> Option<Place> {
+        let segment = place.segment + 1;
+        (segment < self.bases.len()).then_some(Place {
+            segment,
+            position: Position::ZERO,
+        })
+    }
+
+    fn damaged(&self, place: Place, why: String) -> LogFault {
+        let base = self.bases.get(place.segment).copied().unwrap_or_default();
+        LogFault::Damaged {
+            path: layout::path(&self.dir, base, LOG),
+            at: place.position.value(),
+            why,
+        }
+    }
+}
+
+/// The batches of a log one after the other, each checked.
+pub struct BatchStream<D: Disk> {
+    reader: Reader<D>,
+    place: Place,
+    window: Vec<u8>,
+    /// The window's bytes that were not given out yet.
+    start: usize,
+    end: usize,
+    next: Offset,
+    epoch: LeaderEpoch,
+}
+
+impl<D: Disk> BatchStream<D> {
+    /// Begins with the batch that holds `offset`, or the next one behind.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn from(mut reader: Reader<D>, offset: Offset) -> Result<BatchStream<D>, LogFault> {
+        let place = reader.find(offset)?;
+        Ok(BatchStream {
+            reader,
+            place,
+            window: vec![0; WINDOW_BYTES],
+            start: 0,
+            end: 0,
+            next: Offset::ZERO,
+            epoch: LeaderEpoch::NONE,
+        })
+    }
+
+    /// The next batch; `None` at the end, which may lie inside a batch that is being written.
+    ///
+    /// # Errors
+    /// The disk's, or damage.
+    pub fn next(&mut self) -> Result<Option<Batch<'_>>, LogFault> {
+        let size = loop {
+            match self.size()? {
+                Some(0) => match self.reader.next_segment(self.place) {
+                    Some(place) => (self.place, self.start, self.end) = (place, 0, 0),
+                    None => return Ok(None),
+                },
+                Some(size) => break size,
+                None => {}
+            }
+        };
+        let expect = self.expect();
+        let batch = first(&self.window[self.start..self.start + size], expect);
+        let batch = batch.expect("it was checked just now");
+        self.start += size;
+        self.place = Reader::<D>::after(self.place, size);
+        self.next = batch.next_offset();
+        self.epoch = batch.leader_epoch();
+        Ok(Some(batch))
+    }
+
+    /// The size of the batch at the window's front; 0 where the segment has no more whole ones.
+    /// `None`: look again, more was read.
+    fn size(&mut self) -> Result<Option<usize>, LogFault> {
+        let needed = match first(&self.window[self.start..self.end], self.expect()) {
+            Ok(batch) => return Ok(Some(batch.bytes().len())),
+            Err(Rest::Fault(fault)) => {
+                return Err(self.reader.damaged(self.place, fault.to_string()));
+            }
+            Err(Rest::Nothing) => 0,
+            Err(Rest::Short { need, .. }) => need.unwrap_or(0),
+        };
+        let held = self.end - self.start;
+        self.window.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, held);
+        if self.window.len() < needed {
+            self.window.resize(needed, 0);
+        }
+        let behind = Reader::<D>::after(self.place, held);
+        let read = self.reader.read(behind, &mut self.window[held..])?;
+        self.end += read;
+        Ok((read == 0).then_some(0))
+    }
+
+    fn expect(&self) -> Expect {
+        Expect {
+            next: self.next,
+            may_begin_before: false,
+            epoch: self.epoch,
+            batch_bytes_max: i32::MAX as usize,
+        }
+    }
+}
