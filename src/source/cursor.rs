@@ -109,6 +109,8 @@ pub(super) struct Cursor {
     /// may begin inside a batch.
     pub(super) may_begin_before: bool,
     asked: [Option<Asked>; ASKED_MAX],
+    /// The source was found to have what the log held when it was first followed, if anything.
+    pub(super) compared: bool,
     /// An answer for it is being taken in.
     pub(super) answering: bool,
     /// Held while it waits in its lane's queue.
@@ -147,6 +149,7 @@ impl Cursor {
             stated_epoch: epoch,
             may_begin_before: followed.is_empty,
             asked: [None; ASKED_MAX],
+            compared: !epoch.is_some(),
             answering: false,
             ticket: None,
             until: followed.until,
@@ -163,9 +166,12 @@ impl Cursor {
         cursor
     }
 
-    /// A log that holds records may have been diverged from while we were away.
+    /// A log that holds records may have been diverged from while we were away. Only a leader
+    /// of the log's last epoch or a later one can tell.
     fn first_stage(&self) -> Stage {
-        if self.committed.epoch.is_some() {
+        if self.leader_epoch < self.committed.epoch {
+            Stage::Questioning(Subject::Leader)
+        } else if self.committed.epoch.is_some() {
             Stage::Questioning(Subject::EpochEnd)
         } else if self.reached_until() {
             Stage::Done

@@ -62,11 +62,12 @@ impl Source {
             return false;
         }
         known.link = Link::Down;
-        let answering = known.current.take().and_then(|current| current.asked);
-        if let Some((id, _)) = answering {
+        // Whoever did not believe the answer may wait in a queue elsewhere by now.
+        let current = known.current.take().filter(|current| current.believed);
+        if let Some((id, _)) = current.and_then(|current| current.asked) {
             self.abandon_answer(id);
         }
-        while let Some(request) = self.lane_mut(lane).in_flight.pop_front() {
+        for request in std::mem::take(&mut self.lane_mut(lane).in_flight) {
             self.take_back(lane, &request);
             self.lane_mut(lane).keep_spare(request.asks);
         }

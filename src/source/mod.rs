@@ -185,7 +185,7 @@ impl Source {
         if epoch <= cursor.leader_epoch {
             return;
         }
-        let waits_for_it = matches!(
+        let waits = matches!(
             cursor.stage,
             Stage::Questioning(Subject::Leader)
                 | Stage::Resting {
@@ -193,11 +193,13 @@ impl Source {
                     ..
                 }
         );
+        let compared = cursor.compared;
+        let ends_wait = waits && epoch >= cursor.committed.epoch;
         self.move_to(id, leader, epoch);
-        if waits_for_it {
-            self.go_on(id);
-        } else {
-            self.settle(id, Queue::Hungry);
+        match (ends_wait, compared) {
+            (true, true) => self.go_on(id),
+            (true, false) => self.ask(id, Subject::EpochEnd),
+            (false, _) => self.settle(id, Queue::Hungry),
         }
         self.cursor(id).assert_invariants();
     }

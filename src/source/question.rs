@@ -8,6 +8,10 @@ use super::{CursorId, Source};
 use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, TopicId};
 use crate::protocol::error_code::ErrorCode;
 
+/// So many answers in a row that name a leader older than our log's last epoch are believed: it
+/// is the source that has gone back in time, not its metadata that is late.
+const OLD_NEWS_MAX: u32 = 10;
+
 /// A question to control. One that names a cursor is answered by [`Source::answered`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
@@ -171,7 +175,10 @@ impl Source {
     ) -> Turn {
         let committed = self.cursor(id).committed;
         match align(committed.next, committed.epoch, source, held) {
-            Alignment::Agreed => self.resume(id),
+            Alignment::Agreed => {
+                self.cursor_mut(id).compared = true;
+                self.resume(id)
+            }
             Alignment::Absurd => {
                 self.rest(now, id, Trouble::NoAnswer, Then::Ask(Subject::EpochEnd))
             }
@@ -232,11 +239,18 @@ impl Source {
     }
 
     fn led_by(&mut self, now: Instant, id: CursorId, leader: BrokerId, epoch: LeaderEpoch) -> Turn {
-        if epoch < self.cursor(id).leader_epoch {
+        let cursor = self.cursor(id);
+        let behind_log = epoch < cursor.committed.epoch;
+        let is_patient = cursor.backoff.failures() < OLD_NEWS_MAX;
+        if epoch < cursor.leader_epoch || behind_log && is_patient {
             // Metadata of a broker that has not heard of the election yet.
             return self.rest(now, id, Trouble::NoAnswer, Then::Ask(Subject::Leader));
         }
         self.move_to(id, leader, epoch);
+        if !self.cursor(id).compared {
+            self.ask(id, Subject::EpochEnd);
+            return Turn::Asked;
+        }
         self.resume(id)
     }
 

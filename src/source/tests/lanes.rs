@@ -1,6 +1,6 @@
 //! Connections that break, answers nobody waits for, and partitions that leave.
 
-use super::super::{CursorId, Question, Trouble, Turn, Verdict};
+use super::super::{CursorId, Outcome, Question, Trouble, Turn, Verdict};
 use super::scene::*;
 use crate::model::BrokerId;
 use crate::protocol::error_code::ErrorCode;
@@ -170,6 +170,46 @@ fn a_leader_that_comes_back_is_asked_anew_under_its_new_epoch() {
     assert_eq!(asked.leader_epoch, epoch(3));
     assert!(scene.connect().is_empty(), "broker 2 is not needed");
     assert_eq!(scene.next_of(id), 7);
+}
+
+#[test]
+fn a_lane_lost_over_an_answer_nobody_believes_takes_no_turn_from_another_lane() {
+    let (mut scene, id) = Scene::of_one(options());
+    scene.sent(1);
+    scene.begin(1);
+    let part = Part::records(0, 5);
+    scene.head(1, &part);
+    scene.source.look_ahead(id, offset(5), epoch(EPOCH));
+    scene.sent(1);
+    scene.tail(1, &Part::bad(0, Outcome::Corrupt));
+    scene.done(1);
+    // The early request's answer is not believed while the partition rests.
+    scene.begin(1);
+    assert_eq!(scene.head(1, &part), Verdict::Ignore);
+    scene.sleep();
+    scene.connect();
+    moved(&mut scene, id, 2, 2);
+    scene.source.lane_lost(scene.now, lane(1));
+    assert_eq!(scene.connect(), [2]);
+    assert_eq!(scene.sent(2).only().fetch_offset, offset(0));
+}
+
+#[test]
+fn a_lane_lost_with_different_partitions_in_both_requests_asks_for_all_again() {
+    let (mut scene, ids) = Scene::following(options(), [new_log(0, 1), new_log(1, 1)]);
+    scene.sent(1);
+    scene.begin(1);
+    scene.give(1, Part::records(0, 4));
+    scene.head(1, &Part::records(1, 9));
+    scene.source.look_ahead(ids[1], offset(9), epoch(EPOCH));
+    moved(&mut scene, ids[1], 1, 2);
+    assert_eq!(scene.sent(1).order(), [0]);
+    scene.source.lane_lost(scene.now, lane(1));
+    scene.sleep();
+    scene.connect();
+    let mut order = scene.sent(1).order();
+    order.sort_unstable();
+    assert_eq!(order, [0, 1]);
 }
 
 #[test]

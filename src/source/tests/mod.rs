@@ -4,6 +4,7 @@ mod ahead;
 mod divergence;
 mod fairness;
 mod lanes;
+mod model;
 mod refusals;
 mod scene;
 mod sizes;

@@ -241,3 +241,55 @@ fn a_batch_of_a_newer_epoch_than_its_sender_makes_us_ask_for_the_leader() {
     assert_eq!(scene.next_of(id), 3, "what came before it is kept");
     assert_eq!(questions(&mut scene), [Question::Leader { cursor: id }]);
 }
+
+#[test]
+fn a_log_is_not_compared_with_a_leader_older_than_its_last_epoch() {
+    let mut followed = held_log(0, 1, 100, 5);
+    followed.leader_epoch = epoch(4);
+    followed.until = Some(offset(100));
+    for pushed in [false, true] {
+        let (mut scene, ids) = Scene::following(options(), [followed.clone()]);
+        let id = ids[0];
+        assert_eq!(questions(&mut scene), [Question::Leader { cursor: id }]);
+        // One that does not know of the epoch in which our last batch was written.
+        let turn = scene.told(id, led_by(1, 4), &[]);
+        assert!(matches!(turn, Turn::Retry { failures: 1, .. }), "{turn:?}");
+        scene.sleep();
+        assert_eq!(questions(&mut scene), [Question::Leader { cursor: id }]);
+        match pushed {
+            true => scene.source.leader_moved(id, BrokerId(2), epoch(5)),
+            false => assert_eq!(scene.told(id, led_by(2, 5), &[]), Turn::Asked),
+        }
+        let asked = Question::EpochEnd {
+            cursor: id,
+            leader: BrokerId(2),
+            leader_epoch: epoch(5),
+            epoch: epoch(5),
+        };
+        assert_eq!(questions(&mut scene), [asked]);
+        let agreed = Answer::EpochEnd(Some(epoch_end(5, 100)));
+        assert_eq!(scene.told(id, agreed, &[(5, 100)]), Turn::Done);
+    }
+}
+
+#[test]
+fn a_source_that_stays_older_than_the_log_is_compared_in_the_end() {
+    let mut followed = held_log(0, 1, 100, 5);
+    followed.leader_epoch = epoch(4);
+    let (mut scene, ids) = Scene::following(options(), [followed]);
+    let mut waits = 0;
+    loop {
+        assert_eq!(questions(&mut scene), [Question::Leader { cursor: ids[0] }]);
+        if scene.told(ids[0], led_by(1, 4), &[]) == Turn::Asked {
+            break;
+        }
+        waits += 1;
+        scene.sleep();
+    }
+    assert_eq!(waits, 10);
+    assert!(matches!(
+        questions(&mut scene)[0],
+        Question::EpochEnd { .. }
+    ));
+    assert_eq!(scene.told(ids[0], Answer::EpochEnd(None), &[]), Turn::Asked);
+}
