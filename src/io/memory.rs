@@ -30,6 +30,41 @@ struct State {
     bytes_read: u64,
 }
 
+impl State {
+    fn has_dir(&self, dir: &Path) -> bool {
+        self.dirs.iter().any(|known| known == dir)
+    }
+
+    fn make_dirs(&mut self, dir: &Path) {
+        for above in dir.ancestors() {
+            if !self.has_dir(above) {
+                self.dirs.push(above.to_owned());
+            }
+        }
+    }
+
+    /// Refuses a name in a directory that is not there.
+    fn needs_parent(&self, path: &Path) -> io::Result<()> {
+        let parent = path.parent().is_some_and(|parent| self.has_dir(parent));
+        if parent { Ok(()) } else { Err(missing()) }
+    }
+
+    /// Moves a directory and everything below it.
+    fn rename_dir(&mut self, from: &Path, to: &Path) {
+        let moved = |path: &Path| match path.strip_prefix(from) {
+            Ok(below) if below.as_os_str().is_empty() => to.to_owned(),
+            Ok(below) => to.join(below),
+            Err(_) => path.to_owned(),
+        };
+        for dir in &mut self.dirs {
+            *dir = moved(dir);
+        }
+        let names = std::mem::take(&mut self.names);
+        let names = names.into_iter().map(|(path, inode)| (moved(&path), inode));
+        self.names = names.collect();
+    }
+}
+
 /// Files by path. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryDisk(Rc<RefCell<State>>);
@@ -39,6 +74,7 @@ pub(crate) struct MemoryDisk(Rc<RefCell<State>>);
 pub(crate) struct MemoryFile {
     disk: MemoryDisk,
     inode: usize,
+    is_writable: bool,
     _lock: Option<Rc<()>>,
 }
 
@@ -105,9 +141,10 @@ impl MemoryDisk {
         Some(state.inodes[*inode].live.clone())
     }
 
-    /// Puts a file there, synced.
+    /// Puts a file there, synced, and the directories that it needs.
     pub(crate) fn put(&self, path: &Path, bytes: &[u8]) {
         let mut state = self.0.borrow_mut();
+        state.make_dirs(path.parent().expect("a file lies in a directory"));
         let inode = state.inodes.len();
         state.inodes.push(Inode {
             live: bytes.to_vec(),
@@ -176,6 +213,15 @@ fn missing() -> io::Error {
     io::Error::from(io::ErrorKind::NotFound)
 }
 
+impl MemoryFile {
+    fn writable(&self) -> io::Result<()> {
+        match self.is_writable {
+            true => Ok(()),
+            false => Err(io::Error::other("open for reading only")),
+        }
+    }
+}
+
 impl File for MemoryFile {
     fn read_at(&self, into: &mut [u8], at: Position) -> io::Result<usize> {
         self.disk.alive()?;
@@ -189,6 +235,10 @@ impl File for MemoryFile {
     }
 
     fn write_at(&self, bytes: &[u8], at: Position) -> io::Result<()> {
+        self.writable()?;
+        if bytes.is_empty() {
+            return self.disk.alive();
+        }
         let written = match self.disk.change() {
             Ok(()) => bytes,
             Err(Cut::Now) => &bytes[..bytes.len() / 2],
@@ -213,6 +263,7 @@ impl File for MemoryFile {
     }
 
     fn truncate(&self, size: Position) -> io::Result<()> {
+        self.writable()?;
         self.disk.change().map_err(|_| killed())?;
         let size = usize::try_from(size.value()).expect("small");
         self.disk.0.borrow_mut().inodes[self.inode]
@@ -253,6 +304,7 @@ impl Disk for MemoryDisk {
             (Some(inode), _) => inode,
             (None, Open::Read | Open::Write) => return Err(missing()),
             (None, Open::WriteOrCreate | Open::CreateEmpty) => {
+                self.0.borrow().needs_parent(path)?;
                 self.change().map_err(|_| killed())?;
                 let mut state = self.0.borrow_mut();
                 state.inodes.push(Inode::default());
@@ -264,6 +316,7 @@ impl Disk for MemoryDisk {
         Ok(MemoryFile {
             disk: self.clone(),
             inode,
+            is_writable: how != Open::Read,
             _lock: None,
         })
     }
@@ -271,7 +324,7 @@ impl Disk for MemoryDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         self.alive()?;
         let state = self.0.borrow();
-        if !state.dirs.iter().any(|known| known == dir) {
+        if !state.has_dir(dir) {
             return Err(missing());
         }
         let name = |path: &Path| {
@@ -300,11 +353,10 @@ impl Disk for MemoryDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         self.alive()?;
         let mut state = self.0.borrow_mut();
-        for above in dir.ancestors() {
-            if !state.dirs.iter().any(|known| known == above) {
-                state.dirs.push(above.to_owned());
-            }
+        if dir.ancestors().any(|above| state.names.contains_key(above)) {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
         }
+        state.make_dirs(dir);
         Ok(())
     }
 
@@ -313,6 +365,12 @@ impl Disk for MemoryDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.borrow().needs_parent(to)?;
+        if self.0.borrow().has_dir(from) {
+            self.change().map_err(|_| killed())?;
+            self.0.borrow_mut().rename_dir(from, to);
+            return Ok(());
+        }
         self.change_names(|names| {
             let inode = names.remove(from)?;
             names.insert(to.to_owned(), inode);
@@ -320,9 +378,12 @@ impl Disk for MemoryDisk {
         })
     }
 
-    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change().map_err(|_| killed())?;
         let mut state = self.0.borrow_mut();
+        if !state.has_dir(dir) {
+            return Err(missing());
+        }
         if state.syncs_fail {
             return Err(io::Error::other("sync failed"));
         }

@@ -2,6 +2,8 @@
 
 mod buf;
 mod clock;
+#[cfg(test)]
+pub(crate) mod conformance;
 mod disk;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -33,3 +35,6 @@ pub trait World: Clone + 'static {
     /// Runs `task` on this thread beside the caller.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
 }
+
+#[cfg(test)]
+mod tests;

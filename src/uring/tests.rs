@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::*;
-use crate::io::{Buf, Clock, Disk, File, Listener, Net, Open, Stream, World};
+use crate::io::{Buf, Clock, Disk, File, Listener, Net, Open, Stream, World, conformance};
 use crate::model::Position;
 
 #[test]
@@ -109,5 +109,14 @@ fn a_file_is_written_synced_and_locked_against_others() {
             .map(|entry| entry.name)
             .collect();
         assert_eq!(names, [".lock", "file"]);
+    });
+}
+
+#[test]
+fn the_real_disk_conforms() {
+    run(None, |world| async move {
+        let dir = tempfile::tempdir().unwrap();
+        conformance::conforms(world.disk(), dir.path());
+        conformance::syncs(world.disk(), dir.path()).await;
     });
 }
