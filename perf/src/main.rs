@@ -8,6 +8,7 @@ mod batches;
 mod broker;
 mod floor;
 mod listening;
+mod memory;
 mod poll;
 mod process;
 mod row1a;
@@ -37,6 +38,8 @@ enum Command {
     Sender(floor::SenderOptions),
     /// The floor loop: receives bytes, writes them to a file, and syncs it.
     Floor(floor::LoopOptions),
+    /// Fills free memory once, so that the next process finds it there.
+    Touch(memory::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Broker(options) => broker::run(&options)?,
         Command::Sender(options) => floor::send(&options)?,
         Command::Floor(options) => floor::receive(&options)?,
+        Command::Touch(options) => memory::touch(&options)?,
     }
     Ok(())
 }

@@ -16,6 +16,8 @@ use crate::size::gib;
 /// Each floor buffer is tried so many times before the first pair.
 const WARM_UPS: u32 = 2;
 const WARM_UP_BYTES_MAX: u64 = 512 << 20;
+/// So many times what a run writes: nobody says which of the free pages it will get.
+const TOUCHED_TIMES: u64 = 3;
 
 /// What a run has cost.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +61,14 @@ impl<'o> Runs<'o> {
             twinlog,
             directory,
         })
+    }
+
+    /// Fills free memory, so that no run is charged for what the machine has not had before.
+    pub(super) fn touch_memory(&self) -> Result<(), Fault> {
+        let bytes = self.shape.bytes().saturating_mul(TOUCHED_TIMES);
+        let mut command = Command::new(&self.perf);
+        command.args(["touch", &format!("--bytes={bytes}")]);
+        self.run("perf touch", &mut command).map(drop)
     }
 
     /// The receive buffer with which the floor needs the least CPU, found in short runs. A whole
@@ -140,9 +150,8 @@ impl<'o> Runs<'o> {
 
     /// Runs a program to its good end; returns what it has cost and what it has printed.
     ///
-    /// What the last run has written is removed only now. The host of a virtual machine may take
-    /// back memory that has been free for a while, and whoever is first to fill it again is charged
-    /// for that: so each run begins with as much memory just freed as it will fill.
+    /// What the last run has written is removed only now: each run begins with as much memory just
+    /// freed as it will fill.
     fn run(&self, program: &'static str, command: &mut Command) -> Result<(Ended, String), Fault> {
         // Files and not pipes: nobody has to read while the program runs.
         let [out, err] = ["out", "err"].map(|name| self.directory.join(name));
