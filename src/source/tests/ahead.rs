@@ -172,3 +172,18 @@ fn looking_ahead_again_corrects_what_is_asked_until_it_is_sent() {
     scene.answer(1, [Part::records(0, 30)]);
     assert_eq!(scene.next_of(id), 30);
 }
+
+#[test]
+fn a_foresight_of_nothing_new_asks_nothing() {
+    let (mut scene, id) = Scene::of_one(options());
+    scene.round(Part::records(0, 10));
+    scene.sent(1);
+    for next in [9, 10] {
+        if next == 9 {
+            foreseen(&mut scene, next);
+        } else {
+            scene.source.look_ahead(id, offset(next), epoch(EPOCH));
+        }
+        assert!(scene.ask(1).is_none(), "{next} is behind us");
+    }
+}

@@ -154,6 +154,11 @@ fn a_fetch_below_the_sources_start_is_a_gap_and_goes_on_there() {
     scene.done(1);
     let asked = scene.sent(1).only();
     assert_eq!(asked.last_fetched_epoch, epoch(4), "stated again");
+    scene.begin(1);
+    let Verdict::Append(expected) = scene.head(1, &Part::records(0, 170)) else {
+        panic!("it is wanted");
+    };
+    assert!(!expected.may_begin_before, "only the first batch may");
 }
 
 #[test]

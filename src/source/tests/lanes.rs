@@ -371,3 +371,22 @@ fn parts_in_another_order_twice_or_never_asked_for_do_no_harm() {
     assert_eq!(places, [4, 5, 6]);
     assert_eq!(scene.sent(1).order().len(), 3);
 }
+
+#[test]
+fn a_lanes_queues_forget_who_has_left() {
+    let mut scene = Scene::new(options());
+    let all = (0..200).map(|n| scene.source.follow(new_log(n, 1)).0);
+    let ids: Vec<CursorId> = all.collect();
+    for number in 2..100 {
+        // One partition goes to and fro, and leaves a place in a queue each time.
+        moved(&mut scene, ids[0], 1 + number % 2, number);
+    }
+    for id in &ids[1..] {
+        scene.source.unfollow(*id);
+        for lane in scene.source.lanes.values() {
+            lane.assert_invariants();
+        }
+    }
+    assert_eq!(scene.connect(), [2], "nobody needs broker 1");
+    assert_eq!(scene.sent(2).order(), [0]);
+}

@@ -211,6 +211,13 @@ fn an_error_of_the_whole_answer_is_waited_out_by_the_lane_and_blames_no_partitio
     }
     scene.round(Part::records(0, 1));
     assert_eq!(scene.next_of(id), 1);
+    scene.sent(1);
+    scene.begin_with(1, 0, ErrorCode::UNKNOWN_SERVER_ERROR);
+    scene.done(1);
+    assert!(
+        scene.sleep() <= 120,
+        "an answer without an error is a new beginning"
+    );
 }
 
 #[test]
@@ -292,4 +299,19 @@ fn a_source_that_stays_older_than_the_log_is_compared_in_the_end() {
         Question::EpochEnd { .. }
     ));
     assert_eq!(scene.told(ids[0], Answer::EpochEnd(None), &[]), Turn::Asked);
+}
+
+#[test]
+fn news_of_a_leader_that_is_still_too_old_end_no_wait() {
+    let mut followed = held_log(0, 1, 100, 5);
+    followed.leader_epoch = epoch(3);
+    let (mut scene, ids) = Scene::following(options(), [followed]);
+    scene.source.leader_moved(ids[0], BrokerId(2), epoch(4));
+    assert_eq!(questions(&mut scene), [Question::Leader { cursor: ids[0] }]);
+    scene.source.leader_moved(ids[0], BrokerId(3), epoch(6));
+    let asked = questions(&mut scene);
+    assert!(
+        matches!(asked[..], [Question::EpochEnd { .. }]),
+        "{asked:?}"
+    );
 }
