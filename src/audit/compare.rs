@@ -140,7 +140,7 @@ impl<D: Disk> Sides<D> {
     }
 
     fn advance(&mut self) -> Result<(), LogFault> {
-        self.held = self.local.next()?.map(|batch| Held {
+        self.held = self.local.next_batch()?.map(|batch| Held {
             bytes: batch.bytes().to_vec(),
             base: batch.base_offset(),
             next: batch.next_offset(),

@@ -149,11 +149,11 @@ fn one<D: Disk>(
     Ok(())
 }
 
-fn entries(bytes: &[u8], entry_bytes: usize, mut show: impl FnMut(&[u8]) -> Option<()>) {
+fn entries(bytes: &[u8], entry_bytes: usize, show: impl FnMut(&[u8]) -> Option<()>) {
     // What is no entry ends the index, as for a broker.
     let _shown = bytes
         .chunks_exact(entry_bytes)
-        .map_while(|entry| show(entry))
+        .map_while(show)
         .count();
 }
 

@@ -178,7 +178,7 @@ impl<D: Disk> BatchStream<D> {
     ///
     /// # Errors
     /// The disk's, or damage.
-    pub fn next(&mut self) -> Result<Option<Batch<'_>>, LogFault> {
+    pub fn next_batch(&mut self) -> Result<Option<Batch<'_>>, LogFault> {
         let size = loop {
             match self.size()? {
                 Some(0) => match self.reader.next_segment(self.place) {

@@ -1,3 +1,5 @@
+//! Views of a source, one after the other.
+
 use super::*;
 use crate::model::PartitionIndex;
 use crate::protocol::ErrorCode;
@@ -6,13 +8,16 @@ use crate::session::PartitionView;
 const OLD: TopicId = TopicId::new([1; 16]);
 const NEW: TopicId = TopicId::new([2; 16]);
 
-fn view(topics: &[(&str, TopicId, &[(i32, i32)])]) -> ClusterView {
+/// Name, id, and per partition its leader and epoch.
+type Seen<'a> = (&'a str, TopicId, &'a [(i32, i32)]);
+
+fn view(topics: &[Seen<'_>]) -> ClusterView {
     let partition = |(nth, (leader, epoch)): (usize, &(i32, i32))| PartitionView {
         index: PartitionIndex::new(i32::try_from(nth).expect("few")).expect("positive"),
         leader: (*leader >= 0).then_some(BrokerId(*leader)),
         epoch: LeaderEpoch::new(*epoch),
     };
-    let topic = |(name, id, partitions): &(&str, TopicId, &[(i32, i32)])| TopicView {
+    let topic = |(name, id, partitions): &Seen<'_>| TopicView {
         name: TopicName::new(name).expect("legal"),
         id: *id,
         error: ErrorCode::NONE,

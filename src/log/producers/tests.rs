@@ -1,3 +1,5 @@
+//! Producers, their transactions and their snapshots.
+
 use super::*;
 use crate::log::fact::Marker;
 use crate::model::LeaderEpoch;
