@@ -10,6 +10,7 @@
 
 mod copy;
 mod engine;
+pub mod generator;
 mod inspect;
 mod screen;
 mod text;
