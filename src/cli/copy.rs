@@ -1,7 +1,7 @@
 //! `twinlog copy`: topics of a live cluster into a vault.
 
 mod progress;
-mod summary;
+pub(super) mod summary;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -56,7 +56,7 @@ impl CopyArguments {
         };
         let begun = Instant::now();
         let mut progress = Progress::new(quiet, self.follow);
-        let outcome = engine::copy(&config, job, &mut |ledger| progress.show(ledger))?;
+        let outcome = engine::copy(&config, job, None, &mut |ledger| progress.show(ledger))?;
         progress.end();
         let outcome = match outcome {
             Ok(outcome) => outcome,

@@ -1,6 +1,7 @@
 //! The threads: one shard per core, and control on the thread that called.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -16,10 +17,12 @@ const ORDERS_MAX: usize = 256;
 /// Reports that may wait for control.
 const REPORTS_MAX: usize = 64;
 
-/// Copies what `job` says with all cores, until it is done or SIGINT or SIGTERM comes.
+/// Copies what `job` says with all cores, until it is done, `within` is over, or SIGINT or
+/// SIGTERM comes.
 pub(super) fn copy(
     config: &Config,
     job: Job,
+    within: Option<Duration>,
     show: &mut dyn FnMut(&Ledger),
 ) -> Result<Result<Outcome, CopyFault>, Misuse> {
     uring::probe()?;
@@ -48,7 +51,7 @@ pub(super) fn copy(
     let options = config.control.clone();
     let outcome = uring::run(None, |world| async move {
         let shards = Shards { orders, reports };
-        control::copy(world, options, job, shards, stopped(), show).await
+        control::copy(world, options, job, shards, stopped(within), show).await
     });
     for thread in threads {
         if thread.join().is_err() {
@@ -58,10 +61,10 @@ pub(super) fn copy(
     Ok(outcome)
 }
 
-/// SIGINT or SIGTERM.
-fn stopped() -> impl Future<Output = ()> {
+/// SIGINT or SIGTERM, or the end of a time.
+fn stopped(within: Option<Duration>) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    async {
+    async move {
         let terminate = signal(SignalKind::terminate());
         let interrupt = signal(SignalKind::interrupt());
         let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
@@ -71,6 +74,7 @@ fn stopped() -> impl Future<Output = ()> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = tokio::time::sleep(within.unwrap_or_default()), if within.is_some() => {}
         }
     }
 }

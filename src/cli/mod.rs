@@ -9,6 +9,7 @@
 )]
 
 mod copy;
+mod demo;
 mod engine;
 pub mod generator;
 mod inspect;
@@ -39,6 +40,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArguments),
+    #[command(hide = true)]
+    DemoSource(demo::source::SourceArguments),
     Copy(copy::CopyArguments),
     Verify(verify::VerifyArguments),
     Inspect(inspect::InspectArguments),
@@ -79,6 +83,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
     screen::begin(arguments.quiet, arguments.verbose);
     let quiet = arguments.quiet;
     let ending = match arguments.command {
+        Command::Demo(demo) => demo.run(quiet),
+        Command::DemoSource(source) => source.run(),
         Command::Copy(copy) => copy.run(quiet),
         Command::Verify(verify) => verify.run(quiet),
         Command::Inspect(inspect) => inspect.run(),

@@ -151,10 +151,7 @@ fn one<D: Disk>(
 
 fn entries(bytes: &[u8], entry_bytes: usize, show: impl FnMut(&[u8]) -> Option<()>) {
     // What is no entry ends the index, as for a broker.
-    let _shown = bytes
-        .chunks_exact(entry_bytes)
-        .map_while(show)
-        .count();
+    let _shown = bytes.chunks_exact(entry_bytes).map_while(show).count();
 }
 
 fn segment<F: File>(

@@ -140,7 +140,7 @@ impl<W: World> Shard<W> {
     /// Makes everything durable, reports it and ends.
     pub(super) async fn close(mut self) {
         for lane in self.links.keys().copied().collect::<Vec<_>>() {
-            self.lose(lane, &"we are closing");
+            self.hang_up_on(lane);
         }
         while self.syncs_in_flight > 0 {
             if let Some(Event::Synced {

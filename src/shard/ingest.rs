@@ -240,6 +240,16 @@ fn believable<'b>(
 fn after(before: Outcome, run: &Run<'_>, ending: &Ending, is_last: bool) -> Option<Outcome> {
     let has_some = !run.is_empty() || before == Outcome::Appended;
     match ending {
+        Ending::Fault(BatchFault::Length { length, most, .. })
+            if u64::try_from(*length).is_ok_and(|length| length > *most as u64) =>
+        {
+            let need = Some(u32::try_from(*length).unwrap_or(u32::MAX));
+            Some(if has_some {
+                Outcome::Appended
+            } else {
+                Outcome::TooSmall { need }
+            })
+        }
         Ending::Fault(_) => Some(Outcome::Corrupt),
         Ending::EpochAhead => Some(Outcome::EpochAhead),
         _ if has_some => Some(Outcome::Appended),

@@ -123,10 +123,14 @@ impl<W: World> Shard<W> {
             .filter(|lane| self.source.is_unused(**lane));
         let unused: Vec<LaneId> = unused.copied().collect();
         for lane in unused {
-            if let Some(link) = self.links.remove(&lane) {
-                link.channel.shutdown();
-                self.source.lane_closed(lane);
-            }
+            self.hang_up_on(lane);
+        }
+    }
+
+    pub(super) fn hang_up_on(&mut self, lane: LaneId) {
+        if let Some(link) = self.links.remove(&lane) {
+            link.channel.shutdown();
+            self.source.lane_closed(lane);
         }
     }
 
