@@ -81,7 +81,7 @@ impl DemoArguments {
         let live = demo.copy(Some(Duration::from_secs(self.seconds)))?;
         let last = demo.copy(None)?;
         tell("verifying every byte, and comparing every batch with the source");
-        let verdict = verify(&demo.vault, &[demo.from.clone()], quiet)
+        let verdict = verify(&demo.vault, std::slice::from_ref(&demo.from), quiet)
             .map_err(|fault| Misuse::Argument(fault.to_string()))?;
         println!("{}", demo.table(&first, elapsed, cpu, &live, &verdict));
         for fault in &verdict.faults {

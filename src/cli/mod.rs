@@ -8,6 +8,7 @@
     reason = "here the program meets its user: files are read and written for them"
 )]
 
+mod adopt;
 mod copy;
 mod demo;
 mod engine;
@@ -46,6 +47,7 @@ enum Command {
     Copy(copy::CopyArguments),
     Verify(verify::VerifyArguments),
     Inspect(inspect::InspectArguments),
+    Adopt(adopt::AdoptArguments),
 }
 
 /// How a command ended.
@@ -88,6 +90,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Copy(copy) => copy.run(quiet),
         Command::Verify(verify) => verify.run(quiet),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Adopt(adopt) => adopt.run(quiet),
     };
     match ending {
         Ok(Ending::Done) => ExitCode::SUCCESS,

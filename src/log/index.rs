@@ -1,4 +1,5 @@
-//! The bytes of the three indexes beside a segment (`OffsetIndex`, `TimeIndex`, `TransactionIndex`).
+//! The bytes of the three indexes beside a segment: `OffsetIndex`, `TimeIndex` and
+//! `TransactionIndex`.
 //!
 //! | Index | Entry | Bytes |
 //! |---|---|---|

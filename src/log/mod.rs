@@ -41,4 +41,4 @@ pub use options::LogOptions;
 pub use reading::{BatchStream, Place, Reader};
 pub use recovery::{Beginning, Opened, Recovered, open};
 pub use store::{Store, SyncPoint};
-pub use verify::{Claims, Finding, Verified, verify};
+pub use verify::{Claims, Finding, Verified, last_epoch, verify};

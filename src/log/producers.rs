@@ -6,7 +6,12 @@
 //! | version, 1 | 2 |
 //! | CRC-32C of all that follows | 4 |
 //! | count of producers | 4 |
-//! | per producer: id 8, epoch 2, last sequence 4, last offset 8, offset delta 4, timestamp 8, coordinator epoch 4, first offset of the open transaction or −1, 8 | 46 |
+//! | per producer: | 46 |
+//! | its id | 8 |
+//! | its epoch | 2 |
+//! | last sequence, offset, offset delta, timestamp | 4, 8, 4, 8 |
+//! | coordinator epoch | 4 |
+//! | first offset of the open transaction, or −1 | 8 |
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,7 +5,7 @@
 //! | no directory, or no segment and nothing was durable | a new, empty log |
 //! | segments gone below what was durable | refused: files are missing |
 //! | closed cleanly | the last segment is read from its last index entry on |
-//! | not closed cleanly | all is read from the last synced offset on, and from the newest snapshot of producers not above it |
+//! | not closed cleanly | all is read from the newest synced snapshot of producers on |
 //! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
 //! | a torn or damaged batch at or above what was durable | cut there; later segments go |

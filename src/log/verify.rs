@@ -127,6 +127,37 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
     Ok(audit.verified)
 }
 
+/// The last leader epoch of the log in `dir`, as its checkpoint says.
+///
+/// # Errors
+/// The disk's, or a checkpoint that is damaged.
+pub fn last_epoch<D: Disk>(disk: &D, dir: &Path) -> Result<LeaderEpoch, LogFault> {
+    let path = dir.join(EPOCHS);
+    let text = content(disk, &path)?.unwrap_or_default();
+    let epochs = LeaderEpochs::from_text(&String::from_utf8_lossy(&text));
+    epochs
+        .map(|epochs| epochs.latest())
+        .map_err(|fault| LogFault::Damaged {
+            path,
+            at: 0,
+            why: fault.to_string(),
+        })
+}
+
+/// A small file's bytes; `None` where it is missing.
+fn content<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
+    let file = match disk.open(path, Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(path)(error)),
+    };
+    let size = file.size().map_err(at(path))?.min(SMALL_FILE_BYTES_MAX);
+    let mut bytes = vec![0; usize::try_from(size).expect("bounded above")];
+    let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
+}
+
 struct Audit<'a, D: Disk> {
     disk: &'a D,
     dir: &'a Path,
@@ -366,18 +397,8 @@ impl<D: Disk> Audit<'_, D> {
         Ok(())
     }
 
-    /// A small file's bytes; `None` where it is missing.
     fn content(&self, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
-        let file = match self.disk.open(path, Open::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(at(path)(error)),
-        };
-        let size = file.size().map_err(at(path))?.min(SMALL_FILE_BYTES_MAX);
-        let mut bytes = vec![0; usize::try_from(size).expect("bounded above")];
-        let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
-        bytes.truncate(read);
-        Ok(Some(bytes))
+        content(self.disk, path)
     }
 }
 

@@ -66,6 +66,22 @@ pub(super) fn write<D: Disk>(
     replace(disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(at(&path))
 }
 
+/// Adds offsets to a checkpoint of a stopped broker's log directory, durably; what it says of other
+/// partitions stays.
+///
+/// # Errors
+/// The file is damaged, or what the system says.
+pub fn merge_checkpoint<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    which: Checkpoint,
+    offsets: &Offsets,
+) -> Result<(), VaultFault> {
+    let mut merged = read(disk, dir, which)?;
+    merged.extend(offsets.iter().map(|(id, offset)| (id.clone(), *offset)));
+    write(disk, dir, which, &merged)
+}
+
 fn entry(line: &str) -> Option<(TopicPartition, Offset)> {
     let mut words = line.split(' ');
     let topic = TopicName::new(words.next()?)?;

@@ -9,7 +9,7 @@ mod fault;
 mod identity;
 mod state;
 
-pub use checkpoints::{Checkpoint, Offsets};
+pub use checkpoints::{Checkpoint, Offsets, merge_checkpoint};
 pub use fault::VaultFault;
 pub use identity::Identity;
 pub use state::{Ending, Gap, PartitionState, State};

@@ -198,7 +198,8 @@ async fn settle<W: World>(
         }
         let next = world.clock().now().after(LOOK_INTERVAL);
         world.clock().sleep_until(next).await;
-        needs = Box::new(served.borrow().again(&needs));
+        let anew = served.borrow().again(&needs);
+        *needs = anew;
     }
 }
 

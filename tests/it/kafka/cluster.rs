@@ -169,11 +169,6 @@ impl Cluster {
         &self.dir
     }
 
-    /// The cluster's id, as formatted.
-    pub(super) fn id(&self) -> &str {
-        &self.id
-    }
-
     /// `host:port` of every node.
     pub(super) fn bootstrap(&self) -> String {
         let all = self

@@ -10,6 +10,7 @@
     reason = "tests stand outside: real files, threads and clocks"
 )]
 
+mod adopting;
 mod cluster;
 mod compare;
 mod copying;
