@@ -86,7 +86,8 @@ impl AbortedTxn {
             last: offset(18)?,
             last_stable: offset(26)?,
         })
-        .filter(|_| version_is_known)
+        // A marker lies behind its transaction; zeros that a lost write leaves do not.
+        .filter(|txn| version_is_known && txn.first < txn.last)
     }
 }
 

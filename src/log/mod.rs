@@ -42,3 +42,6 @@ pub use reading::{BatchStream, Place, Reader};
 pub use recovery::{Beginning, Opened, Recovered, open};
 pub use store::{Store, SyncPoint};
 pub use verify::{Claims, Finding, Verified, last_epoch, verify};
+
+#[cfg(test)]
+mod tests;

@@ -322,7 +322,9 @@ impl<D: Disk> Recovery<D> {
         };
         let name = self.path(base, TIME_INDEX);
         let read = |bytes: &[u8]| TimeEntry::read(bytes, base);
-        let told = |time: &TimeEntry| time.last <= entry.last;
+        // Zeros are what a lost write may leave.
+        let is_lost = |time: &TimeEntry| (time.timestamp, time.last) == (0, base);
+        let told = |time: &TimeEntry| time.last <= entry.last && !is_lost(time);
         let times = count_while(&files.times, TIME_ENTRY, read, told).map_err(at(&name))?;
         let last_time = match times.checked_sub(1) {
             Some(nth) => entry_at(&files.times, TIME_ENTRY, nth, read).map_err(at(&name))?,
@@ -372,7 +374,10 @@ impl<D: Disk> Recovery<D> {
     ) -> Result<Option<(usize, OffsetEntry, Offset)>, LogFault> {
         let name = self.path(base, INDEX);
         let read = |bytes: &[u8]| OffsetEntry::read(bytes, base);
-        let below = |entry: &OffsetEntry| entry.last < from && entry.position.value() < size;
+        // No entry names a segment's first batch, but zeros that a lost write leaves do.
+        let places = 1..size;
+        let below =
+            |entry: &OffsetEntry| entry.last < from && places.contains(&entry.position.value());
         let count = count_while(&files.index, OFFSET_ENTRY, read, below).map_err(at(&name))?;
         let Some(nth) = count.checked_sub(1) else {
             return Ok(None);

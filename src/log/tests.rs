@@ -1,0 +1,258 @@
+//! A log on the memory disk: killed at every change, robbed of what was not synced, and with
+//! every byte flipped.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::cli::generator::{PartitionLoad, Sizes, Traffic, topics};
+use crate::io::memory::MemoryDisk;
+use crate::model::{Offset, TopicId, WallTime};
+use crate::record::{Expect, check};
+use crate::stdx::prng::Prng;
+
+const BATCHES: usize = 24;
+const SYNC_EVERY: usize = 6;
+const OPTIONS: LogOptions = LogOptions {
+    segment_bytes: 3_000,
+    segment_ms: i64::MAX,
+    index_interval_bytes: 300,
+    index_bytes_max: 1 << 20,
+};
+const WALL: WallTime = WallTime(2_000);
+
+fn dir() -> PathBuf {
+    PathBuf::from("/vault/t-0")
+}
+
+/// Batches of one partition, with transactions, epochs and gaps as `traffic` has them.
+fn batches(traffic: Traffic) -> Vec<Vec<u8>> {
+    let all = topics(7, 1);
+    let topic = all.iter().find(|topic| topic.traffic == traffic);
+    let sizes = Sizes {
+        records: 3,
+        value_bytes: 40,
+    };
+    let mut load = PartitionLoad::new(topic.expect("one of each"), 0, sizes);
+    let batch = |nth: usize| {
+        if nth % 7 == 6 {
+            load.elect();
+        }
+        load.next_batch(1_000 + nth as i64)
+    };
+    (0..BATCHES).map(batch).collect()
+}
+
+fn known(recovery_point: Offset, is_clean: bool) -> Beginning {
+    Beginning {
+        topic_id: TopicId::new([7; 16]),
+        log_start: Offset::ZERO,
+        recovery_point,
+        is_clean,
+    }
+}
+
+fn append(log: &mut Log, store: &mut Store<MemoryDisk>, batch: &[u8]) -> Result<(), LogFault> {
+    let expect = Expect {
+        next: log.watermarks().log_end,
+        may_begin_before: false,
+        epoch: log.last_epoch(),
+        batch_bytes_max: batch.len(),
+    };
+    let mut run = check(batch, expect).run;
+    assert!(!run.is_empty(), "a sound batch");
+    while !run.is_empty() {
+        match log.plan(WALL, &run)? {
+            Next::Roll(base) => store.roll(log, base, WALL)?,
+            Next::Write { bytes, batches } => {
+                if let Err(fault) = store.write(log, &run.bytes()[..bytes]) {
+                    log.abandon();
+                    return Err(fault);
+                }
+                log.commit();
+                run = run.after(bytes, batches);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Appends everything with a sync now and then. Says what was durable when the disk ended it.
+fn work(disk: &MemoryDisk, batches: &[Vec<u8>], durable: &mut Offset) -> Result<(), LogFault> {
+    let Opened {
+        mut log, mut store, ..
+    } = open(
+        disk.clone(),
+        &dir(),
+        OPTIONS,
+        known(Offset::ZERO, false),
+        WALL,
+    )?;
+    for (nth, batch) in batches.iter().enumerate() {
+        append(&mut log, &mut store, batch)?;
+        if nth % SYNC_EVERY == SYNC_EVERY - 1 {
+            *durable = store.close(&mut log, WALL)?;
+        }
+    }
+    *durable = store.close(&mut log, WALL)?;
+    Ok(())
+}
+
+/// Every segment's bytes, one after the other.
+fn content(disk: &MemoryDisk) -> Vec<u8> {
+    let mut logs: Vec<PathBuf> = disk.paths();
+    logs.retain(|path| path.extension().is_some_and(|end| end == "log"));
+    logs.sort();
+    logs.iter()
+        .flat_map(|path| disk.bytes(path).expect("listed"))
+        .collect()
+}
+
+/// Opens what is left, checks that it is a prefix that holds all that was durable, goes on to
+/// the end, and lets the audit read it all.
+fn recovers(left: &MemoryDisk, batches: &[Vec<u8>], durable: Offset, what: &str) {
+    let opened = open(left.clone(), &dir(), OPTIONS, known(durable, false), WALL);
+    let Opened {
+        mut log, mut store, ..
+    } = opened.unwrap_or_else(|fault| panic!("{what}: {fault}"));
+    let whole = batches.concat();
+    let held = content(left);
+    assert!(whole.starts_with(&held), "{what}: not a prefix");
+    let end = log.watermarks().log_end;
+    assert!(
+        end >= durable,
+        "{what}: ends at {end}, {durable} was durable"
+    );
+    let mut bytes = 0;
+    for batch in batches {
+        bytes += batch.len();
+        if bytes > held.len() {
+            append(&mut log, &mut store, batch).expect("the disk works again");
+        }
+    }
+    let end = store.close(&mut log, WALL).expect("the disk works again");
+    assert_eq!(content(left), whole, "{what}");
+    let claims = Claims {
+        topic_id: TopicId::new([7; 16]),
+        durable: end,
+        is_clean: true,
+    };
+    let verified = verify(left, &dir(), claims).expect("the disk works again");
+    assert_eq!(verified.findings, [], "{what}");
+}
+
+fn survives_everything(traffic: Traffic) {
+    let batches = batches(traffic);
+    let disk = MemoryDisk::default();
+    let mut durable = Offset::ZERO;
+    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let changes = disk.changes();
+    assert!(changes > 80, "{changes} changes are no test");
+    for after in 0..changes {
+        let disk = MemoryDisk::default();
+        disk.kill_after(after);
+        let mut durable = Offset::ZERO;
+        let ended = work(&disk, &batches, &mut durable);
+        assert!(ended.is_err(), "killed after {after} of {changes} changes");
+        recovers(
+            &disk.after_kill(),
+            &batches,
+            durable,
+            &format!("killed after {after}"),
+        );
+        let mut prng = Prng::new(after as u64);
+        let left = disk.after_power_loss(|| u32::try_from(prng.below(1 << 20)).expect("small"));
+        recovers(
+            &left,
+            &batches,
+            durable,
+            &format!("power lost after {after}"),
+        );
+    }
+}
+
+#[test]
+fn transactions_survive_a_kill_and_a_power_loss_at_every_change() {
+    survives_everything(Traffic::Transactions);
+}
+
+#[test]
+fn gaps_survive_a_kill_and_a_power_loss_at_every_change() {
+    survives_everything(Traffic::Compacted);
+}
+
+#[test]
+fn a_clean_log_is_opened_without_reading_it_all() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    let mut durable = Offset::ZERO;
+    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let opened = open(disk.clone(), &dir(), OPTIONS, known(durable, true), WALL).expect("sound");
+    assert_eq!(opened.log.watermarks().log_end, durable);
+    let bytes = content(&disk).len() as u64;
+    assert!(
+        opened.recovered.bytes_read * 4 < bytes,
+        "{:?} of {bytes}",
+        opened.recovered
+    );
+    assert_eq!(opened.recovered.bytes_cut, 0);
+}
+
+#[test]
+fn what_was_durable_and_is_gone_is_refused() {
+    let batches = batches(Traffic::Plain);
+    let disk = MemoryDisk::default();
+    let mut durable = Offset::ZERO;
+    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let mut logs = disk.paths();
+    logs.retain(|path| path.extension().is_some_and(|end| end == "log"));
+    let last = logs.iter().max().expect("there is one");
+    let bytes = disk.bytes(last).expect("listed");
+    disk.put(last, &bytes[..bytes.len() - 1]);
+    for is_clean in [true, false] {
+        let opened = open(
+            disk.after_kill(),
+            &dir(),
+            OPTIONS,
+            known(durable, is_clean),
+            WALL,
+        );
+        let fault = opened.err().expect("a torn batch that was durable");
+        assert!(fault.to_string().contains("verify"), "{fault}");
+    }
+}
+
+/// Every byte of every file, but the records' count of what no file states twice.
+#[test]
+fn any_flipped_byte_is_found() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    let mut durable = Offset::ZERO;
+    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let claims = Claims {
+        topic_id: TopicId::new([7; 16]),
+        durable,
+        is_clean: true,
+    };
+    let sound = verify(&disk, &dir(), claims).expect("readable");
+    assert_eq!(sound.findings, []);
+    let mut missed: Vec<(PathBuf, usize)> = Vec::new();
+    for path in disk.paths() {
+        let bytes = disk.bytes(&path).expect("listed");
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x10;
+            let damaged = disk.after_kill();
+            damaged.put(&path, &flipped);
+            let found = verify(&damaged, &dir(), claims).expect("readable");
+            if found.findings.is_empty() {
+                missed.push((path.clone(), at));
+            }
+        }
+    }
+    let name = |path: &Path| path.display().to_string();
+    let missed: Vec<String> = missed
+        .iter()
+        .map(|(path, at)| format!("{} byte {at}", name(path)))
+        .collect();
+    assert!(missed.is_empty(), "not found: {missed:#?}");
+}
