@@ -30,6 +30,7 @@ mod reading;
 mod recovery;
 mod segment;
 mod store;
+mod truncate;
 mod verify;
 mod walk;
 
@@ -41,6 +42,7 @@ pub use options::LogOptions;
 pub use reading::{BatchStream, Place, Reader};
 pub use recovery::{Beginning, Opened, Recovered, open};
 pub use store::{Store, SyncPoint};
+pub use truncate::truncate;
 pub use verify::{Claims, Finding, Verified, last_epoch, verify};
 
 #[cfg(test)]

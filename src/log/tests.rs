@@ -256,3 +256,51 @@ fn any_flipped_byte_is_found() {
         .collect();
     assert!(missed.is_empty(), "not found: {missed:#?}");
 }
+
+#[test]
+fn a_cut_log_ends_at_a_batch_and_grows_again() {
+    for traffic in [Traffic::Transactions, Traffic::Compacted] {
+        let batches = batches(traffic);
+        let disk = MemoryDisk::default();
+        let mut durable = Offset::ZERO;
+        work(&disk, &batches, &mut durable).expect("nothing is in its way");
+        for to in (0..durable.value()).map(Offset::new) {
+            let left = disk.after_kill();
+            let end = truncate(&left, &dir(), to).expect("nothing is in its way");
+            let end = end.unwrap_or(Offset::ZERO);
+            assert!(end <= to, "{end} is behind {to}");
+            recovers(&left, &batches, end, &format!("cut at {to}"));
+            let again = disk.after_kill();
+            for _ in 0..2 {
+                let twice = truncate(&again, &dir(), to).expect("nothing is in its way");
+                assert_eq!(twice.unwrap_or(Offset::ZERO), end, "safe to repeat");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cut_that_is_killed_can_be_done_again() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    let mut durable = Offset::ZERO;
+    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let to = Offset::new(durable.value() / 3);
+    let whole = disk.after_kill();
+    let before = whole.changes();
+    let end = truncate(&whole, &dir(), to).expect("nothing is in its way");
+    for after in 0..whole.changes() - before {
+        let killed = disk.after_kill();
+        killed.kill_after(after);
+        truncate(&killed, &dir(), to).expect_err("killed in its midst");
+        let left = killed.after_kill();
+        let again = truncate(&left, &dir(), to).expect("the disk works again");
+        assert_eq!(again, end, "killed after {after}");
+        recovers(
+            &left,
+            &batches,
+            end.unwrap_or_default(),
+            &format!("killed after {after}"),
+        );
+    }
+}

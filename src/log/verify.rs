@@ -145,7 +145,7 @@ pub fn last_epoch<D: Disk>(disk: &D, dir: &Path) -> Result<LeaderEpoch, LogFault
 }
 
 /// A small file's bytes; `None` where it is missing.
-fn content<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
+pub(super) fn content<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
     let file = match disk.open(path, Open::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
