@@ -1,4 +1,5 @@
 //! The integration tests: one binary, so that the library is linked once.
+mod allocations;
 mod config_doc;
 mod kafka;
 mod tidy;

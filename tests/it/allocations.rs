@@ -1,0 +1,109 @@
+//! The path of a batch does not allocate: counted by an allocator that counts.
+#![expect(
+    unsafe_code,
+    reason = "an allocator can only be replaced by unsafe code; it forwards to the system's"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use twinlog::io::World;
+use twinlog::log::{Beginning, Log, LogOptions, Next, Opened, Store, open};
+use twinlog::model::{LeaderEpoch, Offset, TopicId, WallTime};
+use twinlog::record::{BatchBuilder, Expect, check, scan};
+use twinlog::uring::{self, RealDisk};
+
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is forwarded to the system's allocator with its own arguments; the counter is
+// a thread's own number without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise about the layout is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: it was allocated by `alloc` above with this layout.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const BATCHES: i64 = 500;
+/// Files are opened and index entries written now and then, however many batches there are.
+const ALLOCATIONS_MAX: u64 = 20;
+
+/// Batches one behind the other.
+fn batches(from: i64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for nth in 0..BATCHES {
+        let base = Offset::new(from + nth);
+        let mut batch = BatchBuilder::new(base, LeaderEpoch::new(0), 1_000 + nth);
+        batch.push(None, Some(&[7; 900]), &[]);
+        bytes.extend(batch.finish());
+    }
+    bytes
+}
+
+fn ingest(log: &mut Log, store: &mut Store<RealDisk>, records: &[u8]) {
+    let expect = Expect {
+        next: log.watermarks().log_end,
+        may_begin_before: false,
+        epoch: log.last_epoch(),
+        batch_bytes_max: 1 << 20,
+    };
+    assert_eq!(i64::from(scan(records, expect).run.count()), BATCHES);
+    let mut run = check(records, expect).run;
+    while !run.is_empty() {
+        match log.plan(WallTime(5_000), &run).expect("no control batches") {
+            Next::Roll(base) => store
+                .roll(log, base, WallTime(5_000))
+                .expect("there is room"),
+            Next::Write { bytes, batches } => {
+                store
+                    .write(log, &run.bytes()[..bytes])
+                    .expect("there is room");
+                log.commit();
+                run = run.after(bytes, batches);
+            }
+        }
+    }
+    store.relieve(log).expect("there is room");
+}
+
+#[test]
+fn batches_are_checked_planned_written_and_committed_without_allocation() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let known = Beginning {
+        topic_id: TopicId::new([1; 16]),
+        log_start: Offset::ZERO,
+        recovery_point: Offset::ZERO,
+        is_clean: false,
+    };
+    let counted = uring::run(None, |world| async move {
+        let disk = *world.disk();
+        let path = dir.path().join("t-0");
+        let opened = open(disk, &path, LogOptions::default(), known, WallTime(5_000));
+        let Opened {
+            mut log, mut store, ..
+        } = opened.expect("an empty directory");
+        // The first round grows what is used again.
+        let (first, second) = (batches(0), batches(BATCHES));
+        ingest(&mut log, &mut store, &first);
+        let before = COUNT.with(Cell::get);
+        ingest(&mut log, &mut store, &second);
+        COUNT.with(Cell::get) - before
+    });
+    assert!(
+        counted <= ALLOCATIONS_MAX,
+        "{counted} allocations for {BATCHES} batches"
+    );
+}
