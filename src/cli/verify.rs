@@ -136,10 +136,14 @@ impl Verdict {
         self.bytes += verified.bytes;
         self.records += verified.records;
         self.index_entries += verified.index_entries;
-        for (from, to) in &verified.gaps {
-            self.gaps.push(format!(
-                "{id}: gap, offsets {from} to {to} are not in the source's log"
-            ));
+        if let Some((from, to)) = verified.gaps.first() {
+            let count = match verified.gaps.len() {
+                1 => "1 gap".to_owned(),
+                gaps => format!("{} gaps", text::count(gaps as u64)),
+            };
+            let first = format!("the first from offset {from} up to {to}");
+            self.gaps
+                .push(format!("{id}: {count} in its offsets, {first}"));
         }
         if verified.unfinished_bytes > 0 {
             let bytes = text::bytes(verified.unfinished_bytes);
