@@ -2,4 +2,5 @@
 mod allocations;
 mod config_doc;
 mod kafka;
+mod lying;
 mod tidy;
