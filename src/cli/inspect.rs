@@ -42,7 +42,7 @@ impl InspectArguments {
             Err(LogFault::Io { path, error }) if error.kind() == io::ErrorKind::NotFound => {
                 let path = path.display();
                 Err(Misuse::Argument(format!(
-                    "{path} does not exist: give the directory of a partition, such as VAULT/topic-0"
+                    "{path} does not exist: give a partition of a vault, such as VAULT/topic-0"
                 )))
             }
             Err(fault) => {

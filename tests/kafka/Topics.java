@@ -76,7 +76,7 @@ final class Topics {
             ? new NewTopic(topic, args.number("partitions", 1), (short) args.number("rf", 1))
             : new NewTopic(topic, assignment(assign));
         create(args.text("b"), fresh.configs(args.under("c.")));
-        answer.field("id", description(args.text("b"), topic).topicId());
+        answer.field("id", described(args.text("b"), topic).topicId());
     }
 
     static void create(String bootstrap, NewTopic fresh) throws Exception {
@@ -100,6 +100,16 @@ final class Topics {
         List<TopicPartitionInfo> infos = description(bootstrap, topic).partitions();
         return infos.size() == partitions && infos.stream().allMatch(info -> info.leader() != null
             && !info.leader().isEmpty());
+    }
+
+    /** What any broker may be asked for: one that has not heard of the topic yet is asked again. */
+    static TopicDescription described(String bootstrap, String topic) throws Exception {
+        TopicDescription[] found = new TopicDescription[1];
+        until("topic " + topic + " is known", () -> {
+            found[0] = description(bootstrap, topic);
+            return true;
+        });
+        return found[0];
     }
 
     static TopicDescription description(String bootstrap, String topic) {
@@ -163,7 +173,7 @@ final class Topics {
         String topic = args.text("topic");
         List<Integer> partitions = new ArrayList<>();
         if (args.text("partition", "all").equals("all")) {
-            description(args.text("b"), topic).partitions().forEach(info -> partitions.add(info.partition()));
+            described(args.text("b"), topic).partitions().forEach(info -> partitions.add(info.partition()));
         } else {
             partitions.add(args.number("partition"));
         }
@@ -196,7 +206,7 @@ final class Topics {
 
     /** One line per partition: number, leader (-1: none), replicas, in-sync replicas. */
     private static void describe(Workload.Args args, Workload.Answer answer) throws Exception {
-        TopicDescription topic = description(args.text("b"), args.text("topic"));
+        TopicDescription topic = described(args.text("b"), args.text("topic"));
         for (TopicPartitionInfo info : topic.partitions()) {
             int leader = info.leader() == null ? -1 : info.leader().id();
             answer.line(info.partition() + " " + leader + " " + joined(info.replicas()) + " "
