@@ -24,6 +24,7 @@ pub struct Log {
     pub(super) log_start: Offset,
     pub(super) log_end: Offset,
     pub(super) is_empty: bool,
+    last_timestamp: i64,
     pub(super) epochs: LeaderEpochs,
     /// The epochs have changed since they were last written.
     pub(super) epochs_changed: bool,
@@ -37,7 +38,7 @@ pub struct Log {
 
 /// The next step of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// A new segment has to begin at this offset first.
     Roll(Offset),
     /// The run's first `batches` batches, `bytes` bytes, are to be written at the end.
@@ -57,6 +58,7 @@ impl Log {
             log_start,
             log_end: log_start,
             is_empty: true,
+            last_timestamp: -1,
             epochs: LeaderEpochs::default(),
             epochs_changed: true,
             producers: Producers::default(),
@@ -93,6 +95,12 @@ impl Log {
         self.epochs.latest()
     }
 
+    /// The largest timestamp of the last batch, in ms; −1 where there is none.
+    #[must_use]
+    pub fn last_timestamp(&self) -> i64 {
+        self.last_timestamp
+    }
+
     /// The epochs of the log.
     #[must_use]
     pub fn epochs(&self) -> &LeaderEpochs {
@@ -104,7 +112,7 @@ impl Log {
     ///
     /// # Errors
     /// The first batch is a transaction's marker that cannot be read.
-    pub fn plan(&mut self, now: WallTime, run: &Run<'_>) -> Result<Next, LogFault> {
+    pub(super) fn plan(&mut self, now: WallTime, run: &Run<'_>) -> Result<Next, LogFault> {
         assert!(
             self.planned.is_empty(),
             "a plan was neither committed nor abandoned"
@@ -146,7 +154,7 @@ impl Log {
     }
 
     /// The planned bytes lie in the file: now the log has them.
-    pub fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         let mut planned = std::mem::take(&mut self.planned);
         for fact in planned.drain(..) {
             self.apply(&fact);
@@ -156,7 +164,7 @@ impl Log {
     }
 
     /// The planned bytes were not written, or not all of them: the log is as it was.
-    pub fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self) {
         self.planned.clear();
     }
 
@@ -174,6 +182,7 @@ impl Log {
         }
         self.log_end = fact.next();
         self.is_empty = false;
+        self.last_timestamp = fact.timestamp;
     }
 
     /// The store has made the files of a new segment at `base`.

@@ -13,8 +13,6 @@ use super::layout::{self, EPOCHS, INDEX, LOG, METADATA, SNAPSHOT, TIME_INDEX, TX
 use super::producers::Producers;
 use super::walk::{Route, walk};
 
-const FILE_BYTES_MAX: u64 = 256 << 20;
-
 /// One thing that was found.
 pub enum Piece<'a> {
     /// A file begins: its path and size in bytes.
@@ -98,9 +96,7 @@ fn one<D: Disk>(
     if let Some(base) = layout::offset_of(&name, LOG) {
         return segment(&file, path, (base, size), next, show);
     }
-    let mut bytes = vec![0; usize::try_from(size.min(FILE_BYTES_MAX)).expect("bounded above")];
-    let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
-    bytes.truncate(read);
+    let bytes = layout::content(disk, path)?.unwrap_or_default();
     if let Some(base) = layout::offset_of(&name, INDEX) {
         entries(&bytes, OFFSET_ENTRY, |entry| {
             let entry = OffsetEntry::read(entry, base)?;

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::io::{Disk, Durability, replace};
-use crate::model::{Offset, TopicId};
+use crate::io::{Disk, Durability, Entry, File, Open, replace};
+use crate::model::{Offset, Position, TopicId};
 
 use super::fault::{LogFault, at};
 
@@ -24,6 +24,9 @@ pub(super) const METADATA: &str = "partition.metadata";
 /// What `io::replace` writes before it renames.
 pub(super) const UNFINISHED: &str = "tmp";
 
+/// No index, checkpoint or snapshot is larger.
+const SMALL_FILE_BYTES_MAX: u64 = 256 << 20;
+
 /// `00000000000000000042.log` for offset 42 (`LogFileUtils.filenamePrefixFromOffset`).
 pub(super) fn path(dir: &Path, offset: Offset, suffix: &str) -> PathBuf {
     dir.join(format!("{:020}.{suffix}", offset.value()))
@@ -36,6 +39,26 @@ pub(super) fn offset_of(name: &str, suffix: &str) -> Option<Offset> {
         return None;
     }
     digits.parse().ok().and_then(Offset::from_wire)
+}
+
+/// The offsets that files of this suffix are named by, rising as the names do.
+pub(super) fn offsets(entries: &[Entry], suffix: &str) -> Vec<Offset> {
+    let names = entries.iter().map(|entry| entry.name.as_str());
+    names.filter_map(|name| offset_of(name, suffix)).collect()
+}
+
+/// A small file's bytes, or as many as no sound one exceeds; `None` where it is missing.
+pub(super) fn content<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
+    let file = match disk.open(path, Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(path)(error)),
+    };
+    let size = file.size().map_err(at(path))?.min(SMALL_FILE_BYTES_MAX);
+    let mut bytes = vec![0; usize::try_from(size).expect("bounded above")];
+    let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
 }
 
 /// Writes `partition.metadata`, durably.

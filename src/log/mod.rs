@@ -34,7 +34,7 @@ mod truncate;
 mod verify;
 mod walk;
 
-pub use append::{Log, Next};
+pub use append::Log;
 pub use describe::{Piece, describe};
 pub use epochs::LeaderEpochs;
 pub use fault::LogFault;

@@ -51,10 +51,7 @@ impl<D: Disk> Reader<D> {
     /// What the system says.
     pub fn look(&mut self) -> Result<(), LogFault> {
         let entries = self.disk.list(&self.dir).map_err(at(&self.dir))?;
-        let names = entries.iter().map(|entry| entry.name.as_str());
-        let bases = names
-            .filter_map(|name| layout::offset_of(name, LOG))
-            .collect();
+        let bases = layout::offsets(&entries, LOG);
         if self.bases != bases {
             self.bases = bases;
             self.file = None;
@@ -115,15 +112,6 @@ impl<D: Disk> Reader<D> {
         file.read_at(into, place.position).map_err(at(&path))
     }
 
-    /// The place `bytes` further in the same segment.
-    #[must_use]
-    pub fn after(place: Place, bytes: usize) -> Place {
-        Place {
-            position: place.position.plus(bytes as u64),
-            ..place
-        }
-    }
-
     /// The beginning of the segment behind `place`'s; `None` where there is none.
     #[must_use]
     pub fn next_segment(&self, place: Place) -> Option<Place> {
@@ -140,6 +128,17 @@ impl<D: Disk> Reader<D> {
             path: layout::path(&self.dir, base, LOG),
             at: place.position.value(),
             why,
+        }
+    }
+}
+
+impl Place {
+    /// The place `bytes` further in the same segment.
+    #[must_use]
+    pub fn after(self, bytes: usize) -> Place {
+        Place {
+            position: self.position.plus(bytes as u64),
+            ..self
         }
     }
 }
@@ -193,7 +192,7 @@ impl<D: Disk> BatchStream<D> {
         let batch = first(&self.window[self.start..self.start + size], expect);
         let batch = batch.expect("it was checked just now");
         self.start += size;
-        self.place = Reader::<D>::after(self.place, size);
+        self.place = self.place.after(size);
         self.next = batch.next_offset();
         self.epoch = batch.leader_epoch();
         Ok(Some(batch))
@@ -216,7 +215,7 @@ impl<D: Disk> BatchStream<D> {
         if self.window.len() < needed {
             self.window.resize(needed, 0);
         }
-        let behind = Reader::<D>::after(self.place, held);
+        let behind = self.place.after(held);
         let read = self.reader.read(behind, &mut self.window[held..])?;
         self.end += read;
         Ok((read == 0).then_some(0))

@@ -36,9 +36,6 @@ use super::segment::Segment;
 use super::store::{Files, Store};
 use super::walk::{Arrived, Route, walk};
 
-/// Epoch checkpoints and snapshots are small; what is larger is damage.
-const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
-
 /// What is known of a log before its files are looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct Beginning {
@@ -135,13 +132,8 @@ struct Found {
 impl Found {
     fn list<D: Disk>(disk: &D, dir: &Path) -> Result<Found, LogFault> {
         let entries = disk.list(dir).map_err(at(dir))?;
-        let offsets = |suffix| {
-            let names = entries.iter().map(|entry| entry.name.as_str());
-            names
-                .filter_map(|name| layout::offset_of(name, suffix))
-                .collect()
-        };
-        let (bases, snapshots) = (offsets(LOG), offsets(SNAPSHOT));
+        let bases = layout::offsets(&entries, LOG);
+        let snapshots = layout::offsets(&entries, SNAPSHOT);
         Ok(Found {
             entries,
             bases,
@@ -257,7 +249,7 @@ impl<D: Disk> Recovery<D> {
             true => Offset::new(i64::MAX),
             false => self.known.recovery_point.max(start),
         };
-        let epochs = self.small_file(&self.dir.join(EPOCHS))?;
+        let epochs = layout::content(&self.disk, &self.dir.join(EPOCHS))?;
         let epochs = epochs
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .and_then(|text| LeaderEpochs::from_text(&text).ok());
@@ -288,28 +280,14 @@ impl<D: Disk> Recovery<D> {
             .rev()
             .filter(|at| **at <= durable);
         for offset in usable {
-            let bytes = self
-                .small_file(&self.path(*offset, SNAPSHOT))?
-                .unwrap_or_default();
+            let bytes = layout::content(&self.disk, &self.path(*offset, SNAPSHOT))?;
+            let bytes = bytes.unwrap_or_default();
             if let Some(producers) = Producers::from_snapshot(&bytes) {
                 return Ok(Some((*offset, producers)));
             }
         }
         let start = self.found.bases[0];
         Ok((durable <= start).then(|| (start, Producers::default())))
-    }
-
-    fn small_file(&self, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
-        let is_it = |entry: &&Entry| path.ends_with(&entry.name);
-        let entry = self.found.entries.iter().find(is_it);
-        let Some(entry) = entry.filter(|entry| entry.bytes <= SMALL_FILE_BYTES_MAX) else {
-            return Ok(None);
-        };
-        let mut bytes = vec![0; usize::try_from(entry.bytes).expect("bounded above")];
-        let file = self.disk.open(path, Open::Read).map_err(at(path))?;
-        let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
-        bytes.truncate(read);
-        Ok(Some(bytes))
     }
 
     /// Opens the segment at `base`. What its indexes say of batches below the place where

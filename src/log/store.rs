@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Durability, File, Open, replace};
 use crate::model::{Offset, Position, WallTime};
+use crate::record::Run;
 
-use super::append::Log;
+use super::append::{Log, Next};
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
 
@@ -88,11 +89,35 @@ impl<D: Disk> Store<D> {
         self.appended_bytes
     }
 
-    /// Writes planned bytes at the end of the segment.
+    /// Appends a run that continues the log: plans, writes and commits it, segment by segment.
     ///
     /// # Errors
-    /// What the system says; the file's end is then unknown, the log's is not.
-    pub fn write(&mut self, log: &Log, bytes: &[u8]) -> Result<(), LogFault> {
+    /// A marker that cannot be read, before which all is appended; or what the system says: then
+    /// the file's end is unknown, the log's is not.
+    pub fn append(
+        &mut self,
+        log: &mut Log,
+        now: WallTime,
+        mut run: Run<'_>,
+    ) -> Result<(), LogFault> {
+        while !run.is_empty() {
+            match log.plan(now, &run)? {
+                Next::Roll(base) => self.roll(log, base, now)?,
+                Next::Write { bytes, batches } => {
+                    if let Err(fault) = self.write(log, &run.bytes()[..bytes]) {
+                        log.abandon();
+                        return Err(fault);
+                    }
+                    log.commit();
+                    run = run.after(bytes, batches);
+                }
+            }
+        }
+        self.relieve(log)
+    }
+
+    /// Writes planned bytes at the end of the segment.
+    fn write(&mut self, log: &Log, bytes: &[u8]) -> Result<(), LogFault> {
         let path = || layout::path(&self.dir, log.segment.base, LOG);
         let end = Position::new(log.segment.size);
         let written = self.files.log.write_at(bytes, end);
@@ -102,10 +127,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Writes index entries out where many have come together.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn relieve(&mut self, log: &mut Log) -> Result<(), LogFault> {
+    fn relieve(&mut self, log: &mut Log) -> Result<(), LogFault> {
         match log.segment.pending.bytes() > PENDING_BYTES_MAX {
             true => self.write_indexes(log),
             false => Ok(()),
@@ -138,10 +160,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Ends the segment and begins a new one at `base`. An empty segment is replaced.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn roll(&mut self, log: &mut Log, base: Offset, now: WallTime) -> Result<(), LogFault> {
+    fn roll(&mut self, log: &mut Log, base: Offset, now: WallTime) -> Result<(), LogFault> {
         log.segment.finish();
         self.write_indexes(log)?;
         let is_empty = log.segment.size == 0;

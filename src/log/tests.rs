@@ -58,22 +58,9 @@ fn append(log: &mut Log, store: &mut Store<MemoryDisk>, batch: &[u8]) -> Result<
         epoch: log.last_epoch(),
         batch_bytes_max: batch.len(),
     };
-    let mut run = check(batch, expect).run;
+    let run = check(batch, expect).run;
     assert!(!run.is_empty(), "a sound batch");
-    while !run.is_empty() {
-        match log.plan(WALL, &run)? {
-            Next::Roll(base) => store.roll(log, base, WALL)?,
-            Next::Write { bytes, batches } => {
-                if let Err(fault) = store.write(log, &run.bytes()[..bytes]) {
-                    log.abandon();
-                    return Err(fault);
-                }
-                log.commit();
-                run = run.after(bytes, batches);
-            }
-        }
-    }
-    Ok(())
+    store.append(log, WALL, run)
 }
 
 /// Appends everything with a sync now and then. Says what was durable when the disk ended it.

@@ -21,12 +21,7 @@ use super::walk::{Route, walk};
 /// The disk's.
 pub fn truncate<D: Disk>(disk: &D, dir: &Path, to: Offset) -> Result<Option<Offset>, LogFault> {
     let entries = disk.list(dir).map_err(at(dir))?;
-    let offsets = |suffix| -> Vec<Offset> {
-        let names = entries.iter().map(|entry| entry.name.as_str());
-        names
-            .filter_map(|name| layout::offset_of(name, suffix))
-            .collect()
-    };
+    let offsets = |suffix| layout::offsets(&entries, suffix);
     let bases = offsets(LOG);
     let Some(stays) = bases.partition_point(|base| *base <= to).checked_sub(1) else {
         return Ok(None);
@@ -82,7 +77,7 @@ fn end_below<D: Disk>(
 
 fn cut_epochs<D: Disk>(disk: &D, dir: &Path, end: Offset) -> Result<(), LogFault> {
     let path = dir.join(EPOCHS);
-    let text = super::verify::content(disk, &path)?.unwrap_or_default();
+    let text = layout::content(disk, &path)?.unwrap_or_default();
     // A checkpoint that cannot be read is made again by recovery.
     let mut epochs = LeaderEpochs::from_text(&String::from_utf8_lossy(&text)).unwrap_or_default();
     epochs.cut(end);

@@ -21,7 +21,6 @@ use super::walk::{Obstacle, Route, walk};
 
 /// More findings of one partition say nothing more.
 const FINDINGS_MAX: usize = 100;
-const SMALL_FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// What is known of a partition beside its files.
 #[derive(Clone, Copy, Debug)]
@@ -85,12 +84,7 @@ impl std::fmt::Display for Finding {
 /// The disk's. What is wrong with the files stands among the findings.
 pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified, LogFault> {
     let entries = disk.list(dir).map_err(at(dir))?;
-    let offsets = |suffix| -> Vec<Offset> {
-        let names = entries.iter().map(|entry| entry.name.as_str());
-        names
-            .filter_map(|name| layout::offset_of(name, suffix))
-            .collect()
-    };
+    let offsets = |suffix| layout::offsets(&entries, suffix);
     let (bases, snapshots) = (offsets(LOG), offsets(SNAPSHOT));
     let mut audit = Audit {
         disk,
@@ -133,7 +127,7 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
 /// The disk's, or a checkpoint that is damaged.
 pub fn last_epoch<D: Disk>(disk: &D, dir: &Path) -> Result<LeaderEpoch, LogFault> {
     let path = dir.join(EPOCHS);
-    let text = content(disk, &path)?.unwrap_or_default();
+    let text = layout::content(disk, &path)?.unwrap_or_default();
     let epochs = LeaderEpochs::from_text(&String::from_utf8_lossy(&text));
     epochs
         .map(|epochs| epochs.latest())
@@ -142,20 +136,6 @@ pub fn last_epoch<D: Disk>(disk: &D, dir: &Path) -> Result<LeaderEpoch, LogFault
             at: 0,
             why: fault.to_string(),
         })
-}
-
-/// A small file's bytes; `None` where it is missing.
-pub(super) fn content<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
-    let file = match disk.open(path, Open::Read) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(at(path)(error)),
-    };
-    let size = file.size().map_err(at(path))?.min(SMALL_FILE_BYTES_MAX);
-    let mut bytes = vec![0; usize::try_from(size).expect("bounded above")];
-    let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
-    bytes.truncate(read);
-    Ok(Some(bytes))
 }
 
 struct Audit<'a, D: Disk> {
@@ -398,7 +378,7 @@ impl<D: Disk> Audit<'_, D> {
     }
 
     fn content(&self, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
-        content(self.disk, path)
+        layout::content(self.disk, path)
     }
 }
 

@@ -6,7 +6,7 @@ use super::inbox::Phase;
 use super::lanes::send_plans;
 use super::partition::Partition;
 use crate::io::{Clock, Disk, World};
-use crate::log::{LogFault, Next};
+use crate::log::LogFault;
 use crate::model::{LeaderEpoch, WallTime};
 use crate::record::{BatchFault, Checked, Expect, Rest, Run, check, scan};
 use crate::source::{CursorId, Expected, LaneId, Outcome};
@@ -135,8 +135,8 @@ impl<W: World> Shard<W> {
             tracing::warn!("broker {}, {}: {fault}", lane.broker, partition.id);
             return Err(Outcome::Corrupt);
         }
-        if let Err(fault) = append(partition, wall, *run) {
-            partition.log.abandon();
+        let Partition { log, store, .. } = partition;
+        if let Err(fault) = store.append(log, wall, *run) {
             partition.is_broken = !matches!(fault, LogFault::Marker { .. });
             self.give_up(cursor, fault.to_string());
             return Err(Outcome::Nothing);
@@ -147,17 +147,14 @@ impl<W: World> Shard<W> {
             partition.phase = Phase::Mirroring;
         }
         let (end, epoch) = (run.next_offset(), partition.log.last_epoch());
+        let newest = partition.log.last_timestamp();
         self.source.advanced(cursor, end, epoch);
-        self.note_lag(wall, run);
+        self.note_lag(wall, newest);
         self.appended(cursor);
         Ok(())
     }
 
-    fn note_lag(&mut self, wall: WallTime, run: &Run<'_>) {
-        let newest = run
-            .batches()
-            .last()
-            .map_or(-1, |batch| batch.max_timestamp());
+    fn note_lag(&mut self, wall: WallTime, newest: i64) {
         let lag_ms = wall.0.saturating_sub(newest);
         if newest > 0 && (0..=LAG_MS_MAX).contains(&lag_ms) {
             self.lag_ms.saturating_record(lag_ms.unsigned_abs().max(1));
@@ -185,25 +182,6 @@ fn overlaps<D: Disk>(partition: &Partition<D>, run: &Run<'_>) -> bool {
     let first = run.batches().next();
     let begins = first.map(|batch| batch.base_offset());
     !partition.log.is_empty() && begins.is_some_and(|begins| begins < partition.end())
-}
-
-fn append<D: Disk>(
-    partition: &mut Partition<D>,
-    wall: WallTime,
-    mut run: Run<'_>,
-) -> Result<(), LogFault> {
-    let Partition { log, store, .. } = partition;
-    while !run.is_empty() {
-        match log.plan(wall, &run)? {
-            Next::Roll(base) => store.roll(log, base, wall)?,
-            Next::Write { bytes, batches } => {
-                store.write(log, &run.bytes()[..bytes])?;
-                log.commit();
-                run = run.after(bytes, batches);
-            }
-        }
-    }
-    store.relieve(log)
 }
 
 /// What follows the batches that are appended.

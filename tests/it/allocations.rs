@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use twinlog::io::World;
-use twinlog::log::{Beginning, Log, LogOptions, Next, Opened, Store, open};
+use twinlog::log::{Beginning, Log, LogOptions, Opened, Store, open};
 use twinlog::model::{LeaderEpoch, Offset, TopicId, WallTime};
 use twinlog::record::{BatchBuilder, Expect, check, scan};
 use twinlog::uring::{self, RealDisk};
@@ -61,22 +61,10 @@ fn ingest(log: &mut Log, store: &mut Store<RealDisk>, records: &[u8]) {
         batch_bytes_max: 1 << 20,
     };
     assert_eq!(i64::from(scan(records, expect).run.count()), BATCHES);
-    let mut run = check(records, expect).run;
-    while !run.is_empty() {
-        match log.plan(WallTime(5_000), &run).expect("no control batches") {
-            Next::Roll(base) => store
-                .roll(log, base, WallTime(5_000))
-                .expect("there is room"),
-            Next::Write { bytes, batches } => {
-                store
-                    .write(log, &run.bytes()[..bytes])
-                    .expect("there is room");
-                log.commit();
-                run = run.after(bytes, batches);
-            }
-        }
-    }
-    store.relieve(log).expect("there is room");
+    let run = check(records, expect).run;
+    store
+        .append(log, WallTime(5_000), run)
+        .expect("there is room");
 }
 
 #[test]

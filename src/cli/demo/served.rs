@@ -9,9 +9,11 @@ use crate::io::{Buf, Clock, Disk, Stream, World};
 use crate::log::{LeaderEpochs, LogFault, Reader};
 use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::protocol::fetch::Segment;
+use crate::protocol::frame::{LENGTH_BYTES, front};
 use crate::record::{Expect, scan};
-use crate::server::{EpochEnd, FetchNeeds, NeededRange, Partition, Reply, Server};
-use crate::stdx::bytes::be_i32;
+use crate::server::{
+    EpochEnd, FetchNeeds, NeededRange, Partition, REQUEST_BYTES_MAX, Reply, Server,
+};
 
 /// How often a fetch that is held back looks again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
@@ -119,7 +121,7 @@ impl<D: Disk> Served<D> {
             if skipped < run.bytes().len() {
                 return Ok(bytes[skipped..skipped + end].to_vec());
             }
-            place = Reader::<D>::after(place, skipped);
+            place = place.after(skipped);
         }
     }
 }
@@ -141,9 +143,13 @@ pub(super) async fn serve<W: World, S: Stream>(
 ) {
     let mut window = Buf::unpooled(WINDOW_BYTES);
     loop {
-        while let Some(frame) = frame(&window) {
-            let reply = served.borrow().answer(&frame);
-            window.consume(frame.len() + 4);
+        loop {
+            let (reply, bytes) = match front(window.bytes(), REQUEST_BYTES_MAX) {
+                Ok(Some(frame)) => (served.borrow().answer(frame), frame.len() + LENGTH_BYTES),
+                Ok(None) => break,
+                Err(fault) => (Reply::Close(fault.into()), 0),
+            };
+            window.consume(bytes);
             let Some(answer) = settle(&world, &served, reply).await else {
                 return stream.shutdown();
             };
@@ -164,13 +170,6 @@ pub(super) async fn serve<W: World, S: Stream>(
             return;
         }
     }
-}
-
-/// The whole frame at the window's front, without its length.
-fn frame(window: &Buf) -> Option<Vec<u8>> {
-    let length = usize::try_from(be_i32(window.bytes(), 0)?).ok()?;
-    let end = length.checked_add(4)?;
-    window.bytes().get(4..end).map(<[u8]>::to_vec)
 }
 
 /// The bytes of a reply, held back as its fetch allows. `None`: close.

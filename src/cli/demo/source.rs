@@ -12,7 +12,7 @@ use super::served::{Served, serve};
 use crate::cli::generator::{LoadedTopic, PartitionLoad, Sizes, topics};
 use crate::cli::{Ending, Misuse, screen};
 use crate::io::{Clock, Disk, Listener, Net, World};
-use crate::log::{Beginning, Log, LogFault, LogOptions, Next, Opened, Reader, Store, open};
+use crate::log::{Beginning, Log, LogFault, LogOptions, Opened, Reader, Store, open};
 use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, WallTime};
 use crate::record::{Expect, check};
 use crate::server::{Identity, Partition, Server, Topic};
@@ -209,20 +209,10 @@ impl<D: Disk> Grown<D> {
             epoch: self.log.last_epoch(),
             batch_bytes_max: batch.len(),
         };
-        let mut run = check(batch, expect).run;
+        let run = check(batch, expect).run;
         assert!(!run.is_empty(), "the generator makes sound batches");
-        while !run.is_empty() {
-            match self.log.plan(wall, &run)? {
-                Next::Roll(base) => self.store.roll(&mut self.log, base, wall)?,
-                Next::Write { bytes, batches } => {
-                    self.store.write(&self.log, &run.bytes()[..bytes])?;
-                    self.log.commit();
-                    run = run.after(bytes, batches);
-                }
-            }
-        }
         self.bytes += batch.len() as u64;
-        self.store.relieve(&mut self.log)
+        self.store.append(&mut self.log, wall, run)
     }
 
     fn partition(&self) -> Partition {
