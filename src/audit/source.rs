@@ -12,6 +12,7 @@ use crate::protocol::fetch::{Ask, AskedPartition};
 use crate::record::{Expect, Rest, check};
 use crate::session::{
     Bound, BrokerAddress, Client, ClusterView, Opening, PartitionAsked, SessionFault, TopicView,
+    look_at,
 };
 
 const FETCH_BYTES: i32 = 8 << 20;
@@ -32,14 +33,19 @@ pub async fn compare<W: World>(
     opening: Opening,
     show: &mut dyn FnMut(&TopicPartition, Result<Comparison, String>),
 ) -> Result<(), AuditFault> {
-    let mut source = Source::connect(world, from, opening).await?;
-    if source.view.cluster_id != subject.cluster_id() {
+    let (asked, view) = look_at(world, from, opening).await?;
+    if view.cluster_id != subject.cluster_id() {
         return Err(AuditFault::OtherSource {
             held: subject.cluster_id().to_owned(),
-            asked: source.asked.to_string(),
-            found: source.view.cluster_id,
+            asked: asked.to_string(),
+            found: view.cluster_id,
         });
     }
+    let mut source = Source {
+        view,
+        clients: BTreeMap::new(),
+        compacted: BTreeMap::new(),
+    };
     for id in subject.partitions() {
         match source.partition(world, subject, id, opening).await {
             Ok(comparison) => show(id, Ok(comparison)),
@@ -71,39 +77,12 @@ impl From<crate::log::LogFault> for Unable {
 }
 
 struct Source<W: World> {
-    asked: BrokerAddress,
     view: ClusterView,
     clients: BTreeMap<BrokerId, Client<W>>,
     compacted: BTreeMap<String, bool>,
 }
 
 impl<W: World> Source<W> {
-    async fn connect(
-        world: &W,
-        from: &[BrokerAddress],
-        opening: Opening,
-    ) -> Result<Source<W>, SessionFault> {
-        let mut last = None;
-        for asked in from {
-            let view = async {
-                let mut client = Client::connect(world, asked, opening).await?;
-                client.cluster(None).await
-            };
-            match view.await {
-                Ok(view) => {
-                    return Ok(Source {
-                        asked: asked.clone(),
-                        view,
-                        clients: BTreeMap::new(),
-                        compacted: BTreeMap::new(),
-                    });
-                }
-                Err(fault) => last = Some(fault),
-            }
-        }
-        Err(last.expect("there is a broker to begin with"))
-    }
-
     async fn partition(
         &mut self,
         world: &W,

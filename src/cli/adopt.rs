@@ -8,11 +8,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Ending, Misuse, screen, text};
-use crate::control::look_at;
 use crate::io::Disk;
 use crate::log::last_epoch;
 use crate::model::{LeaderEpoch, TopicId, TopicPartition};
-use crate::session::{BrokerAddress, ClusterView, Opening, Security};
+use crate::session::{BrokerAddress, ClusterView, Opening, Security, look_at};
 use crate::uring::{self, RealDisk};
 use crate::vault::{Checkpoint, Vault, VaultFault, merge_checkpoint};
 
@@ -91,7 +90,7 @@ impl AdoptArguments {
             timeout: TIMEOUT,
         };
         let to = &self.to;
-        let view = uring::run(
+        let (_, view) = uring::run(
             None,
             |world| async move { look_at(&world, to, opening).await },
         )?;

@@ -46,29 +46,6 @@ pub(super) struct Errand {
     pub(super) epoch: Option<LeaderEpoch>,
 }
 
-/// Asks one broker after the other, until one tells all about the cluster.
-///
-/// # Errors
-/// What the last one said.
-pub async fn view<W: World>(
-    world: &W,
-    brokers: &[BrokerAddress],
-    opening: Opening,
-) -> Result<ClusterView, SessionFault> {
-    let mut last = None;
-    for broker in brokers {
-        let asked = async {
-            let mut client = Client::connect(world, broker, opening).await?;
-            client.cluster(None).await
-        };
-        match asked.await {
-            Ok(view) => return Ok(view),
-            Err(fault) => last = Some(fault),
-        }
-    }
-    Err(last.expect("there is a broker to begin with"))
-}
-
 /// Asks a leader where its logs begin and end.
 pub(super) async fn begin<W: World>(
     world: &W,

@@ -22,7 +22,6 @@ use crate::session::{BrokerAddress, SessionFault};
 use crate::vault::VaultFault;
 
 pub use crate::shard::inbox::{Phase, Tally};
-pub use errands::view as look_at;
 pub use ledger::{Ledger, Line, TopicTotals};
 pub use options::Options;
 pub use run::{Shards, copy};

@@ -10,14 +10,14 @@ use tokio::sync::mpsc;
 
 use super::books::Books;
 use super::catalogue::{Catalogue, Change};
-use super::errands::{Beginnings, Event, begin, inquire, view};
+use super::errands::{Beginnings, Event, begin, inquire};
 use super::ledger::{Ledger, Line};
 use super::questions::Questions;
 use super::{CopyFault, Job, Options, Outcome};
 use crate::io::{Clock, World};
 use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicId, TopicPartition};
 use crate::session::{
-    BrokerAddress, ClusterView, Opening, PartitionAsked, Security, TopicSettings,
+    BrokerAddress, ClusterView, Opening, PartitionAsked, Security, TopicSettings, look_at,
 };
 use crate::shard::inbox::{
     Answer, Endpoint, LogOptions, Mirror, Order, Phase, Recovered, Report, Tally, shard_of,
@@ -57,9 +57,8 @@ pub async fn copy<W: World>(
         timeout: Duration::from_millis(u64::from(options.request_timeout_ms)),
     };
     let mut stop = pin!(stop);
-    let first = view(&world, &job.from, opening)
-        .await
-        .map_err(CopyFault::Source)?;
+    let looked = look_at(&world, &job.from, opening).await;
+    let (_, first) = looked.map_err(CopyFault::Source)?;
     let identity = Identity {
         cluster_id: first.cluster_id.clone(),
         node_id: 0,
@@ -236,7 +235,8 @@ impl<W: World> Control<W> {
             self.brokers.values().map(BrokerAddress::from).collect();
         addresses.extend(self.job.from.iter().cloned());
         self.errand(move |world, opening| async move {
-            Event::Seen(view(&world, &addresses, opening).await)
+            let looked = look_at(&world, &addresses, opening).await;
+            Event::Seen(looked.map(|(_, view)| view))
         });
     }
 

@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Client, SessionFault};
+use super::{BrokerAddress, Client, Opening, SessionFault};
 use crate::io::World;
 use crate::model::{
     BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, TopicPartition,
@@ -102,6 +102,29 @@ pub type EpochReply = (
 );
 /// A topic's settings by name, as far as their values are told.
 pub type TopicSettings = BTreeMap<String, String>;
+
+/// Asks one broker after the other, until one tells all about the cluster. Says which one did.
+///
+/// # Errors
+/// What the last one said.
+pub async fn look_at<'a, W: World>(
+    world: &W,
+    brokers: &'a [BrokerAddress],
+    opening: Opening,
+) -> Result<(&'a BrokerAddress, ClusterView), SessionFault> {
+    let mut last = None;
+    for broker in brokers {
+        let asked = async {
+            let mut client = Client::connect(world, broker, opening).await?;
+            client.cluster(None).await
+        };
+        match asked.await {
+            Ok(view) => return Ok((broker, view)),
+            Err(fault) => last = Some(fault),
+        }
+    }
+    Err(last.expect("there is a broker to begin with"))
+}
 
 impl<W: World> Client<W> {
     /// Brokers and topics: all of them, or those named.

@@ -16,8 +16,8 @@ use crate::io::{Buf, Clock, Net, World};
 use crate::protocol::fetch::{
     AnswerReader, Ask, AskedPartition, PartitionHead, Step, write_request,
 };
+use crate::protocol::frame::{LENGTH_BYTES, front};
 use crate::protocol::{ErrorCode, Malformed};
-use crate::stdx::bytes::be_i32;
 
 /// How we call ourselves; a broker's logs and quotas go by it.
 pub const CLIENT_ID: &str = "twinlog";
@@ -186,19 +186,13 @@ impl<W: World> Client<W> {
     /// One whole answer, its length included.
     async fn answer(&mut self, what: &'static str) -> Result<Bytes, SessionFault> {
         let mut answer = BytesMut::new();
-        let mut size = None;
         loop {
-            if size.is_none() && answer.len() >= 4 {
-                size = Some(self.size(&answer, what)?);
-            }
-            if let Some(size) = size.filter(|size| answer.len() >= *size) {
-                if answer.len() > size {
-                    let fault = Malformed::LeftOver {
-                        left: answer.len() - size,
-                    };
-                    return Err(self.malformed(what, fault));
-                }
-                return Ok(answer.freeze());
+            let front = front(&answer, ANSWER_BYTES_MAX);
+            if let Some(content) = front.map_err(|fault| self.malformed(what, fault))? {
+                return match answer.len() - LENGTH_BYTES - content.len() {
+                    0 => Ok(answer.freeze()),
+                    left => Err(self.malformed(what, Malformed::LeftOver { left })),
+                };
             }
             let mut window = self.window.take().expect("one receive at a time");
             window.clear();
@@ -214,22 +208,6 @@ impl<W: World> Client<W> {
         }
     }
 
-    /// The bytes of the frame that begins, length included.
-    fn size(&self, answer: &[u8], what: &'static str) -> Result<usize, SessionFault> {
-        let stated = be_i32(answer, 0).unwrap_or(-1);
-        let size = usize::try_from(stated)
-            .ok()
-            .filter(|size| *size <= ANSWER_BYTES_MAX);
-        let size = size.ok_or_else(|| {
-            let fault = Malformed::Impossible {
-                field: "the length of a frame",
-                value: i64::from(stated),
-            };
-            self.malformed(what, fault)
-        })?;
-        Ok(size + 4)
-    }
-
     fn decode<R: Request>(
         &self,
         mut answer: Bytes,
@@ -242,7 +220,7 @@ impl<W: World> Client<W> {
             what,
             why,
         };
-        bytes::Buf::advance(&mut answer, 4);
+        bytes::Buf::advance(&mut answer, LENGTH_BYTES);
         let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version));
         let header = header.map_err(|error| unreadable(error.to_string()))?;
         if header.correlation_id != correlation {

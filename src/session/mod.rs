@@ -13,7 +13,7 @@ mod versions;
 pub use address::{BrokerAddress, NotAnAddress};
 pub use calls::{
     Bound, ClusterView, EpochAsked, EpochReply, OffsetReply, PartitionAsked, PartitionView,
-    TopicSettings, TopicView,
+    TopicSettings, TopicView, look_at,
 };
 pub use channel::{Channel, Security};
 pub use client::{CLIENT_ID, Client, Fetched, Opening};
