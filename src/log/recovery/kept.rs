@@ -1,0 +1,193 @@
+//! What of a segment's files is believed, and where its batches have to be read from.
+
+use zerocopy::FromBytes;
+
+use super::{Recovery, Trusted};
+use crate::io::{Disk, Entry, File, Open};
+use crate::log::fault::{LogFault, at};
+use crate::log::index::{
+    AbortedTxn, OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TXN_ENTRY, TimeEntry, count_while, entry_at,
+};
+use crate::log::layout::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX};
+use crate::log::segment::Segment;
+use crate::log::store::Files;
+use crate::model::{Offset, Position};
+use crate::record::{BatchHeader, HEADER_BYTES};
+use std::path::Path;
+
+/// A segment's files, and the state of its kept part.
+pub(super) struct Kept<F> {
+    pub(super) files: Files<F>,
+    pub(super) segment: Segment,
+    /// The base offset of the first batch that is read.
+    pub(super) offset: Offset,
+    /// Bytes in the segment's file.
+    pub(super) size: u64,
+}
+
+impl<D: Disk> Recovery<D> {
+    /// Opens the segment at `base`. What its indexes say of batches below the place where
+    /// reading has to begin stays, so that it can begin at the last one of them.
+    pub(super) fn keep(&self, base: Offset, trusted: &Trusted) -> Result<Kept<D::File>, LogFault> {
+        let (files, size) = self.open_files(base)?;
+        let place = self.last_indexed(&files, base, size, trusted.from)?;
+        let Some((offsets, entry, offset)) = place else {
+            return self.keep_nothing(base, files, size, trusted.producers_at);
+        };
+        let name = self.path(base, TIME_INDEX);
+        let read = |bytes: &[u8]| TimeEntry::read(bytes, base);
+        // Zeros are what a lost write may leave.
+        let is_lost = |time: &TimeEntry| (time.timestamp, time.last) == (0, base);
+        let told = |time: &TimeEntry| time.last <= entry.last && !is_lost(time);
+        let times = count_while(&files.times, TIME_ENTRY, read, told).map_err(at(&name))?;
+        let last_time = match times.checked_sub(1) {
+            Some(nth) => entry_at(&files.times, TIME_ENTRY, nth, read).map_err(at(&name))?,
+            None => None,
+        };
+        let aborted = self.keep_aborted(&files, base, trusted.producers_at)?;
+        let entries = (offsets, times, aborted);
+        self.cut_indexes(base, &files, entries)?;
+        let begin = entry.position.value();
+        let mut segment = Segment::kept(base, self.now, begin, entries, last_time);
+        segment.first_timestamp = self
+            .header_at(&files.log, base, 0)?
+            .map(|(_, _, time)| time);
+        Ok(Kept {
+            files,
+            segment,
+            offset,
+            size,
+        })
+    }
+
+    pub(super) fn keep_nothing(
+        &self,
+        base: Offset,
+        files: Files<D::File>,
+        size: u64,
+        producers_at: Offset,
+    ) -> Result<Kept<D::File>, LogFault> {
+        let aborted = self.keep_aborted(&files, base, producers_at)?;
+        self.cut_indexes(base, &files, (0, 0, aborted))?;
+        Ok(Kept {
+            files,
+            segment: Segment::kept(base, self.now, 0, (0, 0, aborted), None),
+            offset: base,
+            size,
+        })
+    }
+
+    /// How many offset index entries lie below `from`, the last of them, and the base offset of
+    /// its batch. `None` where there is none, or where it is not true of the segment.
+    fn last_indexed(
+        &self,
+        files: &Files<D::File>,
+        base: Offset,
+        size: u64,
+        from: Offset,
+    ) -> Result<Option<(usize, OffsetEntry, Offset)>, LogFault> {
+        let name = self.path(base, INDEX);
+        let read = |bytes: &[u8]| OffsetEntry::read(bytes, base);
+        // No entry names a segment's first batch, but zeros that a lost write leaves do.
+        let places = 1..size;
+        let below =
+            |entry: &OffsetEntry| entry.last < from && places.contains(&entry.position.value());
+        let count = count_while(&files.index, OFFSET_ENTRY, read, below).map_err(at(&name))?;
+        let Some(nth) = count.checked_sub(1) else {
+            return Ok(None);
+        };
+        let entry = entry_at(&files.index, OFFSET_ENTRY, nth, read).map_err(at(&name))?;
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let header = self.header_at(&files.log, base, entry.position.value())?;
+        let is_true = header.is_some_and(|(_, last, _)| last == entry.last);
+        Ok(header
+            .filter(|_| is_true)
+            .map(|(begin, ..)| (count, entry, begin)))
+    }
+
+    /// First and last offset and largest timestamp of the batch that seems to begin there.
+    fn header_at(
+        &self,
+        file: &D::File,
+        base: Offset,
+        position: u64,
+    ) -> Result<Option<(Offset, Offset, i64)>, LogFault> {
+        let mut bytes = [0; HEADER_BYTES];
+        let read = file.read_at(&mut bytes, Position::new(position));
+        let read = read.map_err(at(&self.path(base, LOG)))?;
+        let header = BatchHeader::ref_from_bytes(&bytes).expect("the sizes are the same");
+        let delta = u64::try_from(header.last_offset_delta.get()).ok();
+        let first = Offset::from_wire(header.base_offset.get()).filter(|first| *first >= base);
+        let last = first
+            .zip(delta)
+            .and_then(|(first, delta)| first.checked_add(delta));
+        let whole = first.zip(last).filter(|_| read == HEADER_BYTES);
+        Ok(whole.map(|(first, last)| (first, last, header.max_timestamp.get())))
+    }
+
+    /// Bytes of the transaction index that tell of markers below `end`.
+    fn keep_aborted(
+        &self,
+        files: &Files<D::File>,
+        base: Offset,
+        end: Offset,
+    ) -> Result<u64, LogFault> {
+        let Some(file) = &files.aborted else {
+            return Ok(0);
+        };
+        let below = |txn: &AbortedTxn| txn.last < end;
+        let count = count_while(file, TXN_ENTRY, AbortedTxn::read, below);
+        let count = count.map_err(at(&self.path(base, TXN_INDEX)))?;
+        Ok((count * TXN_ENTRY) as u64)
+    }
+
+    fn cut_indexes(
+        &self,
+        base: Offset,
+        files: &Files<D::File>,
+        (offsets, times, aborted): (usize, usize, u64),
+    ) -> Result<(), LogFault> {
+        let cut = |file: &D::File, suffix, bytes: u64| {
+            let cut = file.truncate(Position::new(bytes));
+            cut.map_err(at(&self.path(base, suffix)))
+        };
+        cut(&files.index, INDEX, (offsets * OFFSET_ENTRY) as u64)?;
+        cut(&files.times, TIME_INDEX, (times * TIME_ENTRY) as u64)?;
+        match &files.aborted {
+            Some(file) => cut(file, TXN_INDEX, aborted),
+            None => Ok(()),
+        }
+    }
+
+    /// The files of a segment that exists, and the size of its batches.
+    pub(super) fn open_files(&self, base: Offset) -> Result<(Files<D::File>, u64), LogFault> {
+        let open = |suffix, how| {
+            let path = self.path(base, suffix);
+            self.disk.open(&path, how).map_err(at(&path))
+        };
+        let aborted = layout::path(Path::new(""), base, TXN_INDEX);
+        let has_aborted = |entry: &Entry| Path::new(&entry.name) == aborted;
+        let aborted = match self.found.entries.iter().any(has_aborted) {
+            true => Some(open(TXN_INDEX, Open::Write)?),
+            false => None,
+        };
+        let files = Files {
+            log: open(LOG, Open::Write)?,
+            index: open(INDEX, Open::WriteOrCreate)?,
+            times: open(TIME_INDEX, Open::WriteOrCreate)?,
+            aborted,
+        };
+        let path = self.path(base, LOG);
+        let size = files.log.size().map_err(at(&path))?;
+        if size > i32::MAX as u64 {
+            return Err(LogFault::Damaged {
+                path,
+                at: i32::MAX as u64,
+                why: "no segment is larger than 2 GiB".to_owned(),
+            });
+        }
+        Ok((files, size))
+    }
+}
