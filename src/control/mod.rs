@@ -5,6 +5,7 @@
 //! level-triggered: each view of the source is compared with what is known, so that an event
 //! that was lost costs time and nothing else.
 
+mod beginnings;
 mod books;
 mod catalogue;
 mod errands;

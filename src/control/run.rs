@@ -8,20 +8,17 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
 
+use super::beginnings::Unbegun;
 use super::books::Books;
 use super::catalogue::{Catalogue, Change};
-use super::errands::{Beginnings, Event, begin, inquire};
+use super::errands::{Event, inquire};
 use super::ledger::{Ledger, Line};
 use super::questions::Questions;
 use super::{CopyFault, Job, Options, Outcome};
 use crate::io::{Clock, World};
-use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicId, TopicPartition};
-use crate::session::{
-    BrokerAddress, ClusterView, Opening, PartitionAsked, Security, TopicSettings, look_at,
-};
-use crate::shard::inbox::{
-    Answer, Endpoint, LogOptions, Mirror, Order, Phase, Recovered, Report, Tally, shard_of,
-};
+use crate::model::{BrokerId, Instant, Offset, ShardId, TopicId, TopicPartition};
+use crate::session::{BrokerAddress, ClusterView, Opening, Security, look_at};
+use crate::shard::inbox::{Answer, Endpoint, Order, Phase, Recovered, Report, Tally, shard_of};
 use crate::vault::{Identity, Vault};
 
 /// A question about leaders is not answered more often than this.
@@ -103,33 +100,28 @@ pub async fn copy<W: World>(
     outcome
 }
 
-struct Control<W: World> {
-    world: W,
-    clock: W::Clock,
-    options: Options,
-    opening: Opening,
-    job: Job,
-    shards: Shards,
-    books: Books<W::Disk>,
-    catalogue: Catalogue,
-    ledger: Ledger,
-    questions: Questions,
-    brokers: BTreeMap<BrokerId, Endpoint>,
+pub(super) struct Control<W: World> {
+    pub(super) world: W,
+    pub(super) clock: W::Clock,
+    pub(super) options: Options,
+    pub(super) opening: Opening,
+    pub(super) job: Job,
+    pub(super) shards: Shards,
+    pub(super) books: Books<W::Disk>,
+    pub(super) catalogue: Catalogue,
+    pub(super) ledger: Ledger,
+    pub(super) questions: Questions,
+    pub(super) brokers: BTreeMap<BrokerId, Endpoint>,
     /// Partitions that no shard was told of, since nobody has said where their logs begin.
-    unbegun: BTreeMap<TopicPartition, Unbegun>,
-    asked_to_begin: BTreeSet<TopicPartition>,
-    events_in: mpsc::Sender<Event>,
-    events: mpsc::Receiver<Event>,
-    is_looking: bool,
-    look_at: Instant,
-    looked_at: Instant,
-    write_at: Instant,
-    show_at: Instant,
-}
-
-struct Unbegun {
-    topic_id: TopicId,
-    since: Instant,
+    pub(super) unbegun: BTreeMap<TopicPartition, Unbegun>,
+    pub(super) asked_to_begin: BTreeSet<TopicPartition>,
+    pub(super) events_in: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) is_looking: bool,
+    pub(super) look_at: Instant,
+    pub(super) looked_at: Instant,
+    pub(super) write_at: Instant,
+    pub(super) show_at: Instant,
 }
 
 impl<W: World> Control<W> {
@@ -217,7 +209,7 @@ impl<W: World> Control<W> {
     }
 
     /// Runs an errand beside everything else.
-    fn errand<F: Future<Output = Event> + 'static>(
+    pub(super) fn errand<F: Future<Output = Event> + 'static>(
         &self,
         errand: impl FnOnce(W, Opening) -> F + 'static,
     ) {
@@ -241,7 +233,7 @@ impl<W: World> Control<W> {
     }
 
     /// A view of the source is wanted before it is due.
-    fn look_soon(&mut self) {
+    pub(super) fn look_soon(&mut self) {
         self.look_at = self.look_at.min(self.looked_at.after(VIEW_INTERVAL_MIN));
     }
 
@@ -386,95 +378,6 @@ impl<W: World> Control<W> {
         self.ledger.lines.insert(id.clone(), line);
     }
 
-    /// Asks the leaders of partitions that no shard was told of where their logs begin.
-    fn begin(&mut self) {
-        let mut by_leader: BTreeMap<BrokerId, Vec<PartitionAsked>> = BTreeMap::new();
-        for id in self
-            .unbegun
-            .keys()
-            .filter(|id| !self.asked_to_begin.contains(id))
-        {
-            if let Some((leader, leader_epoch)) = self.catalogue.leader(id) {
-                let id = id.clone();
-                let asked = PartitionAsked { id, leader_epoch };
-                by_leader.entry(leader).or_default().push(asked);
-            }
-        }
-        for (leader, partitions) in by_leader {
-            let Some(endpoint) = self.brokers.get(&leader).cloned() else {
-                continue;
-            };
-            let asked: Vec<TopicPartition> =
-                partitions.iter().map(|asked| asked.id.clone()).collect();
-            self.asked_to_begin.extend(asked.iter().cloned());
-            self.errand(move |world, opening| async move {
-                let outcome = begin(&world, &endpoint, &partitions, opening).await;
-                Event::Began { asked, outcome }
-            });
-        }
-    }
-
-    async fn begun(&mut self, asked: &[TopicPartition], beginnings: Beginnings) {
-        for id in asked {
-            let Some((start, end)) = beginnings.bounds.get(id).copied() else {
-                self.look_soon();
-                continue;
-            };
-            let Some((leader, leader_epoch)) = self.catalogue.leader(id) else {
-                continue;
-            };
-            let Some(unbegun) = self.unbegun.remove(id) else {
-                continue;
-            };
-            let settings = beginnings.settings.get(&id.topic);
-            let bounds = (start, end);
-            let mirror = self.mirrored(
-                id,
-                unbegun.topic_id,
-                (leader, leader_epoch),
-                bounds,
-                settings,
-            );
-            let line = self
-                .ledger
-                .lines
-                .get_mut(id)
-                .expect("entered when it appeared");
-            line.target = Some(end);
-            line.log_start = mirror.log_start;
-            if !self.books.found().partitions.contains(id) {
-                line.began_at = start;
-                line.log_end = start;
-            }
-            let shard = line.shard;
-            self.order(shard, Order::Mirror(Box::new(mirror))).await;
-        }
-    }
-
-    fn mirrored(
-        &self,
-        id: &TopicPartition,
-        topic_id: TopicId,
-        (leader, leader_epoch): (BrokerId, LeaderEpoch),
-        (start, end): (Offset, Offset),
-        settings: Option<&TopicSettings>,
-    ) -> Mirror {
-        let known = self.books.known(id);
-        let is_clean = known.is_some() && self.books.found().clean;
-        Mirror {
-            id: id.clone(),
-            topic_id,
-            dir: self.books.vault().partition_dir(id),
-            leader,
-            leader_epoch,
-            log_start: known.as_ref().map_or(start, |known| known.log_start),
-            recovery_point: known.map_or(start, |known| known.recovery_point),
-            is_clean,
-            options: settings.map(log_options).unwrap_or_default(),
-            until: (!self.job.follow).then_some(end),
-        }
-    }
-
     /// Those who asked for their leader get what the view tells; without one, nothing.
     async fn answer_leaders(&mut self, view: Option<&ClusterView>) {
         for asked in self.questions.take_leaders() {
@@ -499,27 +402,6 @@ impl<W: World> Control<W> {
         }
     }
 
-    /// A copy that is to end does not wait for ever for a partition that nobody leads.
-    fn give_up_unbegun(&mut self, now: Instant) {
-        if self.job.follow {
-            return;
-        }
-        let patience = self.opening.timeout;
-        let lost: Vec<TopicPartition> = self
-            .unbegun
-            .iter()
-            .filter(|(_, unbegun)| now.since(unbegun.since) >= patience)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in lost {
-            self.unbegun.remove(&id);
-            tracing::error!("{id} stops: no broker of the source leads it");
-            if let Some(line) = self.ledger.lines.get_mut(&id) {
-                line.phase = Phase::Stopped("no broker of the source leads it".to_owned());
-            }
-        }
-    }
-
     fn reported(&mut self, report: Option<(ShardId, Report)>) -> Result<(), CopyFault> {
         let (shard, report) = report.ok_or(CopyFault::ShardLost(ShardId(0)))?;
         if report.closed.is_some() {
@@ -536,7 +418,7 @@ impl<W: World> Control<W> {
         Ok(())
     }
 
-    async fn order(&self, shard: ShardId, order: Order) {
+    pub(super) async fn order(&self, shard: ShardId, order: Order) {
         // A shard that has ended is seen by its reports.
         drop(self.shards.orders[usize::from(shard.0)].send(order).await);
     }
@@ -574,29 +456,5 @@ impl<W: World> Control<W> {
             lag_ms,
             was_stopped,
         })
-    }
-}
-
-/// The topic's own settings; Kafka's defaults where they are not told.
-fn log_options(settings: &TopicSettings) -> LogOptions {
-    let number = |key: &str| {
-        settings
-            .get(key)
-            .and_then(|value| value.parse::<i64>().ok())
-    };
-    let bytes = |key: &str, least: u32, default: u32| {
-        let stated = number(key).and_then(|value| u32::try_from(value).ok());
-        stated.map_or(default, |stated| {
-            stated.clamp(least, i32::MAX.unsigned_abs())
-        })
-    };
-    let default = LogOptions::default();
-    LogOptions {
-        segment_bytes: bytes("segment.bytes", 1, default.segment_bytes),
-        segment_ms: number("segment.ms")
-            .filter(|ms| *ms > 0)
-            .unwrap_or(default.segment_ms),
-        index_interval_bytes: bytes("index.interval.bytes", 0, default.index_interval_bytes),
-        index_bytes_max: bytes("segment.index.bytes", 64, default.index_bytes_max),
     }
 }
