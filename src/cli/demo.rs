@@ -13,9 +13,11 @@ use clap::Args;
 use super::copy::summary::Summary;
 use super::verify::{Verdict, verify};
 use super::{Ending, Misuse, engine, screen, text};
+use crate::audit::AuditFault;
 use crate::config::Config;
-use crate::control::{Job, Ledger, Outcome, Selection};
+use crate::control::{CopyFault, Job, Ledger, Outcome, Selection};
 use crate::session::BrokerAddress;
+use crate::uring;
 
 /// Show what it does: generated topics on loopback, copied into a vault and verified.
 ///
@@ -35,8 +37,29 @@ pub(super) struct DemoArguments {
     dir: Option<PathBuf>,
 }
 
+/// Why a demo that had begun came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum DemoFault {
+    /// The process that generates cannot be started or spoken to.
+    #[error("the source: {0}")]
+    Source(#[from] std::io::Error),
+    /// It has ended by itself.
+    #[error("the source has ended; its message stands above")]
+    SourceEnded,
+    /// A copy did not come to its end.
+    #[error(transparent)]
+    Copy(#[from] CopyFault),
+    /// The vault could not be verified.
+    #[error(transparent)]
+    Audit(#[from] AuditFault),
+    /// This machine cannot run it.
+    #[error(transparent)]
+    Misuse(#[from] Misuse),
+}
+
 impl DemoArguments {
     pub(super) fn run(self, quiet: bool) -> Result<Ending, Misuse> {
+        uring::probe()?;
         let name = format!("twinlog-demo-{}", std::process::id());
         let dir = self
             .dir
@@ -49,6 +72,17 @@ impl DemoArguments {
                 "{vault} exists: choose another --dir"
             )));
         }
+        match self.show(&dir, vault, quiet) {
+            Ok(ending) => Ok(ending),
+            Err(DemoFault::Misuse(misuse)) => Err(misuse),
+            Err(fault) => {
+                screen::say(&format!("error: {fault}"));
+                Ok(Ending::Incomplete)
+            }
+        }
+    }
+
+    fn show(&self, dir: &Path, vault: PathBuf, quiet: bool) -> Result<Ending, DemoFault> {
         let tell = |line: &str| {
             if !quiet {
                 screen::say(line);
@@ -70,9 +104,8 @@ impl DemoArguments {
         tell("copying them with one thread per core");
         let begun = Instant::now();
         let first = demo.copy(None)?;
-        let (first, elapsed) = (first, begun.elapsed());
-        let summary = Summary::new(&first, elapsed, &demo.vault);
-        let cpu = summary.cpu_per_gib();
+        let elapsed = begun.elapsed();
+        let cpu = Summary::new(&first, elapsed, &demo.vault).cpu_per_gib();
         tell(&format!(
             "following them for {} s while they are written",
             self.seconds
@@ -81,8 +114,7 @@ impl DemoArguments {
         let live = demo.copy(Some(Duration::from_secs(self.seconds)))?;
         let last = demo.copy(None)?;
         tell("verifying every byte, and comparing every batch with the source");
-        let verdict = verify(&demo.vault, std::slice::from_ref(&demo.from), quiet)
-            .map_err(|fault| Misuse::Argument(fault.to_string()))?;
+        let verdict = verify(&demo.vault, std::slice::from_ref(&demo.from), quiet)?;
         println!("{}", demo.table(&first, elapsed, cpu, &live, &verdict));
         for fault in &verdict.faults {
             screen::say(fault);
@@ -104,7 +136,7 @@ struct Demo {
 
 impl Demo {
     /// Copies everything that is there, or follows for so long.
-    fn copy(&self, follow: Option<Duration>) -> Result<Outcome, Misuse> {
+    fn copy(&self, follow: Option<Duration>) -> Result<Outcome, DemoFault> {
         let selection = Selection::new("demo-.*", None);
         let job = Job {
             from: vec![self.from.clone()],
@@ -113,7 +145,7 @@ impl Demo {
             follow: follow.is_some(),
         };
         let outcome = engine::copy(&Config::default(), job, follow, &mut |_: &Ledger| {})?;
-        outcome.map_err(|fault| Misuse::Argument(fault.to_string()))
+        Ok(outcome?)
     }
 
     fn table(
@@ -165,35 +197,27 @@ struct Source {
 }
 
 impl Source {
-    fn start(dir: &Path, mib: u64, seconds: u64) -> Result<Source, Misuse> {
-        let failed = |error: std::io::Error| Misuse::Argument(format!("the source: {error}"));
-        let program = std::env::current_exe().map_err(failed)?;
-        let mut child = Command::new(program)
+    fn start(dir: &Path, mib: u64, seconds: u64) -> Result<Source, DemoFault> {
+        let mut child = Command::new(std::env::current_exe()?)
             .arg("demo-source")
             .arg("--dir")
             .arg(dir)
             .args(["--mib", &mib.to_string(), "--seconds", &seconds.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
+            .spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .map_err(failed)?;
-        let address = line.trim().parse().map_err(|_| {
-            Misuse::Argument("the source has ended; its message stands above".to_owned())
-        })?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.trim().parse().map_err(|_| DemoFault::SourceEnded)?;
         Ok(Source { child, address })
     }
 
     /// Lets it write on.
-    fn write(&self) -> Result<(), Misuse> {
+    fn write(&self) -> Result<(), DemoFault> {
         use std::io::Write as _;
         let mut stdin = self.child.stdin.as_ref().expect("it is piped");
-        let written = stdin.write_all(b"write\n");
-        written.map_err(|error| Misuse::Argument(format!("the source: {error}")))
+        Ok(stdin.write_all(b"write\n")?)
     }
 }
 

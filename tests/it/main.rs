@@ -1,6 +1,7 @@
 //! The integration tests: one binary, so that the library is linked once.
 mod allocations;
 mod config_doc;
+mod demo;
 mod kafka;
 mod lying;
 mod tidy;

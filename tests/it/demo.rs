@@ -1,0 +1,96 @@
+//! How `demo` ends: 0 when all was shown, 1 when something failed on the way, 2 on wrong usage.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand outside: real files and programs"
+)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Runs a small demo in `dir` to its end and calls `when_following` once the first copy is done:
+/// its exit code and all that it said.
+fn demo(dir: &Path, when_following: impl FnOnce()) -> (Option<i32>, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_twinlog"))
+        .args(["demo", "--mib", "20", "--seconds", "2", "--dir"])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("cargo has built it");
+    let mut when_following = Some(when_following);
+    let mut said = String::new();
+    let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    for line in stderr.lines().map_while(Result::ok) {
+        if line.starts_with("following") {
+            when_following.take().expect("it is said once")();
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let mut stdout = child.stdout.take().expect("it is piped");
+    stdout.read_to_string(&mut said).expect("it says text");
+    let status = child.wait().expect("it was started");
+    assert!(!said.contains("panicked"), "{said}");
+    (status.code(), said)
+}
+
+#[track_caller]
+fn ends_with(code: i32, words: &[&str], (ended, said): (Option<i32>, String)) {
+    assert_eq!(ended, Some(code), "{said}");
+    for word in words {
+        assert!(said.contains(word), "nothing of '{word}': {said}");
+    }
+}
+
+#[test]
+fn a_demo_that_shows_all_ends_with_0() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    ends_with(0, &["verified", "yes"], demo(dir.path(), || {}));
+}
+
+#[test]
+fn a_vault_that_exists_is_wrong_usage() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    std::fs::create_dir(dir.path().join("vault")).expect("the directory is new");
+    let nothing = || panic!("nothing is copied");
+    ends_with(2, &["choose another --dir"], demo(dir.path(), nothing));
+}
+
+#[test]
+fn a_source_that_cannot_generate_is_a_failure() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    std::fs::write(dir.path().join("source"), "a file").expect("the directory is new");
+    let nothing = || panic!("nothing is copied");
+    ends_with(1, &["the source has ended"], demo(dir.path(), nothing));
+}
+
+#[test]
+fn a_copy_that_fails_is_a_failure() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let nowhere = dir.path().join("not-there/nor-there");
+    std::os::unix::fs::symlink(nowhere, dir.path().join("vault")).expect("the directory is new");
+    let nothing = || panic!("nothing is copied");
+    ends_with(1, &["error: ", "vault"], demo(dir.path(), nothing));
+}
+
+#[test]
+fn a_vault_that_is_damaged_meanwhile_is_a_failure() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let segment = dir
+        .path()
+        .join("vault/demo-plain-0/00000000000000000000.log");
+    let flip = || {
+        let mut bytes = std::fs::read(&segment).expect("the first copy is done");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        // In place, as a medium that rots does: the size stays.
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&segment)
+            .expect("it can be written");
+        std::io::Write::write_all(&mut file, &bytes[..=middle]).expect("there is room");
+    };
+    ends_with(1, &["demo-plain-0", "damaged"], demo(dir.path(), flip));
+}
