@@ -38,8 +38,8 @@ enum Command {
     Sender(floor::SenderOptions),
     /// The floor loop: receives bytes, writes them to a file, and syncs it.
     Floor(floor::LoopOptions),
-    /// Fills free memory once, so that the next process finds it there.
-    Touch(memory::Options),
+    /// Fills memory and frees it so that it stays there for other processes.
+    Hold(memory::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,7 +58,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Broker(options) => broker::run(&options)?,
         Command::Sender(options) => floor::send(&options)?,
         Command::Floor(options) => floor::receive(&options)?,
-        Command::Touch(options) => memory::touch(&options)?,
+        Command::Hold(options) => memory::hold(&options)?,
     }
     Ok(())
 }

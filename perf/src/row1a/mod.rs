@@ -108,7 +108,6 @@ pub(crate) enum Fault {
 pub(crate) fn run(options: &Options) -> Result<(), Fault> {
     let shape = Shape::new(options.bytes, options.batch_bytes, options.partitions)?;
     let mut runs = Runs::new(options, shape)?;
-    runs.touch_memory()?;
     let buffer = runs.best_buffer()?;
     report::begin(options, shape, buffer);
     let mut pairs = Vec::new();

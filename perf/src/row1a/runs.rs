@@ -17,7 +17,7 @@ use crate::size::gib;
 const WARM_UPS: u32 = 2;
 const WARM_UP_BYTES_MAX: u64 = 512 << 20;
 /// So many times what a run writes: nobody says which of the free pages it will get.
-const TOUCHED_TIMES: u64 = 3;
+const HELD_TIMES: u64 = 3;
 
 /// What a run has cost.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,8 @@ pub(super) struct Runs<'o> {
     perf: PathBuf,
     twinlog: PathBuf,
     directory: PathBuf,
+    /// Sees to it that no run is charged for memory that the machine did not have.
+    _memory: Child,
 }
 
 impl<'o> Runs<'o> {
@@ -54,21 +56,16 @@ impl<'o> Runs<'o> {
         let directory = options.dir.join(own);
         let what = format!("creating {}", directory.display());
         fs::create_dir_all(&directory).map_err(tried(what))?;
+        let held = shape.bytes().saturating_mul(HELD_TIMES);
+        let (memory, _) = started(&perf, "perf hold", &["hold", &format!("--bytes={held}")])?;
         Ok(Runs {
             options,
             shape,
+            _memory: memory,
             perf,
             twinlog,
             directory,
         })
-    }
-
-    /// Fills free memory, so that no run is charged for what the machine has not had before.
-    pub(super) fn touch_memory(&self) -> Result<(), Fault> {
-        let bytes = self.shape.bytes().saturating_mul(TOUCHED_TIMES);
-        let mut command = Command::new(&self.perf);
-        command.args(["touch", &format!("--bytes={bytes}")]);
-        self.run("perf touch", &mut command).map(drop)
     }
 
     /// The receive buffer with which the floor needs the least CPU, found in short runs. A whole
@@ -138,10 +135,7 @@ impl<'o> Runs<'o> {
 
     /// Starts a source and reads its port.
     fn source(&self, program: &'static str, arguments: &[&str]) -> Result<(Child, u16), Fault> {
-        let mut command = Command::new(&self.perf);
-        command.args(arguments).stdout(Stdio::piped());
-        let mut source = Child::start(&mut command).map_err(tried(program))?;
-        let line = source.first_line().map_err(tried(program))?;
+        let (source, line) = started(&self.perf, program, arguments)?;
         match line.parse() {
             Ok(port) => Ok((source, port)),
             Err(_) => Err(Fault::NoPort { program, line }),
@@ -206,6 +200,19 @@ impl Drop for Runs<'_> {
             eprintln!("perf: {} stays: {fault}", self.directory.display());
         }
     }
+}
+
+/// Starts this program as another process, with the first line that it prints.
+fn started(
+    perf: &Path,
+    program: &'static str,
+    arguments: &[&str],
+) -> Result<(Child, String), Fault> {
+    let mut command = Command::new(perf);
+    command.args(arguments).stdout(Stdio::piped());
+    let mut child = Child::start(&mut command).map_err(tried(program))?;
+    let line = child.first_line().map_err(tried(program))?;
+    Ok((child, line))
 }
 
 fn tried(what: impl Into<String>) -> impl FnOnce(io::Error) -> Fault {
