@@ -14,4 +14,4 @@ pub mod versions;
 
 pub use error_code::ErrorCode;
 pub use header::RequestHeader;
-pub use primitive::{Malformed, Reader, Short, Writer};
+pub use primitive::{Malformed, Reader, Short, Unread, Writer};

@@ -52,6 +52,17 @@ pub enum Unread {
     Malformed(Malformed),
 }
 
+impl Unread {
+    /// What it means where all bytes are there: to want more is `beyond`.
+    #[must_use]
+    pub fn malformed_or(self, beyond: Malformed) -> Malformed {
+        match self {
+            Unread::Malformed(fault) => fault,
+            Unread::Short => beyond,
+        }
+    }
+}
+
 impl From<Short> for Unread {
     fn from(_: Short) -> Unread {
         Unread::Short

@@ -7,9 +7,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader};
+use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 
+use super::answers::{AnswerFault, Answered, read};
 use super::versions::{Negotiated, name};
 use super::{BrokerAddress, Channel, Security, SessionFault};
 use crate::io::{Buf, Clock, Net, World};
@@ -117,7 +118,7 @@ impl<W: World> Client<W> {
     ///
     /// # Errors
     /// No version, no answer, or none that can be read; the connection is of no use then.
-    pub async fn call<R: Request>(&mut self, request: &R) -> Result<R::Response, SessionFault> {
+    pub async fn call<R: Answered>(&mut self, request: &R) -> Result<R::Response, SessionFault> {
         let version = self.versions.best::<R>();
         let version = version.ok_or_else(|| SessionFault::Unsupported {
             at: self.at.clone(),
@@ -138,7 +139,7 @@ impl<W: World> Client<W> {
         }
     }
 
-    async fn call_as<R: Request>(
+    async fn call_as<R: Answered>(
         &mut self,
         request: &R,
         version: i16,
@@ -148,7 +149,14 @@ impl<W: World> Client<W> {
         let frame = frame(request, version, correlation);
         self.send(name::<R>(), &frame).await?;
         let answer = self.answer(name::<R>()).await?;
-        self.decode::<R>(answer, version, correlation)
+        read::<R>(answer, version, correlation).map_err(|fault| match fault {
+            AnswerFault::Malformed(fault) => self.malformed(name::<R>(), fault),
+            AnswerFault::Unreadable(why) => SessionFault::Unreadable {
+                at: self.at.clone(),
+                what: name::<R>(),
+                why,
+            },
+        })
     }
 
     /// Fetches from one partition that the broker leads: the rare way, for comparisons. A shard
@@ -206,31 +214,6 @@ impl<W: World> Client<W> {
             window.clear();
             self.window = Some(window);
         }
-    }
-
-    fn decode<R: Request>(
-        &self,
-        mut answer: Bytes,
-        version: i16,
-        correlation: i32,
-    ) -> Result<R::Response, SessionFault> {
-        let what = name::<R>();
-        let unreadable = |why: String| SessionFault::Unreadable {
-            at: self.at.clone(),
-            what,
-            why,
-        };
-        bytes::Buf::advance(&mut answer, LENGTH_BYTES);
-        let header = ResponseHeader::decode(&mut answer, R::Response::header_version(version));
-        let header = header.map_err(|error| unreadable(error.to_string()))?;
-        if header.correlation_id != correlation {
-            let fault = Malformed::Correlation {
-                expected: correlation,
-                found: header.correlation_id,
-            };
-            return Err(self.malformed(what, fault));
-        }
-        R::Response::decode(&mut answer, version).map_err(|error| unreadable(error.to_string()))
     }
 
     /// Awaits an operation on the socket to its end, which the deadline brings about by closing

@@ -4,6 +4,7 @@
 //! [`Channel`] and the versions that were agreed upon, and speaks Fetch over it by itself.
 
 mod address;
+mod answers;
 mod calls;
 mod channel;
 mod client;
@@ -11,6 +12,7 @@ mod fault;
 mod versions;
 
 pub use address::{BrokerAddress, NotAnAddress};
+pub use answers::Answered;
 pub use calls::{
     Bound, ClusterView, EpochAsked, EpochReply, OffsetReply, PartitionAsked, PartitionView,
     TopicSettings, TopicView, look_at,

@@ -47,7 +47,7 @@ impl Negotiated {
 }
 
 /// What we ask for in the forms that we have tried; older or newer ones are not spoken.
-fn ours(key: i16, known: VersionRange) -> (i16, i16) {
+pub(super) fn ours(key: i16, known: VersionRange) -> (i16, i16) {
     let least = match key {
         // Topic ids.
         MetadataRequest::KEY => 10,

@@ -1,11 +1,4 @@
 //! The path of a batch does not allocate: counted by an allocator that counts.
-#![expect(
-    unsafe_code,
-    reason = "an allocator can only be replaced by unsafe code; it forwards to the system's"
-)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use twinlog::io::World;
 use twinlog::log::{Beginning, Log, LogOptions, Opened, Store, open};
@@ -13,29 +6,7 @@ use twinlog::model::{LeaderEpoch, Offset, TopicId, WallTime};
 use twinlog::record::{BatchBuilder, Expect, check, scan};
 use twinlog::uring::{self, RealDisk};
 
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is forwarded to the system's allocator with its own arguments; the counter is
-// a thread's own number without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise about the layout is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: it was allocated by `alloc` above with this layout.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::counting::allocated;
 
 const BATCHES: i64 = 500;
 /// Files are opened and index entries written now and then, however many batches there are.
@@ -86,9 +57,9 @@ fn batches_are_checked_planned_written_and_committed_without_allocation() {
         // The first round grows what is used again.
         let (first, second) = (batches(0), batches(BATCHES));
         ingest(&mut log, &mut store, &first);
-        let before = COUNT.with(Cell::get);
+        let before = allocated().count;
         ingest(&mut log, &mut store, &second);
-        COUNT.with(Cell::get) - before
+        allocated().count - before
     });
     assert!(
         counted <= ALLOCATIONS_MAX,

@@ -1,7 +1,9 @@
 //! The integration tests: one binary, so that the library is linked once.
 mod allocations;
 mod config_doc;
+mod counting;
 mod demo;
 mod kafka;
 mod lying;
+mod promises;
 mod tidy;

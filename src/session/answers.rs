@@ -1,0 +1,142 @@
+//! Answers to the rare questions: walked by their shapes, then read by the generated decoder.
+
+use bytes::Bytes;
+use kafka_protocol::messages::{
+    ApiVersionsRequest, DescribeConfigsRequest, ListOffsetsRequest, MetadataRequest,
+    OffsetForLeaderEpochRequest,
+};
+use kafka_protocol::protocol::{Decodable, Request};
+
+use crate::protocol::frame::LENGTH_BYTES;
+use crate::protocol::shape::Shape::{self, Bytes as Fixed, List, Numbers, Tagged, Text};
+use crate::protocol::shape::walk_answer;
+use crate::protocol::versions::ServedApi;
+use crate::protocol::{ErrorCode, Malformed, Reader};
+
+/// A request whose answers have a shape that we know.
+pub trait Answered: Request {
+    /// What its answers consist of.
+    fn shape(version: i16) -> &'static [Shape];
+
+    /// The version in which an answer to a request of version `asked` is told.
+    fn told_in(asked: i16, _body: &[u8]) -> i16 {
+        asked
+    }
+}
+
+/// Why an answer is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AnswerFault {
+    /// Its bytes are not what the protocol says.
+    Malformed(Malformed),
+    /// Its shape is right, a field's content is not: in the decoder's words.
+    Unreadable(String),
+}
+
+impl From<Malformed> for AnswerFault {
+    fn from(fault: Malformed) -> AnswerFault {
+        AnswerFault::Malformed(fault)
+    }
+}
+
+/// Reads a whole answer, its length included.
+pub(super) fn read<R: Answered>(
+    mut answer: Bytes,
+    version: i16,
+    correlation: i32,
+) -> Result<R::Response, AnswerFault> {
+    let api = ServedApi::of(R::KEY).expect("we answer ourselves whatever we ask");
+    bytes::Buf::advance(&mut answer, LENGTH_BYTES);
+    let has_tags = api.answer_header_is_flexible(version);
+    let header = header(&answer, has_tags, correlation)?;
+    bytes::Buf::advance(&mut answer, header);
+    let version = R::told_in(version, &answer);
+    walk_answer(R::shape(version), api.is_flexible(version), &answer)?;
+    R::Response::decode(&mut answer, version)
+        .map_err(|fault| AnswerFault::Unreadable(fault.to_string()))
+}
+
+/// How many bytes the header has; nothing in it is of use but the correlation.
+fn header(answer: &[u8], has_tags: bool, expected: i32) -> Result<usize, Malformed> {
+    let mut reader = Reader::new(answer);
+    let field = "the header of an answer";
+    let beyond = Malformed::BeyondFrame { field };
+    let found = reader.i32().map_err(|_| beyond.clone())?;
+    if found != expected {
+        return Err(Malformed::Correlation { expected, found });
+    }
+    if has_tags {
+        let passed = reader.tagged(|_, _| Ok(()));
+        passed.map_err(|unread| unread.malformed_or(beyond))?;
+    }
+    Ok(reader.taken())
+}
+
+impl Answered for ApiVersionsRequest {
+    fn shape(version: i16) -> &'static [Shape] {
+        const API: Shape = List(&[Fixed(6)]);
+        // Name, least and most.
+        const FEATURE: Shape = List(&[Text, Fixed(4)]);
+        const FEATURES: Shape = Tagged(&[(0, FEATURE), (1, Fixed(8)), (2, FEATURE), (3, Fixed(1))]);
+        match version {
+            0 => &[Fixed(2), API],
+            _ => &[Fixed(2), API, Fixed(4), FEATURES],
+        }
+    }
+
+    /// A broker that does not know our version says so in the oldest one.
+    fn told_in(asked: i16, body: &[u8]) -> i16 {
+        let refused = ErrorCode::UNSUPPORTED_VERSION.0.to_be_bytes();
+        if body.starts_with(&refused) { 0 } else { asked }
+    }
+}
+
+impl Answered for MetadataRequest {
+    fn shape(version: i16) -> &'static [Shape] {
+        // Number, host, port, rack.
+        const BROKERS: Shape = List(&[Fixed(4), Text, Fixed(4), Text]);
+        // Error, number, leader and epoch; replicas, those in sync, those offline.
+        const PARTITIONS: Shape = List(&[Fixed(14), Numbers(4), Numbers(4), Numbers(4)]);
+        // Error, name, id, whether it is internal, partitions, rights.
+        const TOPICS: Shape = List(&[Fixed(2), Text, Fixed(16), Fixed(1), PARTITIONS, Fixed(4)]);
+        // Before the topics the cluster's id and the controller; behind them rights or an error.
+        match version {
+            ..=10 => &[Fixed(4), BROKERS, Text, Fixed(4), TOPICS, Fixed(4)],
+            11 | 12 => &[Fixed(4), BROKERS, Text, Fixed(4), TOPICS],
+            _ => &[Fixed(4), BROKERS, Text, Fixed(4), TOPICS, Fixed(2)],
+        }
+    }
+}
+
+impl Answered for ListOffsetsRequest {
+    fn shape(_version: i16) -> &'static [Shape] {
+        // Number, error, timestamp, offset, epoch.
+        const PARTITIONS: Shape = List(&[Fixed(26)]);
+        &[Fixed(4), List(&[Text, PARTITIONS])]
+    }
+}
+
+impl Answered for OffsetForLeaderEpochRequest {
+    fn shape(_version: i16) -> &'static [Shape] {
+        // Error, number, epoch, end.
+        const PARTITIONS: Shape = List(&[Fixed(18)]);
+        &[Fixed(4), List(&[Text, PARTITIONS])]
+    }
+}
+
+impl Answered for DescribeConfigsRequest {
+    fn shape(version: i16) -> &'static [Shape] {
+        const SYNONYMS: Shape = List(&[Text, Text, Fixed(1)]);
+        // Name, value, three flags, synonyms; later its type and documentation.
+        const SETTINGS: Shape = List(&[Text, Text, Fixed(3), SYNONYMS]);
+        const DESCRIBED: Shape = List(&[Text, Text, Fixed(3), SYNONYMS, Fixed(1), Text]);
+        // Error and its text, what is described and its name.
+        match version {
+            ..=2 => &[Fixed(4), List(&[Fixed(2), Text, Fixed(1), Text, SETTINGS])],
+            _ => &[Fixed(4), List(&[Fixed(2), Text, Fixed(1), Text, DESCRIBED])],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
