@@ -6,12 +6,12 @@
 
 mod batches;
 mod broker;
+mod copy;
 mod floor;
 mod listening;
 mod memory;
 mod poll;
 mod process;
-mod row1a;
 mod size;
 mod spread;
 
@@ -30,8 +30,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Row 1a: CPU seconds per GiB and speed of `twinlog copy`, in pairs with the floor loop.
-    Row1a(row1a::Options),
+    /// CPU seconds per GiB and speed of `twinlog copy`, in pairs with the floor loop.
+    Copy(copy::Options),
     /// A source broker that replays record batches from memory; prints its port.
     Broker(broker::Options),
     /// Sends bytes to the first who connects; prints its port.
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
-        Command::Row1a(options) => row1a::run(&options)?,
+        Command::Copy(options) => copy::run(&options)?,
         Command::Broker(options) => broker::run(&options)?,
         Command::Sender(options) => floor::send(&options)?,
         Command::Floor(options) => floor::receive(&options)?,

@@ -115,6 +115,23 @@ impl Drop for Child {
     }
 }
 
+/// Binds what `command` will start to one core.
+pub(crate) fn bind(command: &mut Command, core: usize) {
+    let bound = move || {
+        // SAFETY: a cpu_set_t is an array of integers; all zeros is the empty set.
+        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        // SAFETY: CPU_SET writes within the set, whose bounds it checks.
+        unsafe { libc::CPU_SET(core, &mut set) };
+        // SAFETY: the kernel reads the given size from the set on this stack frame.
+        match unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes a system call and does not allocate.
+    unsafe { command.pre_exec(bound) };
+}
+
 /// Runs in the child: asks the kernel to kill it when its parent dies.
 fn die_with(parent: u32) -> io::Result<()> {
     // SAFETY: a plain system call on this process.

@@ -1,13 +1,9 @@
-//! What is printed of row 1a: every pair, then medians, spreads and the target.
+//! What is printed: every pair, then medians, spreads and what the rows ask for.
 
+use super::targets::{Cost, judged_speed};
 use super::{Options, Sample, Shape};
 use crate::size::gib;
 use crate::spread::Spread;
-
-/// The target is this many times the floor …
-const FACTOR: f64 = 1.30;
-/// … and so many CPU seconds for each GiB on top.
-const ALLOWANCE: f64 = 0.05;
 
 /// Two runs, one right after the other.
 pub(super) struct Pair {
@@ -27,7 +23,7 @@ pub(super) fn begin(options: &Options, shape: Shape, buffer: u64) {
         ),
     };
     println!(
-        "row 1a: {} pairs of {:.3} GiB, {source}; the floor's buffer has {buffer} bytes",
+        "{} pairs of {:.3} GiB, {source}; the floor's buffer has {buffer} bytes",
         options.pairs,
         gib(shape.bytes()),
     );
@@ -48,24 +44,24 @@ pub(super) fn pair(number: u32, is_floor_first: bool, pair: &Pair) {
 }
 
 /// Says what all pairs say together, of which there is at least one.
-pub(super) fn end(pairs: &[Pair]) {
+pub(super) fn end(options: &Options, pairs: &[Pair]) {
     let of = |value: fn(&Pair) -> f64| Spread::of(pairs.iter().map(value));
     let floor = of(|pair| pair.floor.cpu_per_gib);
     let engine = of(|pair| pair.engine.cpu_per_gib);
     println!("median (min..max) of {} pairs", pairs.len());
     println!("  floor  CPU-s/GiB  {floor}");
     println!("  engine CPU-s/GiB  {engine}");
-    println!("  floor  GiB/s      {}", of(|pair| pair.floor.gib_per_s));
-    println!("  engine GiB/s      {}", of(|pair| pair.engine.gib_per_s));
+    let floor_speed = of(|pair| pair.floor.gib_per_s);
+    let engine_speed = of(|pair| pair.engine.gib_per_s);
+    println!("  floor  GiB/s      {floor_speed}");
+    println!("  engine GiB/s      {engine_speed}");
     println!("  ratio in a pair   {}", of(Pair::ratio));
     println!("  ratio of medians  {:.3}", engine.median / floor.median);
-    println!("{}", target(floor.median, engine.median));
-}
-
-fn target(floor: f64, engine: f64) -> String {
-    let bound = FACTOR * floor + ALLOWANCE;
-    let answer = if engine <= bound { "yes" } else { "no" };
-    format!("engine <= {FACTOR:.2} x floor + {ALLOWANCE:.2}: {engine:.3} <= {bound:.3}: {answer}")
+    let cost = Cost::of(options.batch_bytes);
+    println!("{}", cost.judged(floor.median, engine.median));
+    if options.partitions == 1 && options.core.is_some() {
+        println!("{}", judged_speed(floor_speed.median, engine_speed.median));
+    }
 }
 
 impl Pair {
@@ -87,19 +83,4 @@ fn text(sample: &Sample) -> String {
         sample.peak_bytes >> 20,
         sample.unsynced_s,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::target;
-
-    #[test]
-    fn the_target_holds_up_to_its_bound_and_not_above() {
-        let check = |engine, answer: &str| {
-            let line = target(0.5, engine);
-            assert!(line.ends_with(answer), "{line}");
-        };
-        check(0.699, ": yes");
-        check(0.701, ": no");
-    }
 }

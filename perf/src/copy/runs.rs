@@ -10,7 +10,7 @@ use super::{Fault, Options};
 use crate::batches::Shape;
 use crate::broker::TOPIC;
 use crate::floor::BUFFERS;
-use crate::process::{Child, Ended};
+use crate::process::{Child, Ended, bind};
 use crate::size::gib;
 
 /// Each floor buffer is tried so many times before the first pair.
@@ -52,7 +52,7 @@ impl<'o> Runs<'o> {
         let perf = std::env::current_exe().map_err(tried("finding this program"))?;
         let beside = || perf.with_file_name("twinlog");
         let twinlog = options.twinlog.clone().unwrap_or_else(beside);
-        let own = format!("row1a-{}", std::process::id());
+        let own = format!("copy-{}", std::process::id());
         let directory = options.dir.join(own);
         let what = format!("creating {}", directory.display());
         fs::create_dir_all(&directory).map_err(tried(what))?;
@@ -147,6 +147,9 @@ impl<'o> Runs<'o> {
     /// What the last run has written is removed only now: each run begins with as much memory just
     /// freed as it will fill.
     fn run(&self, program: &'static str, command: &mut Command) -> Result<(Ended, String), Fault> {
+        if let Some(core) = self.options.core {
+            bind(command, core);
+        }
         // Files and not pipes: nobody has to read while the program runs.
         let [out, err] = ["out", "err"].map(|name| self.directory.join(name));
         let create = |path: &Path| File::create(path).map_err(tried(program));

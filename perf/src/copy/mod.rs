@@ -1,8 +1,9 @@
-//! Row 1a: what the engine needs for a GiB of large batches, against what the floor loop needs, in
-//! pairs of runs one right after the other.
+//! What the engine needs for a GiB, against what the floor loop needs, in pairs of runs one right
+//! after the other: rows 1a (large batches), 1b (small ones) and 2a (one partition on one core).
 
 mod report;
 mod runs;
+mod targets;
 
 use std::io;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// Partitions of the replayed topic.
     #[arg(long, default_value_t = 8)]
     partitions: u32,
+    /// Binds floor and engine to this core, each in its turn; the source goes where it likes.
+    #[arg(long)]
+    core: Option<usize>,
     /// Copies from this broker instead of the replaying one.
     #[arg(long, requires = "topics")]
     from: Option<String>,
@@ -126,6 +130,6 @@ pub(crate) fn run(options: &Options) -> Result<(), Fault> {
         report::pair(number, is_floor_first, &pair);
         pairs.push(pair);
     }
-    report::end(&pairs);
+    report::end(options, &pairs);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `perf row1a` from outside, with a script in the engine's place: what it runs, prints and leaves.
+//! `perf copy` from outside, with a script in the engine's place: what it runs, prints and leaves.
 #![expect(
     clippy::disallowed_methods,
     reason = "the test prepares and looks at files"
@@ -13,12 +13,12 @@ use std::process::{Command, Output};
 const BYTES: &str = "4MiB";
 
 /// Runs two small pairs with an engine that runs `script`.
-fn row1a(dir: &Path, script: &str, more: &[&str]) -> Output {
+fn copied(dir: &Path, script: &str, more: &[&str]) -> Output {
     let engine = dir.join("engine");
     fs::write(&engine, format!("#!/bin/sh\n{script}\n")).expect("the directory is there");
     fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).expect("it is ours");
     Command::new(env!("CARGO_BIN_EXE_perf"))
-        .args(["row1a", "--pairs=2", "--bytes", BYTES, "--dir"])
+        .args(["copy", "--pairs=2", "--bytes", BYTES, "--dir"])
         .arg(dir.join("runs"))
         .arg("--twinlog")
         .arg(&engine)
@@ -47,7 +47,7 @@ fn assert_nothing_stays(dir: &Path) {
 fn pairs_are_printed_and_summed_up() {
     let dir = tempfile::tempdir().unwrap();
     let script = engine(dir.path(), 4 << 20);
-    let ended = row1a(dir.path(), &script, &["--", "--more", "1"]);
+    let ended = copied(dir.path(), &script, &["--", "--more", "1"]);
     let says = String::from_utf8(ended.stdout).unwrap();
     assert!(
         ended.status.success(),
@@ -59,7 +59,7 @@ fn pairs_are_printed_and_summed_up() {
         "pair 2 (engine first): floor ",
         "median (min..max) of 2 pairs",
         "ratio of medians",
-        "engine <= 1.30 x floor + 0.05: ",
+        "row 1a: engine <= 1.30 x floor + 0.05 CPU-s/GiB: ",
     ] {
         assert!(says.contains(part), "'{part}' is missing:\n{says}");
     }
@@ -77,7 +77,7 @@ fn pairs_are_printed_and_summed_up() {
 fn another_broker_can_be_the_source() {
     let dir = tempfile::tempdir().unwrap();
     let script = engine(dir.path(), 12_345);
-    let ended = row1a(dir.path(), &script, &["--from=b:9092", "--topics=a.*"]);
+    let ended = copied(dir.path(), &script, &["--from=b:9092", "--topics=a.*"]);
     assert!(
         ended.status.success(),
         "{:?}",
@@ -96,7 +96,7 @@ fn another_broker_can_be_the_source() {
 fn an_engine_that_copies_too_little_is_no_measurement() {
     let dir = tempfile::tempdir().unwrap();
     let script = engine(dir.path(), (4 << 20) - 1);
-    let ended = row1a(dir.path(), &script, &[]);
+    let ended = copied(dir.path(), &script, &[]);
     assert!(!ended.status.success());
     let says = String::from_utf8(ended.stderr).unwrap();
     assert!(says.contains("4194303 bytes where 4194304"), "{says}");
@@ -106,16 +106,47 @@ fn an_engine_that_copies_too_little_is_no_measurement() {
 #[test]
 fn an_engine_that_fails_or_hangs_ends_the_measurement() {
     let dir = tempfile::tempdir().unwrap();
-    let failed = row1a(dir.path(), "echo broken >&2; exit 3", &[]);
+    let failed = copied(dir.path(), "echo broken >&2; exit 3", &[]);
     assert!(!failed.status.success());
     let says = String::from_utf8(failed.stderr).unwrap();
     assert!(
         says.contains("exit status: 3") && says.contains("broken"),
         "{says}"
     );
-    let late = row1a(dir.path(), "exec sleep 100", &["--limit-s=1"]);
+    let late = copied(dir.path(), "exec sleep 100", &["--limit-s=1"]);
     assert!(!late.status.success());
     let says = String::from_utf8(late.stderr).unwrap();
     assert!(says.contains("did not end within 1 s"), "{says}");
     assert_nothing_stays(dir.path());
+}
+
+#[test]
+fn a_single_partition_on_a_core_of_its_own_is_held_against_the_floors_speed() {
+    let dir = tempfile::tempdir().unwrap();
+    let allowed = format!(
+        "grep Cpus_allowed_list /proc/self/status > {}",
+        dir.path().join("core").display()
+    );
+    let script = format!("{allowed}\n{}", engine(dir.path(), 4 << 20));
+    let ended = copied(
+        dir.path(),
+        &script,
+        &["--partitions=1", "--core=0", "--batch-bytes=1KiB"],
+    );
+    let says = String::from_utf8(ended.stdout).unwrap();
+    assert!(
+        ended.status.success(),
+        "{:?}",
+        String::from_utf8(ended.stderr)
+    );
+    assert!(
+        says.contains("row 1b: engine <= 2.20 x floor + 0.00 CPU-s/GiB: "),
+        "{says}"
+    );
+    assert!(
+        says.contains("row 2a: engine >= 0.80 x floor GiB/s: "),
+        "{says}"
+    );
+    let core = fs::read_to_string(dir.path().join("core")).unwrap();
+    assert_eq!(core.split_whitespace().last(), Some("0"));
 }
