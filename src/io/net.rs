@@ -38,11 +38,9 @@ pub trait Net: Clone + 'static {
     /// Its listeners.
     type Listener: Listener<Stream = Self::Stream>;
 
-    /// Addresses of a host name or literal; may block the thread, so it is called by control only.
-    ///
-    /// # Errors
-    /// What the resolver says.
-    fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
+    /// Addresses of a host name or literal, in the order in which they should be tried. The thread
+    /// goes on with other tasks meanwhile. May be dropped at any time.
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
 
     /// Connects, without Nagle's delay and with the receive buffer left to the kernel.
     fn connect(&self, to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>>;

@@ -14,6 +14,7 @@ use super::answers::{AnswerFault, Answered, read};
 use super::versions::{Negotiated, name};
 use super::{BrokerAddress, Channel, Security, SessionFault};
 use crate::io::{Buf, Clock, Net, World};
+use crate::model::Instant;
 use crate::protocol::fetch::{
     AnswerReader, Ask, AskedPartition, PartitionHead, Step, write_request,
 };
@@ -63,12 +64,7 @@ impl<W: World> Client<W> {
             error,
         };
         let deadline = world.clock().now().after(opening.timeout);
-        let connecting = pin!(connect(world, at));
-        let stream = tokio::select! {
-            stream = connecting => stream,
-            () = world.clock().sleep_until(deadline) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        let stream = stream.map_err(unreachable)?;
+        let stream = connect(world, at, deadline).await.map_err(unreachable)?;
         let channel = Channel::establish(stream, opening.security).await;
         let mut client = Client {
             world: world.clone(),
@@ -253,19 +249,38 @@ impl<W: World> Client<W> {
     }
 }
 
-async fn connect<W: World>(world: &W, at: &BrokerAddress) -> io::Result<StreamOf<W>> {
+/// A stream to the first of the host's addresses that takes one. Of the time that is left, each
+/// address has an equal share: one that is silent must not cost the others their turn.
+async fn connect<W: World>(
+    world: &W,
+    at: &BrokerAddress,
+    deadline: Instant,
+) -> io::Result<StreamOf<W>> {
     let addresses = match at.host.parse::<IpAddr>() {
         Ok(literal) => vec![SocketAddr::new(literal, at.port)],
-        Err(_) => world.net().resolve(&at.host, at.port)?,
+        Err(_) => within(world, deadline, world.net().resolve(&at.host, at.port)).await?,
     };
     let mut refused = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match world.net().connect(address).await {
+    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        let now = world.clock().now();
+        let share = deadline.since(now) / u32::try_from(left).unwrap_or(u32::MAX);
+        match within(world, now.after(share), world.net().connect(*address)).await {
             Ok(stream) => return Ok(stream),
             Err(error) => refused = error,
         }
     }
     Err(refused)
+}
+
+async fn within<W: World, T>(
+    world: &W,
+    deadline: Instant,
+    operation: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::select! {
+        done = operation => done,
+        () = world.clock().sleep_until(deadline) => Err(io::ErrorKind::TimedOut.into()),
+    }
 }
 
 /// What one partition's fetch brought.
@@ -332,3 +347,6 @@ fn frame<R: Request>(request: &R, version: i16, correlation: i32) -> BytesMut {
     frame[..4].copy_from_slice(&length.to_be_bytes());
     frame
 }
+
+#[cfg(test)]
+mod tests;

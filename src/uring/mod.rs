@@ -8,6 +8,7 @@
     reason = "this is where clocks, files and threads come from"
 )]
 
+mod aside;
 mod clock;
 mod cores;
 mod disk;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use io_uring::{opcode, types};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::aside::aside;
 use super::operation::perform;
 use crate::io::{Buf, Listener, Net, Stream};
 
@@ -103,8 +104,10 @@ impl Net for RealNet {
     type Stream = RealStream;
     type Listener = RealListener;
 
-    fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok((host, port).to_socket_addrs()?.collect())
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let host = host.to_owned();
+        // The system has no look-up that a ring could wait for.
+        aside(move || Ok((host, port).to_socket_addrs()?.collect())).await
     }
 
     async fn connect(&self, to: SocketAddr) -> io::Result<RealStream> {

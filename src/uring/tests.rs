@@ -1,5 +1,6 @@
 //! What the probe says, and a stream and a file through a real ring.
 
+use std::io;
 use std::rc::Rc;
 
 use super::*;
@@ -61,6 +62,58 @@ fn bytes_cross_a_stream_in_order_and_its_end_is_seen() {
             }
         }
         assert!(got == *pattern);
+    });
+}
+
+#[test]
+fn a_call_aside_leaves_the_thread_to_other_tasks() {
+    run(None, |_| async move {
+        let (released, waiting) = std::sync::mpsc::sync_channel(1);
+        let patience = std::time::Duration::from_secs(10);
+        let call = aside::aside(move || waiting.recv_timeout(patience).map_err(io::Error::other));
+        // The call ends only because this thread gets to its other task.
+        let (outcome, ()) = tokio::join!(call, async {
+            tokio::task::yield_now().await;
+            released.send(7).unwrap();
+        });
+        assert_eq!(outcome.unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_call_aside_that_nobody_awaits_ends_by_itself() {
+    run(None, |_| async move {
+        let (done, told) = tokio::sync::oneshot::channel();
+        let (released, waiting) = std::sync::mpsc::sync_channel::<()>(1);
+        let mut call = Box::pin(aside::aside(move || {
+            let released = waiting.recv();
+            done.send(released.is_ok()).unwrap();
+            Ok(())
+        }));
+        tokio::select! {
+            biased;
+            _ = &mut call => panic!("it has not been released"),
+            () = std::future::ready(()) => {}
+        }
+        drop(call);
+        released.send(()).unwrap();
+        assert!(told.await.unwrap());
+    });
+}
+
+#[test]
+fn names_and_literals_are_looked_up() {
+    run(None, |world| async move {
+        let loopback = world.net().resolve("localhost", 9092).await.unwrap();
+        assert!(!loopback.is_empty());
+        assert!(
+            loopback
+                .iter()
+                .all(|at| at.ip().is_loopback() && at.port() == 9092)
+        );
+        let literal = world.net().resolve("127.0.0.1", 1).await.unwrap();
+        assert_eq!(literal, ["127.0.0.1:1".parse().unwrap()]);
+        assert!(world.net().resolve("no such host", 1).await.is_err());
     });
 }
 

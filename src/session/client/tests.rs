@@ -1,0 +1,148 @@
+//! Every address of a host has its turn, and no name and no address takes longer than allowed.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+use crate::io::{Listener, Stream};
+use crate::uring::{RealClock, RealDisk, RealWorld, run};
+
+/// How long all of it may take.
+const ALLOWED: Duration = Duration::from_millis(300);
+
+/// What an address does, by its port.
+const SILENT: u16 = 1;
+const REFUSING: u16 = 2;
+const OPEN: u16 = 3;
+
+/// A network of addresses that behave; it notes which were tried.
+#[derive(Clone)]
+struct Scripted {
+    real: RealWorld,
+    /// What each name is looked up as; `None`: the resolver is silent.
+    ports: Option<Vec<u16>>,
+    tried: Rc<RefCell<Vec<u16>>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Reached(u16);
+
+struct Nowhere;
+
+impl Stream for Reached {
+    async fn recv(&self, buf: Buf) -> (Buf, io::Result<usize>) {
+        (buf, Ok(0))
+    }
+
+    async fn send(&self, buf: Buf) -> (Buf, io::Result<()>) {
+        (buf, Ok(()))
+    }
+
+    fn shutdown(&self) {}
+}
+
+impl Listener for Nowhere {
+    type Stream = Reached;
+
+    fn local_addr(&self) -> SocketAddr {
+        SocketAddr::new([127, 0, 0, 1].into(), 0)
+    }
+
+    async fn accept(&self) -> io::Result<Reached> {
+        std::future::pending().await
+    }
+}
+
+impl Net for Scripted {
+    type Stream = Reached;
+    type Listener = Nowhere;
+
+    async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
+        let Some(ports) = &self.ports else {
+            return std::future::pending().await;
+        };
+        let at = |port: &u16| SocketAddr::new([127, 0, 0, 1].into(), *port);
+        Ok(ports.iter().map(at).collect())
+    }
+
+    async fn connect(&self, to: SocketAddr) -> io::Result<Reached> {
+        self.tried.borrow_mut().push(to.port());
+        match to.port() {
+            SILENT => std::future::pending().await,
+            REFUSING => Err(io::ErrorKind::ConnectionRefused.into()),
+            port => Ok(Reached(port)),
+        }
+    }
+
+    fn listen(&self, _at: SocketAddr) -> io::Result<Nowhere> {
+        Ok(Nowhere)
+    }
+}
+
+impl World for Scripted {
+    type Disk = RealDisk;
+    type Net = Scripted;
+    type Clock = RealClock;
+
+    fn disk(&self) -> &RealDisk {
+        self.real.disk()
+    }
+
+    fn net(&self) -> &Scripted {
+        self
+    }
+
+    fn clock(&self) -> &RealClock {
+        self.real.clock()
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.real.spawn(task);
+    }
+}
+
+/// What connecting came to, and which addresses were tried.
+fn reach(ports: Option<&[u16]>) -> (Result<Reached, io::ErrorKind>, Vec<u16>) {
+    let ports = ports.map(<[u16]>::to_vec);
+    run(None, |real| async move {
+        let tried = Rc::default();
+        let world = Scripted { real, ports, tried };
+        let begun = world.clock().now();
+        let at = "a-broker:9092".parse().expect("an address");
+        let reached = connect(&world, &at, begun.after(ALLOWED)).await;
+        let took = world.clock().now().since(begun);
+        assert!(took < ALLOWED * 3, "{took:?} of {ALLOWED:?}");
+        (reached.map_err(|error| error.kind()), world.tried.take())
+    })
+}
+
+#[test]
+fn the_next_address_has_its_turn() {
+    for (ports, tried) in [
+        (&[OPEN, REFUSING][..], &[OPEN][..]),
+        (&[REFUSING, OPEN], &[REFUSING, OPEN]),
+        (&[SILENT, OPEN], &[SILENT, OPEN]),
+        (
+            &[SILENT, REFUSING, SILENT, OPEN],
+            &[SILENT, REFUSING, SILENT, OPEN],
+        ),
+    ] {
+        let (reached, was) = reach(Some(ports));
+        assert_eq!((reached, &was[..]), (Ok(Reached(OPEN)), tried));
+    }
+}
+
+#[test]
+fn the_last_address_says_why_there_is_none() {
+    let refused = Err(io::ErrorKind::ConnectionRefused);
+    let late = Err(io::ErrorKind::TimedOut);
+    assert_eq!(reach(Some(&[SILENT, REFUSING])).0, refused);
+    assert_eq!(reach(Some(&[REFUSING, SILENT])).0, late);
+    assert_eq!(reach(Some(&[])).0, Err(io::ErrorKind::NotFound));
+}
+
+#[test]
+fn a_silent_resolver_costs_no_more_than_the_deadline() {
+    let late = Err(io::ErrorKind::TimedOut);
+    assert_eq!(reach(None), (late, Vec::new()));
+}
