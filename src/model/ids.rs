@@ -197,6 +197,34 @@ impl fmt::Display for ProducerId {
     }
 }
 
+/// What is added to the producer ids of a copy, so that they do not meet those that the cluster
+/// which adopts it gives out. Never negative: a broker takes a negative id for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProducerIdShift(i64);
+
+impl ProducerIdShift {
+    /// The ids stay as the source's cluster gave them out.
+    pub const NONE: ProducerIdShift = ProducerIdShift(0);
+
+    /// A shift by so much; `None` where it is negative.
+    #[must_use]
+    pub fn new(shift: i64) -> Option<ProducerIdShift> {
+        (shift >= 0).then_some(ProducerIdShift(shift))
+    }
+
+    /// The number itself.
+    #[must_use]
+    pub fn value(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ProducerIdShift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// One of our data-plane threads, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);

@@ -8,8 +8,8 @@ mod watermarks;
 
 pub use epoch::{LeaderEpoch, ProducerEpoch};
 pub use ids::{
-    BrokerId, PartitionIndex, ProducerId, ShardId, TopicId, TopicName, TopicPartition,
-    UnknownTopicId,
+    BrokerId, PartitionIndex, ProducerId, ProducerIdShift, ShardId, TopicId, TopicName,
+    TopicPartition, UnknownTopicId,
 };
 pub use offset::{Offset, Position};
 pub use time::{Instant, WallTime};

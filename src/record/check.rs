@@ -6,6 +6,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 use super::batch::Batch;
 use super::crc::crc32c;
 use super::layout::{BatchHeader, CRC_FROM, HEADER_BYTES, LENGTH_END, MAGIC};
+use super::run::{Extent, Run, RunMut};
 use crate::model::{LeaderEpoch, Offset};
 
 /// What the batches have to continue.
@@ -124,98 +125,21 @@ pub enum BatchFault {
     },
 }
 
-/// Batches in a row that have passed every check: the proof, and their bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Run<'b> {
-    bytes: &'b [u8],
-    count: u32,
-    next_offset: Offset,
-    last_epoch: LeaderEpoch,
-}
-
-impl<'b> Run<'b> {
-    /// The bytes of all batches, without a gap.
-    #[must_use]
-    pub fn bytes(&self) -> &'b [u8] {
-        self.bytes
-    }
-
-    /// Whether there is no batch.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// How many batches.
-    #[must_use]
-    pub fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// The offset after the last batch; what was expected next where there is none.
-    #[must_use]
-    pub fn next_offset(&self) -> Offset {
-        self.next_offset
-    }
-
-    /// The last batch's leader epoch; what was expected where there is none.
-    #[must_use]
-    pub fn last_epoch(&self) -> LeaderEpoch {
-        self.last_epoch
-    }
-
-    /// The batches in their order, without checking them again.
-    #[must_use]
-    pub fn batches(&self) -> Batches<'b> {
-        Batches { bytes: self.bytes }
-    }
-
-    /// The run without its first `bytes`, which end with a batch.
-    #[must_use]
-    pub fn after(&self, bytes: usize, batches: u32) -> Run<'b> {
-        let left = self
-            .bytes
-            .get(bytes..)
-            .expect("a part of the run is not longer than the run");
-        let count = self
-            .count
-            .checked_sub(batches)
-            .expect("a part has no more batches");
-        Run {
-            bytes: left,
-            count,
-            ..*self
-        }
-    }
-}
-
-/// The batches of a run.
-#[derive(Clone, Debug)]
-pub struct Batches<'b> {
-    bytes: &'b [u8],
-}
-
-impl<'b> Iterator for Batches<'b> {
-    type Item = Batch<'b>;
-
-    fn next(&mut self) -> Option<Batch<'b>> {
-        if self.bytes.is_empty() {
-            return None;
-        }
-        let (header, _) =
-            BatchHeader::ref_from_prefix(self.bytes).expect("a run has whole batches");
-        let length = usize::try_from(header.length.get()).expect("a run has sound lengths");
-        let size = length.saturating_add(LENGTH_END);
-        let (batch, rest) = self.bytes.split_at(size);
-        self.bytes = rest;
-        Some(Batch::checked(batch))
-    }
-}
-
 /// Checks every batch, checksum included.
 #[must_use]
 pub fn check<'b>(bytes: &'b [u8], expect: Expect) -> Checked<'b> {
     walk(bytes, expect, true)
+}
+
+/// The same of bytes that may be changed afterwards.
+#[must_use]
+pub fn check_mut(bytes: &mut [u8], expect: Expect) -> (RunMut<'_>, Rest) {
+    let Checked { run, rest } = check(bytes, expect);
+    let extent = run.extent();
+    (
+        RunMut::new(bytes, extent, (expect.next, expect.epoch)),
+        rest,
+    )
 }
 
 /// The same without checksums: for looking ahead at bytes that [`check`] will see.
@@ -233,8 +157,8 @@ pub fn first(bytes: &[u8], expect: Expect) -> Result<Batch<'_>, Rest> {
 }
 
 fn walk<'b>(bytes: &'b [u8], expect: Expect, with_checksum: bool) -> Checked<'b> {
-    let mut run = Run {
-        bytes: &[],
+    let mut extent = Extent {
+        bytes: 0,
         count: 0,
         next_offset: expect.next,
         last_epoch: expect.epoch,
@@ -245,24 +169,24 @@ fn walk<'b>(bytes: &'b [u8], expect: Expect, with_checksum: bool) -> Checked<'b>
             break Rest::Nothing;
         }
         let due = Expect {
-            next: run.next_offset,
-            may_begin_before: expect.may_begin_before && run.count == 0,
-            epoch: run.last_epoch,
+            next: extent.next_offset,
+            may_begin_before: expect.may_begin_before && extent.count == 0,
+            epoch: extent.last_epoch,
             ..expect
         };
         match one(left, due, with_checksum) {
             Ok(batch) => {
                 let (_, after) = left.split_at(batch.bytes().len());
                 left = after;
-                run.count = run.count.saturating_add(1);
-                run.next_offset = batch.next_offset();
-                run.last_epoch = batch.leader_epoch();
+                extent.count = extent.count.saturating_add(1);
+                extent.next_offset = batch.next_offset();
+                extent.last_epoch = batch.leader_epoch();
             }
             Err(rest) => break rest,
         }
     };
-    let sound = bytes.len().saturating_sub(left.len());
-    run.bytes = bytes.get(..sound).expect("the sound part is a part");
+    extent.bytes = bytes.len().saturating_sub(left.len());
+    let run = Run::new(bytes, extent);
     Checked { run, rest }
 }
 

@@ -1,4 +1,6 @@
-//! CRC-32C (Castagnoli), the checksum of magic 2.
+//! CRC-32C (Castagnoli), the checksum of magic 2: of bytes, and of bytes of which a few change.
+
+mod polynomial;
 
 /// The CRC-32C of `bytes`.
 #[must_use]
@@ -6,10 +8,16 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn it_is_castagnoli_and_not_ieee() {
-        assert_eq!(super::crc32c(b"123456789"), 0xe306_9283);
-    }
+/// The CRC-32C of bytes that had `crc` before eight of them changed. `change` is the exclusive or
+/// of the old and the new eight, read as a big-endian number; `behind` bytes follow them.
+///
+/// Checksums of equal length are linear: they differ by the remainder of the change alone, moved
+/// up by what follows it. So the other bytes are not read, and damage in them that the old
+/// checksum tells of, the new one tells of too.
+#[must_use]
+pub fn patched(crc: u32, change: u64, behind: u32) -> u32 {
+    crc ^ polynomial::shifted(polynomial::remainder(change.swap_bytes()), behind)
 }
+
+#[cfg(test)]
+mod tests;

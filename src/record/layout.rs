@@ -58,6 +58,8 @@ pub const HEADER_BYTES: usize = size_of::<BatchHeader>();
 pub(super) const LENGTH_END: usize = 12;
 /// Where the bytes that the CRC covers begin.
 pub(super) const CRC_FROM: usize = 21;
+/// Where the producer id ends.
+pub(super) const PRODUCER_ID_END: usize = 51;
 /// The version of the format that is understood here.
 pub(super) const MAGIC: i8 = 2;
 
@@ -66,4 +68,5 @@ const _: () = assert!(std::mem::offset_of!(BatchHeader, magic) == 16);
 const _: () = assert!(std::mem::offset_of!(BatchHeader, attributes) == CRC_FROM);
 const _: () = assert!(std::mem::offset_of!(BatchHeader, leader_epoch) == LENGTH_END);
 const _: () = assert!(std::mem::offset_of!(BatchHeader, producer_id) == 43);
+const _: () = assert!(std::mem::offset_of!(BatchHeader, producer_epoch) == PRODUCER_ID_END);
 const _: () = assert!(std::mem::offset_of!(BatchHeader, count) == 57);
