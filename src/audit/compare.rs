@@ -2,8 +2,8 @@
 
 use crate::io::Disk;
 use crate::log::{BatchStream, LogFault};
-use crate::model::Offset;
-use crate::record::Batch;
+use crate::model::{Offset, ProducerIdShift};
+use crate::record::{Batch, unshift};
 
 /// What comparing one partition came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub(super) struct Sides<D: Disk> {
     pub(super) is_compacted: bool,
     /// Offsets that are known to be missing here.
     pub(super) gaps: Vec<(Offset, Offset)>,
+    /// What was added to the producer ids here.
+    shift: ProducerIdShift,
     pub(super) comparison: Comparison,
     /// Where the local log was seen to reach.
     end: Offset,
@@ -55,12 +57,14 @@ impl<D: Disk> Sides<D> {
         local: BatchStream<D>,
         is_compacted: bool,
         gaps: Vec<(Offset, Offset)>,
+        shift: ProducerIdShift,
     ) -> Result<Sides<D>, LogFault> {
         let mut sides = Sides {
             local,
             held: None,
             is_compacted,
             gaps,
+            shift,
             comparison: Comparison::default(),
             end: Offset::ZERO,
         };
@@ -139,13 +143,21 @@ impl<D: Disk> Sides<D> {
         false
     }
 
+    /// Takes the next local batch, with its producer's id as the source gave it out.
     fn advance(&mut self) -> Result<(), LogFault> {
         self.held = self.local.next_batch()?.map(|batch| Held {
             bytes: batch.bytes().to_vec(),
             base: batch.base_offset(),
             next: batch.next_offset(),
         });
-        self.end = self.held.as_ref().map_or(self.end, |held| held.next);
+        let Some(held) = &mut self.held else {
+            return Ok(());
+        };
+        self.end = held.next;
+        let (at, restored) = (held.base, unshift(&mut held.bytes, self.shift));
+        if let Err(fault) = restored {
+            self.differs(at, fault.to_string());
+        }
         Ok(())
     }
 

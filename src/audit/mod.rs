@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::io::Disk;
 use crate::log::{self, Claims, LogFault, Verified};
-use crate::model::{Offset, TopicId, TopicPartition};
+use crate::model::{Offset, ProducerIdShift, TopicId, TopicPartition};
 use crate::session::SessionFault;
 use crate::vault::{Found, Vault, VaultFault};
 
@@ -78,6 +78,12 @@ impl<D: Disk> Subject<D> {
     #[must_use]
     pub fn cluster_id(&self) -> &str {
         &self.found.state.source_cluster_id
+    }
+
+    /// What was added to every producer id that it holds.
+    #[must_use]
+    pub fn producer_id_shift(&self) -> ProducerIdShift {
+        self.found.state.producer_id_shift
     }
 
     /// Partitions that the vault's notes name and that have no directory.

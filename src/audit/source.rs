@@ -106,7 +106,8 @@ impl<W: World> Source<W> {
         let state = subject.found.state.partitions.get(id);
         let gaps = state.into_iter().flat_map(|state| &state.gaps);
         let gaps = gaps.map(|gap| (gap.from, gap.to)).collect();
-        let mut sides = Sides::new(local, is_compacted, gaps)?;
+        let shift = subject.producer_id_shift();
+        let mut sides = Sides::new(local, is_compacted, gaps, shift)?;
         sides.expire(start)?;
         let outcome = walk(client, &topic, id, (start, end), &mut sides).await;
         if outcome.is_err() {

@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::{Ending, Misuse, engine, screen};
 use crate::control::{Job, Selection};
+use crate::model::ProducerIdShift;
 use crate::session::BrokerAddress;
 
 use progress::Progress;
@@ -36,6 +37,13 @@ pub(super) struct CopyArguments {
     /// Go on until stopped.
     #[arg(long)]
     follow: bool,
+    /// Add N to every producer id, so that none meets an id of the cluster that will adopt the
+    /// vault [default: vault.producer_id_shift of the configuration, 0].
+    ///
+    /// Checksums are repaired, nothing else changes, and verify --from takes it away again. Every
+    /// copy into the vault has to give the same number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    producer_id_shift: Option<i64>,
     /// A configuration file; config.toml at the root of the repository shows every key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -46,7 +54,11 @@ pub(super) struct CopyArguments {
 
 impl CopyArguments {
     pub(super) fn run(self, quiet: bool) -> Result<Ending, Misuse> {
-        let config = super::config(self.config.as_deref())?;
+        let mut config = super::config(self.config.as_deref())?;
+        if let Some(shift) = self.producer_id_shift {
+            config.control.producer_id_shift =
+                ProducerIdShift::new(shift).expect("the argument's range begins at 0");
+        }
         let selection = Selection::new(&self.topics, self.exclude.as_deref());
         let job = Job {
             from: self.from,

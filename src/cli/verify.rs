@@ -45,6 +45,7 @@ pub(super) struct Verdict {
     compacted: u64,
     expired: u64,
     behind: u64,
+    producer_id_shift: i64,
     gaps: Vec<String>,
     notes: Vec<String>,
     pub(super) faults: Vec<String>,
@@ -84,7 +85,10 @@ pub(super) fn verify(
     quiet: bool,
 ) -> Result<Verdict, AuditFault> {
     let subject = Subject::look(RealDisk, vault)?;
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict {
+        producer_id_shift: subject.producer_id_shift().value(),
+        ..Verdict::default()
+    };
     for id in subject.missing() {
         verdict
             .faults
@@ -186,6 +190,10 @@ impl Verdict {
             text::time(elapsed),
         ));
         let sound = self.faults.is_empty();
+        if self.producer_id_shift != 0 {
+            let shift = self.producer_id_shift;
+            lines.push(format!("producer ids here are the source's plus {shift}"));
+        }
         if is_compared {
             lines.push(format!(
                 "{} batches equal the source's, byte for byte",
@@ -213,6 +221,7 @@ impl Verdict {
     fn to_json(&self) -> Value {
         json!({
             "sound": self.faults.is_empty(),
+            "producer_id_shift": self.producer_id_shift,
             "partitions": self.partitions,
             "batches": self.batches,
             "records": self.records,

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::Config;
+use crate::model::ProducerIdShift;
 
 /// The keys that stand under one heading.
 pub(super) struct Section {
@@ -30,6 +31,7 @@ pub(super) enum Place<'a> {
     U16(&'a mut u16),
     U32(&'a mut u32),
     U64(&'a mut u64),
+    Shift(&'a mut ProducerIdShift),
 }
 
 impl Place<'_> {
@@ -38,6 +40,7 @@ impl Place<'_> {
             Place::U16(place) => u64::from(**place),
             Place::U32(place) => u64::from(**place),
             Place::U64(place) => **place,
+            Place::Shift(place) => place.value().unsigned_abs(),
         }
     }
 
@@ -47,6 +50,10 @@ impl Place<'_> {
             Place::U16(place) => *place = u16::try_from(value).expect(FITS),
             Place::U32(place) => *place = u32::try_from(value).expect(FITS),
             Place::U64(place) => *place = value,
+            Place::Shift(place) => {
+                let shift = i64::try_from(value).ok().and_then(ProducerIdShift::new);
+                *place = shift.expect(FITS);
+            }
         }
     }
 }
@@ -174,12 +181,20 @@ const SHARD: Section = Section {
 
 const VAULT: Section = Section {
     name: "vault",
-    sentence: "What is kept at the top of a vault.",
-    keys: &[Key {
-        name: "checkpoint_interval_ms",
-        sentence: "How often the vault's checkpoints and state are written.",
-        bounds: TENTH_TO_AN_HOUR,
-        place: |config| Place::U32(&mut config.control.checkpoint_interval_ms),
-    }],
+    sentence: "What a vault holds, and what is kept at its top.",
+    keys: &[
+        Key {
+            name: "checkpoint_interval_ms",
+            sentence: "How often the vault's checkpoints and state are written.",
+            bounds: TENTH_TO_AN_HOUR,
+            place: |config| Place::U32(&mut config.control.checkpoint_interval_ms),
+        },
+        Key {
+            name: "producer_id_shift",
+            sentence: "Added to every producer id; a vault keeps what it began with. 0: nothing.",
+            bounds: 0..=i64::MAX.unsigned_abs(),
+            place: |config| Place::Shift(&mut config.control.producer_id_shift),
+        },
+    ],
     ordered: &[],
 };

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::keys::{Key, SECTIONS};
 use super::{Config, Wrong, document};
+use crate::model::ProducerIdShift;
 use crate::{control, shard, source};
 
 /// What is said of a text that has faults.
@@ -73,7 +74,8 @@ fn each_key_sets_its_option_and_no_other() {
         flush_bytes = 1_099_511_627_776\n\
         flush_interval_ms = 13\n\
         [vault]\n\
-        checkpoint_interval_ms = 114\n";
+        checkpoint_interval_ms = 114\n\
+        producer_id_shift = 1_000_000_000_000\n";
     assert_eq!(
         text.lines().filter(|line| line.contains('=')).count(),
         keys().count()
@@ -99,6 +101,7 @@ fn each_key_sets_its_option_and_no_other() {
             metadata_interval_ms: 109,
             request_timeout_ms: 110,
             checkpoint_interval_ms: 114,
+            producer_id_shift: ProducerIdShift::new(1_000_000_000_000).expect("positive"),
         },
     };
     assert_eq!(Config::parse(text), Ok(expected));

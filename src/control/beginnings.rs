@@ -101,6 +101,7 @@ impl<W: World> Control<W> {
             recovery_point: known.map_or(start, |known| known.recovery_point),
             is_clean,
             options: settings.map(log_options).unwrap_or_default(),
+            producer_id_shift: self.books.found().state.producer_id_shift,
             until: (!self.job.follow).then_some(end),
         }
     }

@@ -1,5 +1,7 @@
 //! What may be set about the control plane.
 
+use crate::model::ProducerIdShift;
+
 /// How often it looks and how long it waits. Built by `config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -10,6 +12,8 @@ pub struct Options {
     pub request_timeout_ms: u32,
     /// How often the vault's checkpoints and state are written, in milliseconds.
     pub checkpoint_interval_ms: u32,
+    /// What is added to the producer ids of all batches.
+    pub producer_id_shift: ProducerIdShift,
 }
 
 impl Default for Options {
@@ -18,6 +22,7 @@ impl Default for Options {
             metadata_interval_ms: 5_000,
             request_timeout_ms: 30_000,
             checkpoint_interval_ms: 5_000,
+            producer_id_shift: ProducerIdShift::NONE,
         }
     }
 }

@@ -61,7 +61,8 @@ pub async fn copy<W: World>(
         node_id: 0,
         directory_id: TopicId::new(uuid::Uuid::new_v4().into_bytes()).to_string(),
     };
-    let (vault, found) = Vault::open(world.disk().clone(), &job.into, &identity)?;
+    let shift = options.producer_id_shift;
+    let (vault, found) = Vault::open(world.disk().clone(), &job.into, &identity, shift)?;
     let mut control = Control::new(
         world,
         options,

@@ -151,7 +151,7 @@ impl<W: World> Shard<W> {
     ) -> Option<Pause> {
         let mut taking = self.taking(lane).take().expect("records have a partition");
         let is_whole = available == left;
-        let records = &window.bytes()[..available];
+        let records = &mut window.bytes_mut()[..available];
         let taken = self.ingest(lane, &mut taking, records, is_whole);
         *self.taking(lane) = Some(taking);
         window.consume(taken.bytes);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use hdrhistogram::Histogram;
 
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::model::{BrokerId, LeaderEpoch, Offset, ProducerIdShift, TopicId, TopicPartition};
 
 pub use super::placement::shard_of;
 pub use crate::log::{LogOptions, Recovered};
@@ -69,6 +69,8 @@ pub struct Mirror {
     pub is_clean: bool,
     /// The topic's settings of segments.
     pub options: LogOptions,
+    /// What is added to the producer ids of its batches; the vault remembers it.
+    pub producer_id_shift: ProducerIdShift,
     /// Done once this is reached; `None` follows for ever.
     pub until: Option<Offset>,
 }

@@ -1,4 +1,5 @@
-//! Records of one partition: checked, planned, written, committed. The path of every byte.
+//! Records of one partition: checked, their producer ids shifted where that is asked for, planned,
+//! written, committed. The path of every byte.
 
 use super::Shard;
 use super::conversation::Taking;
@@ -7,8 +8,8 @@ use super::lanes::send_plans;
 use super::partition::Partition;
 use crate::io::{Clock, Disk, World};
 use crate::log::LogFault;
-use crate::model::{LeaderEpoch, WallTime};
-use crate::record::{BatchFault, Checked, Expect, Rest, Run, check, scan};
+use crate::model::{LeaderEpoch, ProducerIdShift, WallTime};
+use crate::record::{BatchFault, Expect, Rest, Run, RunMut, Shifted, check_mut, scan};
 use crate::source::{CursorId, Expected, LaneId, Outcome};
 
 /// Lag beyond this is catching up on history, not lag.
@@ -58,7 +59,7 @@ impl<W: World> Shard<W> {
         &mut self,
         lane: LaneId,
         taking: &mut Taking,
-        records: &[u8],
+        records: &mut [u8],
         is_last: bool,
     ) -> Taken {
         let all = Taken {
@@ -76,10 +77,15 @@ impl<W: World> Shard<W> {
             self.ask_ahead(lane, expectation.cursor, records, expect);
         }
         let cursor = expectation.cursor;
-        let checked = check(records, expect);
-        let (run, rest) = believable(records, checked, expect, epoch_max);
+        let (mut believed, rest) = believable(records, expect, epoch_max);
+        let Shifted { run, fault } = believed.shifted(self.shift(cursor));
         let sound = run.bytes().len();
-        let outcome = match self.append(lane, cursor, &run) {
+        let mut appended = self.append(lane, cursor, &run);
+        if let (Ok(()), Some(fault)) = (appended, fault) {
+            self.give_up(cursor, fault.to_string());
+            appended = Err(Outcome::Nothing);
+        }
+        let outcome = match appended {
             Ok(()) => after(taking.outcome, &run, &rest, is_last),
             Err(outcome) => Some(outcome),
         };
@@ -93,7 +99,9 @@ impl<W: World> Shard<W> {
             ..expect
         };
         taking.outcome = outcome.unwrap_or(taking.outcome);
-        let goes_on = matches!(taking.outcome, Outcome::Nothing | Outcome::Appended);
+        // Behind what was not appended, nothing may be.
+        let goes_on =
+            appended.is_ok() && matches!(taking.outcome, Outcome::Nothing | Outcome::Appended);
         expectation_of(taking).next = goes_on.then_some((follows, epoch_max));
         match rest {
             Ending::Short { need } if goes_on && !is_last => Taken {
@@ -102,6 +110,14 @@ impl<W: World> Shard<W> {
             },
             _ => all,
         }
+    }
+
+    /// What is added to the producer ids of a partition.
+    fn shift(&self, cursor: CursorId) -> ProducerIdShift {
+        let partition = self.partitions.get(&cursor);
+        partition.map_or(ProducerIdShift::NONE, |partition| {
+            partition.producer_id_shift
+        })
     }
 
     /// Sends the request that follows before the bytes of this answer are checked and written.
@@ -193,14 +209,10 @@ enum Ending {
 }
 
 /// The sound batches that are not newer than the epoch under which the source has answered.
-fn believable<'b>(
-    records: &'b [u8],
-    checked: Checked<'b>,
-    expect: Expect,
-    epoch_max: LeaderEpoch,
-) -> (Run<'b>, Ending) {
-    let Checked { run, rest } = checked;
-    if run.is_empty() || run.last_epoch() <= epoch_max {
+fn believable(records: &mut [u8], expect: Expect, epoch_max: LeaderEpoch) -> (RunMut<'_>, Ending) {
+    let (run, rest) = check_mut(records, expect);
+    let all = run.as_run();
+    if all.is_empty() || all.last_epoch() <= epoch_max {
         let ending = match rest {
             Rest::Nothing => Ending::Nothing,
             Rest::Short { need, .. } => Ending::Short { need },
@@ -208,11 +220,11 @@ fn believable<'b>(
         };
         return (run, ending);
     }
-    let believed = run
+    let believed = all
         .batches()
-        .take_while(|batch| batch.leader_epoch() <= epoch_max);
-    let bytes = believed.map(|batch| batch.bytes().len()).sum::<usize>();
-    (scan(&records[..bytes], expect).run, Ending::EpochAhead)
+        .take_while(|batch| batch.leader_epoch() <= epoch_max)
+        .count();
+    (run.front(believed), Ending::EpochAhead)
 }
 
 fn after(before: Outcome, run: &Run<'_>, ending: &Ending, is_last: bool) -> Option<Outcome> {

@@ -92,6 +92,7 @@ impl<W: World> Shard<W> {
             durable,
             gaps: Vec::new(),
             recovered,
+            producer_id_shift: mirror.producer_id_shift,
             dirty_since: (durable < end).then(|| self.now()),
             is_syncing: false,
             is_complete: false,

@@ -3,7 +3,7 @@
 use super::inbox::{Phase, Status, Tally};
 use crate::io::Disk;
 use crate::log::{Log, Recovered, Store};
-use crate::model::{Instant, Offset, TopicPartition};
+use crate::model::{Instant, Offset, ProducerIdShift, TopicPartition};
 use crate::source::{EpochEnd, Progress};
 
 /// A partition that is being mirrored, or was until it stopped.
@@ -16,6 +16,8 @@ pub(super) struct Partition<D: Disk> {
     pub(super) durable: Offset,
     pub(super) gaps: Vec<(Offset, Offset)>,
     pub(super) recovered: Recovered,
+    /// What is added to the producer ids of its batches before they are stored.
+    pub(super) producer_id_shift: ProducerIdShift,
     /// The oldest append that no sync point covers.
     pub(super) dirty_since: Option<Instant>,
     /// A sync point of it is being synced.

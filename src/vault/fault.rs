@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::model::ProducerIdShift;
+
 /// Whose fault it is shows in the variant; each text ends with the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultFault {
@@ -44,6 +46,19 @@ pub enum VaultFault {
         /// The cluster id of the source that was asked for.
         theirs: String,
     },
+    /// Its producer ids are shifted by another constant than the one that is asked for.
+    #[error(
+        "{} holds {}, this copy asks for {}: {}, or choose another directory",
+        dir.display(), ids(*held), ids(*asked), shift_like(*held)
+    )]
+    OtherShift {
+        /// The vault.
+        dir: PathBuf,
+        /// What was added to the ids that it holds.
+        held: ProducerIdShift,
+        /// What was asked for.
+        asked: ProducerIdShift,
+    },
     /// A directory that is no partition; a stock broker stops on it.
     #[error(
         "{} does not belong into a vault, a broker would stop on it: move it away", path.display()
@@ -71,4 +86,20 @@ pub enum VaultFault {
         /// What the system says.
         error: io::Error,
     },
+}
+
+fn ids(shift: ProducerIdShift) -> String {
+    match shift {
+        ProducerIdShift::NONE => "the source's own producer ids".to_owned(),
+        shift => format!("producer ids raised by {shift}"),
+    }
+}
+
+fn shift_like(held: ProducerIdShift) -> String {
+    match held {
+        ProducerIdShift::NONE => {
+            "leave out --producer-id-shift and the key of that name".to_owned()
+        }
+        held => format!("give --producer-id-shift {held}"),
+    }
 }

@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Durability, Entry, File, Open, replace};
-use crate::model::{Position, TopicPartition};
+use crate::model::{Position, ProducerIdShift, TopicPartition};
 
 /// Java's `FileLock` on this file is how a broker claims a log directory (`LogManager`).
 const LOCK: &str = ".lock";
@@ -54,18 +54,26 @@ pub struct Found {
 }
 
 impl<D: Disk> Vault<D> {
-    /// Locks the vault at `dir`, or makes one there for `identity` where nothing is yet. The
-    /// clean-shutdown marker is gone afterwards; [`Found::clean`] remembers it.
+    /// Locks the vault at `dir`, or makes one there for `identity` where nothing is yet. All that
+    /// it holds has its producer ids raised by `shift`: the vault remembers it before it gets its
+    /// first partition. The clean-shutdown marker is gone afterwards; [`Found::clean`] remembers
+    /// it.
     ///
     /// # Errors
     /// Why the vault is not ours to write.
-    pub fn open(disk: D, dir: &Path, identity: &Identity) -> Result<(Vault<D>, Found), VaultFault> {
+    pub fn open(
+        disk: D,
+        dir: &Path,
+        identity: &Identity,
+        shift: ProducerIdShift,
+    ) -> Result<(Vault<D>, Found), VaultFault> {
         disk.create_dir(dir).map_err(at(dir))?;
         refuse_strange(&disk.list(dir).map_err(at(dir))?, dir)?;
         let lock = lock(&disk, dir)?;
-        complete(&disk, dir, identity)?;
-        let found = Vault::look(&disk, dir)?;
+        complete(&disk, dir, identity, shift)?;
+        let mut found = Vault::look(&disk, dir)?;
         refuse_other_source(dir, &found.state, identity)?;
+        agree_on_shift(&disk, dir, &mut found, shift)?;
         let vault = Vault {
             disk,
             dir: dir.to_owned(),
@@ -178,12 +186,18 @@ fn refuse_strange(entries: &[Entry], dir: &Path) -> Result<(), VaultFault> {
 }
 
 /// Makes what a new vault lacks. The state file comes first, as it makes the directory ours.
-fn complete<D: Disk>(disk: &D, dir: &Path, identity: &Identity) -> Result<(), VaultFault> {
+fn complete<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    identity: &Identity,
+    shift: ProducerIdShift,
+) -> Result<(), VaultFault> {
     let entries = disk.list(dir).map_err(at(dir))?;
     let lacks = |name: &str| !entries.iter().any(|entry| entry.name == name);
     if lacks(state::FILE) {
         let state = State {
             source_cluster_id: identity.cluster_id.clone(),
+            producer_id_shift: shift,
             partitions: BTreeMap::new(),
         };
         state::write(disk, dir, &state)?;
@@ -203,6 +217,29 @@ fn refuse_other_source(dir: &Path, state: &State, identity: &Identity) -> Result
         theirs: identity.cluster_id.clone(),
         ours: state.source_cluster_id.clone(),
     })
+}
+
+/// One constant for all that a vault holds, since nothing in a batch tells by which one it was
+/// changed. A vault without partitions may still take another.
+fn agree_on_shift<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    found: &mut Found,
+    shift: ProducerIdShift,
+) -> Result<(), VaultFault> {
+    let held = found.state.producer_id_shift;
+    if held == shift {
+        return Ok(());
+    }
+    if !found.partitions.is_empty() {
+        return Err(VaultFault::OtherShift {
+            dir: dir.to_owned(),
+            held,
+            asked: shift,
+        });
+    }
+    found.state.producer_id_shift = shift;
+    state::write(disk, dir, &found.state)
 }
 
 fn partitions(dir: &Path, entries: &[Entry]) -> Result<Vec<TopicPartition>, VaultFault> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::io::{Disk, Durability, replace};
-use crate::model::{Offset, TopicId, TopicPartition};
+use crate::model::{Offset, ProducerIdShift, TopicId, TopicPartition};
 
 use super::{VaultFault, at, read_text};
 
@@ -20,6 +20,8 @@ const HEAD: &str = "twinlog.state 1 ";
 pub struct State {
     /// The cluster that is copied.
     pub source_cluster_id: String,
+    /// What was added to every producer id that the vault holds.
+    pub producer_id_shift: ProducerIdShift,
     /// What is known of each partition.
     pub partitions: BTreeMap<TopicPartition, PartitionState>,
 }
@@ -98,6 +100,8 @@ fn checksum(json: &str) -> String {
 #[serde(deny_unknown_fields)]
 struct Stored {
     source_cluster_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    producer_id_shift: Option<i64>,
     partitions: BTreeMap<String, StoredPartition>,
 }
 
@@ -120,6 +124,7 @@ impl Stored {
         };
         Stored {
             source_cluster_id: state.source_cluster_id.clone(),
+            producer_id_shift: Some(state.producer_id_shift.value()).filter(|shift| *shift != 0),
             partitions: state.partitions.iter().map(entry).collect(),
         }
     }
@@ -129,8 +134,11 @@ impl Stored {
             let id = name.parse().ok().zip(stored.checked());
             id.ok_or_else(|| format!("its entry for {name} cannot be read"))
         };
+        let shift = ProducerIdShift::new(self.producer_id_shift.unwrap_or_default());
+        let shift = shift.ok_or("its producer_id_shift is negative")?;
         Ok(State {
             source_cluster_id: self.source_cluster_id,
+            producer_id_shift: shift,
             partitions: self
                 .partitions
                 .into_iter()

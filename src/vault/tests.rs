@@ -17,7 +17,14 @@ fn identity(cluster: &str) -> Identity {
 }
 
 fn open(disk: &MemoryDisk) -> Result<(Vault<MemoryDisk>, Found), VaultFault> {
-    Vault::open(disk.clone(), Path::new(DIR), &identity("here"))
+    open_with(disk, ProducerIdShift::NONE)
+}
+
+fn open_with(
+    disk: &MemoryDisk,
+    shift: ProducerIdShift,
+) -> Result<(Vault<MemoryDisk>, Found), VaultFault> {
+    Vault::open(disk.clone(), Path::new(DIR), &identity("here"), shift)
 }
 
 fn id(name: &str) -> TopicPartition {
@@ -37,6 +44,7 @@ fn sample() -> State {
     let why = "the source lost what we hold".to_owned();
     State {
         source_cluster_id: "here".to_owned(),
+        producer_id_shift: ProducerIdShift::new(1 << 40).expect("positive"),
         partitions: [
             (id("a-0"), partition(Ending::CaughtUp)),
             (id("a-1"), partition(Ending::Stopped { why })),
@@ -62,14 +70,15 @@ fn a_vault_remembers_what_was_saved_and_how_it_was_closed() {
     assert_eq!(text.expect("there"), b"0\n2\na 1 4\nx.y 0 0\n");
     vault.close().expect("closed");
 
-    let (vault, found) = open(&disk).expect("ours");
+    let (vault, found) = open_with(&disk, sample().producer_id_shift).expect("ours");
     assert!(found.clean);
     assert_eq!(found.recovery_points, offsets);
     assert_eq!(found.log_starts, Offsets::new());
     assert_eq!(found.state, sample());
     assert_eq!(found.partitions, [id("a-1")]);
     drop(vault);
-    let (_, found) = open(&disk.after_power_loss(|| 0)).expect("ours");
+    let left = disk.after_power_loss(|| 0);
+    let (_, found) = open_with(&left, sample().producer_id_shift).expect("ours");
     assert!(!found.clean, "the marker must not come back");
 }
 
@@ -103,10 +112,49 @@ fn what_is_not_our_vault_is_refused_and_not_touched() {
 
     let disk = MemoryDisk::default();
     drop(open(&disk).expect("a new vault"));
-    let other = Vault::open(disk.clone(), Path::new(DIR), &identity("there"));
+    let there = identity("there");
+    let other = Vault::open(disk.clone(), Path::new(DIR), &there, ProducerIdShift::NONE);
     assert!(matches!(other, Err(VaultFault::OtherSource { .. })));
     disk.create_dir(&file("lost+found")).expect("made");
     assert!(matches!(open(&disk), Err(VaultFault::Foreign { .. })));
+}
+
+#[test]
+fn the_shift_of_producer_ids_is_durable_at_once_and_stays() {
+    let shift = |by| ProducerIdShift::new(by).expect("positive");
+    let disk = MemoryDisk::default();
+    drop(open_with(&disk, shift(5)).expect("a new vault"));
+    let disk = disk.after_power_loss(|| 0);
+    let found = Vault::look(&disk, Path::new(DIR)).expect("a vault");
+    assert_eq!(found.state.producer_id_shift, shift(5));
+    // Nothing is shifted yet: it may still change, durably.
+    drop(open_with(&disk, shift(7)).expect("still empty"));
+    let disk = disk.after_power_loss(|| 0);
+    let (vault, found) = open_with(&disk, shift(7)).expect("the same");
+    assert_eq!(found.state.producer_id_shift, shift(7));
+    disk.create_dir(&vault.partition_dir(&id("a-1")))
+        .expect("made");
+    drop(vault);
+    for (asked, advice) in [(0, "give --producer-id-shift 7"), (8, "raised by 8")] {
+        let refused = open_with(&disk, shift(asked)).err().expect("another shift");
+        assert!(matches!(refused, VaultFault::OtherShift { .. }));
+        assert!(refused.to_string().contains(advice), "{refused}");
+    }
+    drop(open_with(&disk, shift(7)).expect("the lock is free, and the shift the same"));
+}
+
+#[test]
+fn a_vault_of_unshifted_ids_takes_no_shift_later() {
+    let disk = MemoryDisk::default();
+    let (vault, _) = open(&disk).expect("a new vault");
+    disk.create_dir(&vault.partition_dir(&id("a-1")))
+        .expect("made");
+    drop(vault);
+    let shift = ProducerIdShift::new(1).expect("positive");
+    let refused = open_with(&disk, shift).err().expect("another shift");
+    let advice = "the source's own producer ids, this copy asks for producer ids raised by 1: \
+                  leave out --producer-id-shift";
+    assert!(refused.to_string().contains(advice), "{refused}");
 }
 
 #[test]
