@@ -2,8 +2,10 @@
 
 use twinlog::io::World;
 use twinlog::log::{Beginning, Log, LogOptions, Opened, Store, open};
-use twinlog::model::{LeaderEpoch, Offset, TopicId, WallTime};
-use twinlog::record::{BatchBuilder, Expect, check, scan};
+use twinlog::model::{
+    LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift, TopicId, WallTime,
+};
+use twinlog::record::{BatchBuilder, Expect, Producer, check_mut, scan};
 use twinlog::uring::{self, RealDisk};
 
 use crate::counting::allocated;
@@ -17,14 +19,20 @@ fn batches(from: i64) -> Vec<u8> {
     let mut bytes = Vec::new();
     for nth in 0..BATCHES {
         let base = Offset::new(from + nth);
+        let producer = Producer {
+            id: ProducerId::from_wire(nth % 5).expect("not negative"),
+            epoch: ProducerEpoch::new(0),
+            base_sequence: 0,
+        };
         let mut batch = BatchBuilder::new(base, LeaderEpoch::new(0), 1_000 + nth);
+        batch = batch.producer(producer);
         batch.push(None, Some(&[7; 900]), &[]);
         bytes.extend(batch.finish());
     }
     bytes
 }
 
-fn ingest(log: &mut Log, store: &mut Store<RealDisk>, records: &[u8]) {
+fn ingest(log: &mut Log, store: &mut Store<RealDisk>, records: &mut [u8], shift: ProducerIdShift) {
     let expect = Expect {
         next: log.watermarks().log_end,
         may_begin_before: false,
@@ -32,14 +40,16 @@ fn ingest(log: &mut Log, store: &mut Store<RealDisk>, records: &[u8]) {
         batch_bytes_max: 1 << 20,
     };
     assert_eq!(i64::from(scan(records, expect).run.count()), BATCHES);
-    let run = check(records, expect).run;
+    let (mut checked, _) = check_mut(records, expect);
+    let shifted = checked.shifted(shift);
+    assert_eq!(shifted.fault, None);
     store
-        .append(log, WallTime(5_000), run)
+        .append(log, WallTime(5_000), shifted.run)
         .expect("there is room");
 }
 
-#[test]
-fn batches_are_checked_planned_written_and_committed_without_allocation() {
+/// Allocations while batches are ingested whose like were ingested before.
+fn counted(shift: ProducerIdShift) -> u64 {
     let dir = tempfile::tempdir().expect("there is a temporary directory");
     let known = Beginning {
         topic_id: TopicId::new([1; 16]),
@@ -47,7 +57,7 @@ fn batches_are_checked_planned_written_and_committed_without_allocation() {
         recovery_point: Offset::ZERO,
         is_clean: false,
     };
-    let counted = uring::run(None, |world| async move {
+    uring::run(None, |world| async move {
         let disk = *world.disk();
         let path = dir.path().join("t-0");
         let opened = open(disk, &path, LogOptions::default(), known, WallTime(5_000));
@@ -55,12 +65,26 @@ fn batches_are_checked_planned_written_and_committed_without_allocation() {
             mut log, mut store, ..
         } = opened.expect("an empty directory");
         // The first round grows what is used again.
-        let (first, second) = (batches(0), batches(BATCHES));
-        ingest(&mut log, &mut store, &first);
+        let (mut first, mut second) = (batches(0), batches(BATCHES));
+        ingest(&mut log, &mut store, &mut first, shift);
         let before = allocated().count;
-        ingest(&mut log, &mut store, &second);
+        ingest(&mut log, &mut store, &mut second, shift);
         allocated().count - before
-    });
+    })
+}
+
+#[test]
+fn batches_are_checked_planned_written_and_committed_without_allocation() {
+    let counted = counted(ProducerIdShift::NONE);
+    assert!(
+        counted <= ALLOCATIONS_MAX,
+        "{counted} allocations for {BATCHES} batches"
+    );
+}
+
+#[test]
+fn producer_ids_are_shifted_without_allocation() {
+    let counted = counted(ProducerIdShift::new(1 << 40).expect("positive"));
     assert!(
         counted <= ALLOCATIONS_MAX,
         "{counted} allocations for {BATCHES} batches"

@@ -21,6 +21,7 @@ mod harness;
 mod jars;
 mod jvm;
 mod program;
+mod shifting;
 mod vault;
 mod workload;
 
