@@ -10,6 +10,7 @@ mod copy;
 mod floor;
 mod listening;
 mod memory;
+mod peers;
 mod poll;
 mod process;
 mod size;
@@ -32,6 +33,8 @@ struct Arguments {
 enum Command {
     /// CPU seconds per GiB and speed of `twinlog copy`, in pairs with the floor loop.
     Copy(copy::Options),
+    /// The same beside a stock follower and MirrorMaker 2, all from one real broker.
+    Peers(peers::Options),
     /// A source broker that replays record batches from memory; prints its port.
     Broker(broker::Options),
     /// Sends bytes to the first who connects; prints its port.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Copy(options) => copy::run(&options)?,
+        Command::Peers(options) => peers::run(options)?,
         Command::Broker(options) => broker::run(&options)?,
         Command::Sender(options) => floor::send(&options)?,
         Command::Floor(options) => floor::receive(&options)?,

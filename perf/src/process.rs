@@ -75,6 +75,21 @@ impl Child {
         self.reap()
     }
 
+    /// User and system time of all its threads so far, those that have ended included.
+    pub(crate) fn cpu_so_far(&self) -> io::Result<Duration> {
+        let told = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        let unread = || io::Error::other(format!("/proc/{}/stat is not understood", self.pid));
+        // Behind the program's name, in which anything may stand, the third field is the first.
+        let (_, fields) = told.rsplit_once(") ").ok_or_else(unread)?;
+        let ticks = |nth: usize| fields.split(' ').nth(nth - 3)?.parse::<u64>().ok();
+        let spent = ticks(14).zip(ticks(15)).map(|(user, system)| user + system);
+        // SAFETY: a plain system call.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        let per_second = u64::try_from(per_second).map_err(io::Error::other)?;
+        Ok(Duration::from_secs(spent.ok_or_else(unread)?)
+            / u32::try_from(per_second).map_err(io::Error::other)?)
+    }
+
     fn kill(&self) {
         // SAFETY: a plain system call. The child was not reaped, so that the number is still its.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };

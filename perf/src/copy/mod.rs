@@ -12,14 +12,15 @@ use std::process::ExitStatus;
 use crate::batches::{Impossible, Shape};
 use crate::size;
 use report::Pair;
-use runs::{Runs, Sample};
+pub(crate) use runs::tried;
+pub(crate) use runs::{Runs, Sample};
 
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Pairs of runs.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..))]
-    pairs: u32,
+    pub(crate) pairs: u32,
     /// Bytes that each run moves.
     #[arg(long, value_parser = size::parse, default_value = "4GiB")]
     bytes: u64,
@@ -34,16 +35,16 @@ pub(crate) struct Options {
     core: Option<usize>,
     /// Copies from this broker instead of the replaying one.
     #[arg(long, requires = "topics")]
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// The topics to copy from it, a regular expression.
     #[arg(long, requires = "from")]
-    topics: Option<String>,
+    pub(crate) topics: Option<String>,
     /// The engine's program; by default the one beside this program.
     #[arg(long)]
     twinlog: Option<PathBuf>,
     /// Where the runs write; what they write is removed.
     #[arg(long, default_value = "target/perf")]
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// A run that takes more seconds is killed, and with it the measurement.
     #[arg(long, default_value_t = 600)]
     limit_s: u64,
@@ -108,9 +109,16 @@ pub(crate) enum Fault {
     },
 }
 
+impl Options {
+    /// How the source's bytes lie.
+    pub(crate) fn shape(&self) -> Result<Shape, Fault> {
+        Ok(Shape::new(self.bytes, self.batch_bytes, self.partitions)?)
+    }
+}
+
 /// Measures pairs, prints each, and then what they say together.
 pub(crate) fn run(options: &Options) -> Result<(), Fault> {
-    let shape = Shape::new(options.bytes, options.batch_bytes, options.partitions)?;
+    let shape = options.shape()?;
     let mut runs = Runs::new(options, shape)?;
     let buffer = runs.best_buffer()?;
     report::begin(options, shape, buffer);

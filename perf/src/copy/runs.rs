@@ -21,23 +21,23 @@ const HELD_TIMES: u64 = 3;
 
 /// What a run has cost.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// Bytes that it has moved.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// CPU seconds for each GiB.
-    pub(super) cpu_per_gib: f64,
+    pub(crate) cpu_per_gib: f64,
     /// GiB in each second.
-    pub(super) gib_per_s: f64,
+    pub(crate) gib_per_s: f64,
     /// The most memory that was resident, in bytes.
-    pub(super) peak_bytes: u64,
+    pub(crate) peak_bytes: u64,
     /// CPU seconds of its source for each GiB; none where the source is not ours.
-    pub(super) source_cpu_per_gib: Option<f64>,
+    pub(crate) source_cpu_per_gib: Option<f64>,
     /// Seconds that syncing its files took after it had ended: what it had left to others.
-    pub(super) unsynced_s: f64,
+    pub(crate) unsynced_s: f64,
 }
 
 /// Makes runs; owns the directory that they write to.
-pub(super) struct Runs<'o> {
+pub(crate) struct Runs<'o> {
     options: &'o Options,
     shape: Shape,
     perf: PathBuf,
@@ -48,7 +48,7 @@ pub(super) struct Runs<'o> {
 }
 
 impl<'o> Runs<'o> {
-    pub(super) fn new(options: &'o Options, shape: Shape) -> Result<Runs<'o>, Fault> {
+    pub(crate) fn new(options: &'o Options, shape: Shape) -> Result<Runs<'o>, Fault> {
         let perf = std::env::current_exe().map_err(tried("finding this program"))?;
         let beside = || perf.with_file_name("twinlog");
         let twinlog = options.twinlog.clone().unwrap_or_else(beside);
@@ -70,7 +70,7 @@ impl<'o> Runs<'o> {
 
     /// The receive buffer with which the floor needs the least CPU, found in short runs. A whole
     /// run follows that counts for nothing but leaves warm the memory that the pairs will fill.
-    pub(super) fn best_buffer(&mut self) -> Result<u64, Fault> {
+    pub(crate) fn best_buffer(&mut self) -> Result<u64, Fault> {
         let bytes = self.shape.bytes().min(WARM_UP_BYTES_MAX);
         let mut least = [f64::INFINITY; BUFFERS.len()];
         for _ in 0..WARM_UPS {
@@ -86,7 +86,7 @@ impl<'o> Runs<'o> {
     }
 
     /// Runs the floor loop over `bytes` bytes.
-    pub(super) fn floor(&mut self, bytes: u64, buffer: u64) -> Result<Sample, Fault> {
+    pub(crate) fn floor(&mut self, bytes: u64, buffer: u64) -> Result<Sample, Fault> {
         let amount = format!("--bytes={bytes}");
         let (source, port) = self.source("perf sender", &["sender", &amount])?;
         let mut command = Command::new(&self.perf);
@@ -100,7 +100,7 @@ impl<'o> Runs<'o> {
     }
 
     /// Runs the engine over everything that its source holds.
-    pub(super) fn engine(&mut self) -> Result<Sample, Fault> {
+    pub(crate) fn engine(&mut self) -> Result<Sample, Fault> {
         let (source, from, topics) = match (&self.options.from, &self.options.topics) {
             (Some(from), Some(topics)) => (None, from.clone(), topics.as_str()),
             _ => {
@@ -218,7 +218,7 @@ fn started(
     Ok((child, line))
 }
 
-fn tried(what: impl Into<String>) -> impl FnOnce(io::Error) -> Fault {
+pub(crate) fn tried(what: impl Into<String>) -> impl FnOnce(io::Error) -> Fault {
     let what = what.into();
     |cause| Fault::Io { what, cause }
 }
