@@ -1,28 +1,35 @@
 //! `twinlog adopt`: a vault's logs become those of a stopped stock broker.
 
-use std::collections::BTreeMap;
+mod fitness;
+mod raise;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
+use self::fitness::{Adoptee, Fitness};
+use self::raise::{Brokers, Low, RaiseFault, raise};
 use super::{Ending, Misuse, screen, text};
 use crate::io::Disk;
-use crate::log::last_epoch;
-use crate::model::{LeaderEpoch, TopicId, TopicPartition};
-use crate::session::{BrokerAddress, ClusterView, Opening, Security, look_at};
+use crate::model::{BrokerId, TopicId, TopicPartition};
+use crate::session::{BrokerAddress, Opening, Security, look_at};
 use crate::uring::{self, RealDisk};
-use crate::vault::{Checkpoint, Vault, VaultFault, merge_checkpoint};
+use crate::vault::{CLEAN_SHUTDOWN, Checkpoint, Vault, VaultFault, merge_checkpoint};
 
-/// How long a broker may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How a broker is spoken to, and how long it may take to answer.
+const OPENING: Opening = Opening {
+    security: Security::Plaintext,
+    timeout: Duration::from_secs(30),
+};
 
 /// Give a copy of a vault's logs to a stopped stock broker, which then serves them.
 ///
 /// The topics have been created in the adopting cluster, with the stopped broker as the only
-/// replica of their partitions. Their empty logs are replaced by the vault's, with the adopting
-/// cluster's topic ids and offset checkpoints. The vault is left as it is.
+/// replica of their partitions. Their leader epochs are raised to the last ones of the vault's
+/// logs, and their empty logs replaced by the vault's, with the adopting cluster's topic ids and
+/// offset checkpoints. The vault is left as it is.
 #[derive(Debug, Args)]
 pub(super) struct AdoptArguments {
     /// The vault; no copy into it is running, and the last one ended cleanly.
@@ -36,7 +43,7 @@ pub(super) struct AdoptArguments {
     to: Vec<BrokerAddress>,
 }
 
-/// Why nothing was adopted.
+/// Why the vault was not adopted.
 #[derive(Debug, thiserror::Error)]
 enum AdoptFault {
     #[error("{0}")]
@@ -54,18 +61,35 @@ enum AdoptFault {
     Unclean(PathBuf),
     #[error("{} is in use: stop its broker first", .0.display())]
     InUse(PathBuf),
+    #[error("{} was not closed cleanly: start its broker and stop it once more", .0.display())]
+    Killed(PathBuf),
     #[error(
         "{} is no log directory of cluster {cluster}: its meta.properties names another",
         dir.display()
     )]
     OtherCluster { dir: PathBuf, cluster: String },
+    #[error("{} names no node.id: give the log directory of a broker", .0.display())]
+    Nameless(PathBuf),
     #[error("nothing was changed, since:\n{}", .0.join("\n"))]
     Unfit(Vec<String>),
+    #[error(
+        "leader epochs cannot be raised with one broker alone: start another one of the cluster"
+    )]
+    Alone,
+    #[error("no log was changed, since {0}")]
+    Raise(#[from] RaiseFault),
+}
+
+/// A log directory that is ours until this value is gone.
+struct Claim {
+    broker: BrokerId,
+    /// Held, never read: the lock ends with the file.
+    _lock: <RealDisk as Disk>::File,
 }
 
 impl AdoptArguments {
     pub(super) fn run(self, quiet: bool) -> Result<Ending, Misuse> {
-        match self.adopt() {
+        match self.adopt(quiet) {
             Ok((partitions, bytes)) => {
                 if !quiet {
                     let bytes = text::bytes(bytes);
@@ -80,28 +104,39 @@ impl AdoptArguments {
         }
     }
 
-    fn adopt(&self) -> Result<(usize, u64), AdoptFault> {
+    fn adopt(&self, quiet: bool) -> Result<(usize, u64), AdoptFault> {
         let found = Vault::look(&RealDisk, &self.vault)?;
         if !found.clean {
             return Err(AdoptFault::Unclean(self.vault.clone()));
         }
-        let opening = Opening {
-            security: Security::Plaintext,
-            timeout: TIMEOUT,
-        };
         let to = &self.to;
-        let (_, view) = uring::run(
+        let (at, view) = uring::run(
             None,
-            |world| async move { look_at(&world, to, opening).await },
+            |world| async move { look_at(&world, to, OPENING).await },
         )?;
-        let lock = self.log_dir.join(".lock");
-        let locked = RealDisk.lock(&lock).map_err(at(&lock))?;
-        let _lock = locked.ok_or_else(|| AdoptFault::InUse(self.log_dir.clone()))?;
-        self.belongs_to(&view)?;
-        let ids = self.fit(&view, &found.partitions)?;
+        let claim = self.claim(&view.cluster_id)?;
+        let fitness = Fitness {
+            vault: &self.vault,
+            log_dir: &self.log_dir,
+            view: &view,
+            broker: claim.broker,
+        };
+        let adoptees = fitness.of_all(&found.partitions)?;
+        let low: Vec<Low> = adoptees.iter().filter_map(Adoptee::low).collect();
+        if !low.is_empty() {
+            let brokers = Brokers {
+                at,
+                adopting: claim.broker,
+                others: fitness.others().ok_or(AdoptFault::Alone)?,
+            };
+            uring::run(None, |world| {
+                let low = &low;
+                async move { raise(&world, OPENING, brokers, low, quiet).await }
+            })?;
+        }
         let mut bytes = 0;
-        for (id, topic_id) in &ids {
-            bytes += self.replace(id, *topic_id)?;
+        for adoptee in &adoptees {
+            bytes += self.replace(&adoptee.id, adoptee.topic_id)?;
         }
         for (which, offsets) in [
             (Checkpoint::LogStart, &found.log_starts),
@@ -110,82 +145,36 @@ impl AdoptArguments {
         ] {
             merge_checkpoint(&RealDisk, &self.log_dir, which, offsets)?;
         }
-        RealDisk
-            .sync_dir(&self.log_dir)
-            .map_err(at(&self.log_dir))?;
-        Ok((ids.len(), bytes))
+        let synced = RealDisk.sync_dir(&self.log_dir);
+        synced.map_err(self::at(&self.log_dir))?;
+        Ok((adoptees.len(), bytes))
     }
 
-    /// The log directory is the adopting cluster's.
-    fn belongs_to(&self, view: &ClusterView) -> Result<(), AdoptFault> {
+    /// Takes the log directory for us. It is one of a broker of the adopting cluster.
+    fn claim(&self, cluster: &str) -> Result<Claim, AdoptFault> {
+        let lock = self.log_dir.join(".lock");
+        let locked = RealDisk.lock(&lock).map_err(at(&lock))?;
+        let locked = locked.ok_or_else(|| AdoptFault::InUse(self.log_dir.clone()))?;
         let path = self.log_dir.join("meta.properties");
         let text = fs::read_to_string(&path).map_err(at(&path))?;
-        let line = format!("cluster.id={}", view.cluster_id);
-        match text.lines().any(|found| found.replace('\\', "") == line) {
-            true => Ok(()),
-            false => Err(AdoptFault::OtherCluster {
+        let text = text.replace('\\', "");
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key));
+        if value("cluster.id=") != Some(cluster) {
+            return Err(AdoptFault::OtherCluster {
                 dir: self.log_dir.clone(),
-                cluster: view.cluster_id.clone(),
-            }),
+                cluster: cluster.to_owned(),
+            });
         }
-    }
-
-    /// The ids of the topics in the adopting cluster. All that is in the way is told at once.
-    fn fit(
-        &self,
-        view: &ClusterView,
-        partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, TopicId>, AdoptFault> {
-        let mut ids = BTreeMap::new();
-        let mut unfit = Vec::new();
-        for id in partitions {
-            match self.fit_one(view, id) {
-                Ok(topic_id) => drop(ids.insert(id.clone(), topic_id)),
-                Err(why) => unfit.push(format!("{id}: {why}")),
-            }
+        // Where eligible replicas are kept apart, a broker that comes back from a crash is none.
+        if fs::metadata(self.log_dir.join(CLEAN_SHUTDOWN)).is_err() {
+            return Err(AdoptFault::Killed(self.log_dir.clone()));
         }
-        match unfit.is_empty() {
-            true => Ok(ids),
-            false => Err(AdoptFault::Unfit(unfit)),
-        }
-    }
-
-    fn fit_one(&self, view: &ClusterView, id: &TopicPartition) -> Result<TopicId, String> {
-        let topic = view.topics.iter().find(|topic| topic.name == id.topic);
-        let topic = topic.ok_or("the adopting cluster has no such topic: create it first")?;
-        let partition = topic
-            .partitions
-            .iter()
-            .find(|partition| partition.index == id.partition);
-        let partition = partition.ok_or("the topic has too few partitions there: add some")?;
-        let held = last_epoch(&RealDisk, &self.vault.join(id.to_string()));
-        let held = held.map_err(|fault| fault.to_string())?;
-        if partition.epoch < held.max(LeaderEpoch::new(0)) {
-            return Err(format!(
-                "its leader epoch there is {}, below the log's last, {held}: raise it by moving \
-                 the partition to another broker and back (kafka-reassign-partitions) until it \
-                 is {held}",
-                partition.epoch
-            ));
-        }
-        let dir = self.log_dir.join(id.to_string());
-        let entries = match RealDisk.list(&dir) {
-            Ok(entries) => entries,
-            Err(_) => {
-                return Err(format!(
-                    "{} is not there: the stopped broker is no replica",
-                    dir.display()
-                ));
-            }
-        };
-        let is_log = |name: &str| name.ends_with(".log");
-        match entries
-            .iter()
-            .any(|entry| is_log(&entry.name) && entry.bytes > 0)
-        {
-            true => Err(format!("{} holds records already", dir.display())),
-            false => Ok(topic.id),
-        }
+        let id = value("node.id=").or_else(|| value("broker.id="));
+        let id = id.and_then(|id| id.trim().parse().ok());
+        Ok(Claim {
+            broker: BrokerId(id.ok_or(AdoptFault::Nameless(path))?),
+            _lock: locked,
+        })
     }
 
     /// Replaces a partition's empty files by the vault's, durably. Says how many bytes.

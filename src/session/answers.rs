@@ -2,16 +2,21 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, DescribeConfigsRequest, ListOffsetsRequest, MetadataRequest,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, DescribeConfigsRequest,
+    IncrementalAlterConfigsRequest, ListOffsetsRequest, MetadataRequest,
     OffsetForLeaderEpochRequest,
 };
-use kafka_protocol::protocol::{Decodable, Request};
+use kafka_protocol::protocol::{Decodable, HeaderVersion, Request};
 
 use crate::protocol::frame::LENGTH_BYTES;
 use crate::protocol::shape::Shape::{self, Bytes as Fixed, List, Numbers, Tagged, Text};
 use crate::protocol::shape::walk_answer;
-use crate::protocol::versions::ServedApi;
 use crate::protocol::{ErrorCode, Malformed, Reader};
+
+/// From these versions of their headers on, answers have tagged fields in theirs, and requests and
+/// answers have the newer encoding.
+const TAGGED_ANSWER: i16 = 1;
+const FLEXIBLE_REQUEST: i16 = 2;
 
 /// A request whose answers have a shape that we know.
 pub trait Answered: Request {
@@ -45,13 +50,13 @@ pub(super) fn read<R: Answered>(
     version: i16,
     correlation: i32,
 ) -> Result<R::Response, AnswerFault> {
-    let api = ServedApi::of(R::KEY).expect("we answer ourselves whatever we ask");
     bytes::Buf::advance(&mut answer, LENGTH_BYTES);
-    let has_tags = api.answer_header_is_flexible(version);
+    let has_tags = R::Response::header_version(version) >= TAGGED_ANSWER;
     let header = header(&answer, has_tags, correlation)?;
     bytes::Buf::advance(&mut answer, header);
     let version = R::told_in(version, &answer);
-    walk_answer(R::shape(version), api.is_flexible(version), &answer)?;
+    let is_flexible = R::header_version(version) >= FLEXIBLE_REQUEST;
+    walk_answer(R::shape(version), is_flexible, &answer)?;
     R::Response::decode(&mut answer, version)
         .map_err(|fault| AnswerFault::Unreadable(fault.to_string()))
 }
@@ -135,6 +140,26 @@ impl Answered for DescribeConfigsRequest {
             ..=2 => &[Fixed(4), List(&[Fixed(2), Text, Fixed(1), Text, SETTINGS])],
             _ => &[Fixed(4), List(&[Fixed(2), Text, Fixed(1), Text, DESCRIBED])],
         }
+    }
+}
+
+impl Answered for AlterPartitionReassignmentsRequest {
+    fn shape(version: i16) -> &'static [Shape] {
+        // Number, error and its text.
+        const PARTITIONS: Shape = List(&[Fixed(6), Text]);
+        const TOPICS: Shape = List(&[Text, PARTITIONS]);
+        // Error and its text; later a flag before them.
+        match version {
+            0 => &[Fixed(6), Text, TOPICS],
+            _ => &[Fixed(7), Text, TOPICS],
+        }
+    }
+}
+
+impl Answered for IncrementalAlterConfigsRequest {
+    fn shape(_version: i16) -> &'static [Shape] {
+        // Error and its text, what is set and its name.
+        &[Fixed(4), List(&[Fixed(2), Text, Fixed(1), Text])]
     }
 }
 

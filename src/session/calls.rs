@@ -28,7 +28,7 @@ use crate::protocol::fetch::Endpoint;
 /// Whoever is no broker.
 const NO_REPLICA: WireBroker = WireBroker(-1);
 /// `ConfigResource.Type.TOPIC`.
-const TOPIC: i8 = 2;
+pub(super) const TOPIC: i8 = 2;
 
 /// A cluster as one of its brokers sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct TopicView {
 }
 
 /// One partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionView {
     /// Its number.
     pub index: PartitionIndex,
@@ -63,6 +63,10 @@ pub struct PartitionView {
     pub leader: Option<BrokerId>,
     /// The leader's epoch.
     pub epoch: LeaderEpoch,
+    /// Who holds it, those that a reassignment adds or removes among them.
+    pub replicas: Vec<BrokerId>,
+    /// Those of them that may lead it; none where all went and eligible replicas are kept apart.
+    pub in_sync: Vec<BrokerId>,
 }
 
 /// Which end of a log is asked for.
@@ -124,6 +128,16 @@ pub async fn look_at<'a, W: World>(
         }
     }
     Err(last.expect("there is a broker to begin with"))
+}
+
+impl ClusterView {
+    /// A partition and its topic, where both are there.
+    #[must_use]
+    pub fn find(&self, id: &TopicPartition) -> Option<(&TopicView, &PartitionView)> {
+        let topic = self.topics.iter().find(|topic| topic.name == id.topic)?;
+        let mut partitions = topic.partitions.iter();
+        Some((topic, partitions.find(|one| one.index == id.partition)?))
+    }
 }
 
 impl<W: World> Client<W> {
@@ -290,21 +304,24 @@ fn topic_view(topic: &MetadataResponseTopic) -> Option<TopicView> {
 
 fn partition_view(partition: &MetadataResponsePartition) -> Option<PartitionView> {
     let leader = partition.leader_id.0;
+    let ids = |nodes: &[WireBroker]| nodes.iter().map(|node| BrokerId(node.0)).collect();
     Some(PartitionView {
         index: PartitionIndex::new(partition.partition_index)?,
         leader: (leader >= 0).then_some(BrokerId(leader)),
         epoch: LeaderEpoch::new(partition.leader_epoch),
+        replicas: ids(&partition.replica_nodes),
+        in_sync: ids(&partition.isr_nodes),
     })
 }
 
-fn partition(name: &WireName, index: i32) -> Option<TopicPartition> {
+pub(super) fn partition(name: &WireName, index: i32) -> Option<TopicPartition> {
     Some(TopicPartition {
         topic: TopicName::new(name)?,
         partition: PartitionIndex::new(index)?,
     })
 }
 
-fn by_topic<'a, T>(
+pub(super) fn by_topic<'a, T>(
     asked: impl Iterator<Item = (&'a TopicName, T)>,
 ) -> BTreeMap<&'a TopicName, Vec<T>> {
     let mut topics: BTreeMap<&TopicName, Vec<T>> = BTreeMap::new();
@@ -314,6 +331,6 @@ fn by_topic<'a, T>(
     topics
 }
 
-fn text(value: &str) -> StrBytes {
+pub(super) fn text(value: &str) -> StrBytes {
     StrBytes::from_string(value.to_owned())
 }

@@ -4,6 +4,7 @@
 //! [`Channel`] and the versions that were agreed upon, and speaks Fetch over it by itself.
 
 mod address;
+mod admin;
 mod answers;
 mod calls;
 mod channel;
@@ -12,6 +13,7 @@ mod fault;
 mod versions;
 
 pub use address::{BrokerAddress, NotAnAddress};
+pub use admin::{Refusal, Refusals};
 pub use answers::Answered;
 pub use calls::{
     Bound, ClusterView, EpochAsked, EpochReply, OffsetReply, PartitionAsked, PartitionView,

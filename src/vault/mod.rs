@@ -23,8 +23,9 @@ use crate::model::{Position, ProducerIdShift, TopicPartition};
 
 /// Java's `FileLock` on this file is how a broker claims a log directory (`LogManager`).
 const LOCK: &str = ".lock";
-/// Its presence says that everything was synced and closed (`CleanShutdownFileHandler`).
-const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+/// Its presence in a log directory says that everything was synced and closed
+/// (`CleanShutdownFileHandler`).
+pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 /// No small file of a vault is larger, in bytes; more is damage.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 

@@ -16,6 +16,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
@@ -41,6 +42,7 @@ final class Topics {
         commands.put("ready", Topics::ready);
         commands.put("create", (args, answer) -> create(args, answer));
         commands.put("configure", Topics::configure);
+        commands.put("settings", Topics::settings);
         commands.put("delete", Topics::delete);
         commands.put("grow", Topics::grow);
         commands.put("elect", Topics::elect);
@@ -130,6 +132,15 @@ final class Topics {
             changes.add(new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET)));
         ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
         admin(bootstrap).incrementalAlterConfigs(Map.of(resource, changes)).all().get();
+    }
+
+    /** One line per setting that topic= has of its own: name, value. */
+    private static void settings(Workload.Args args, Workload.Answer answer) throws Exception {
+        ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, args.text("topic"));
+        Config config = admin(args.text("b")).describeConfigs(List.of(resource)).all().get().get(resource);
+        config.entries().stream()
+            .filter(entry -> entry.source() == ConfigEntry.ConfigSource.DYNAMIC_TOPIC_CONFIG)
+            .forEach(entry -> answer.line(entry.name() + " " + entry.value()));
     }
 
     private static void delete(Workload.Args args, Workload.Answer answer) throws Exception {

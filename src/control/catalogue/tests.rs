@@ -16,6 +16,8 @@ fn view(topics: &[Seen<'_>]) -> ClusterView {
         index: PartitionIndex::new(i32::try_from(nth).expect("few")).expect("positive"),
         leader: (*leader >= 0).then_some(BrokerId(*leader)),
         epoch: LeaderEpoch::new(*epoch),
+        replicas: Vec::new(),
+        in_sync: Vec::new(),
     };
     let topic = |(name, id, partitions): &Seen<'_>| TopicView {
         name: TopicName::new(name).expect("legal"),

@@ -27,7 +27,7 @@ pub(super) struct Cluster {
 }
 
 /// One partition as a cluster's leader sees it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Partition {
     /// Its topic's name.
     pub(super) topic: String,
