@@ -56,8 +56,9 @@ impl<D: Disk> Books<D> {
         })
     }
 
-    /// Writes what the ledger says, where it says anything new.
-    pub(super) fn write(&mut self, ledger: &Ledger) -> Result<(), VaultFault> {
+    /// Writes what the ledger says, where it says anything new. Says which recovery points have
+    /// moved by that.
+    pub(super) fn write(&mut self, ledger: &Ledger) -> Result<Offsets, VaultFault> {
         let state = self.state(ledger);
         let offsets = self.offsets(ledger);
         let (state_before, offsets_before) = match &self.written {
@@ -77,8 +78,12 @@ impl<D: Disk> Books<D> {
         if state_before != Some(&state) {
             self.vault.save_state(&state)?;
         }
+        let [_, before, _] = offsets_before.cloned().unwrap_or_default();
+        let moved = offsets[1].iter();
+        let moved = moved.filter(|(id, point)| before.get(id) != Some(point));
+        let moved = moved.map(|(id, point)| (id.clone(), *point)).collect();
         self.written = Some((state, offsets));
-        Ok(())
+        Ok(moved)
     }
 
     /// Writes the books for the last time. The vault is marked as clean if every log in it is.

@@ -202,9 +202,24 @@ impl<W: World> Control<W> {
             });
         }
         if self.write_at <= now {
-            let interval = Duration::from_millis(u64::from(self.options.checkpoint_interval_ms));
-            self.write_at = now.after(interval);
-            self.books.write(&self.ledger)?;
+            self.write(now).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the books. The shards are told of their recovery points: what recovery would have
+    /// needed before is of no use then.
+    async fn write(&mut self, now: Instant) -> Result<(), CopyFault> {
+        let interval = Duration::from_millis(u64::from(self.options.checkpoint_interval_ms));
+        self.write_at = now.after(interval);
+        let mut moved: BTreeMap<ShardId, Vec<(TopicPartition, Offset)>> = BTreeMap::new();
+        for (id, point) in self.books.write(&self.ledger)? {
+            if let Some(line) = self.ledger.lines.get(&id) {
+                moved.entry(line.shard).or_default().push((id, point));
+            }
+        }
+        for (shard, points) in moved {
+            self.order(shard, Order::Recorded(points)).await;
         }
         Ok(())
     }

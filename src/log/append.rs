@@ -14,7 +14,7 @@ use crate::record::Run;
 use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::producers::Producers;
-use super::segment::{Planned, Segment};
+use super::segment::{GAP_MAX, Planned, Segment};
 use super::{LogFault, LogOptions};
 
 /// One partition's log, without its files.
@@ -138,7 +138,7 @@ impl Log {
                 .is_full_for(&fact, &planned, now, &self.options)
             {
                 if planned.batches == 0 {
-                    return Ok(Next::Roll(fact.base));
+                    return Ok(Next::Roll(self.next_base(&fact)));
                 }
                 break;
             }
@@ -151,6 +151,16 @@ impl Log {
             bytes: usize::try_from(planned.bytes).expect("a run lies in memory"),
             batches: u32::try_from(planned.batches).expect("a run counts its batches in 32 bits"),
         })
+    }
+
+    /// Where the segment begins that takes `fact` first: at the log's end, so that recovery sees
+    /// whether all before it is there; or at the batch, behind a gap that an index cannot span.
+    fn next_base(&self, fact: &BatchFact) -> Offset {
+        let is_spanned = fact.last.since(self.log_end) <= i32::MAX as u64;
+        match !self.is_empty && is_spanned && fact.base.since(self.log_end) <= GAP_MAX {
+            true => self.log_end,
+            false => fact.base,
+        }
     }
 
     /// The planned bytes lie in the file: now the log has them.

@@ -9,6 +9,7 @@
 //! | `index` | the bytes of offset, time and transaction indexes |
 //! | `epochs`, `producers` | leader epochs; idempotent producers and open transactions |
 //! | `store` | the files, and the effects of a plan |
+//! | `snapshots` | which snapshots of producers are kept until recovery needs them no more |
 //! | `walk` | the batches of a file, checked, without holding all of it |
 //! | `recovery` | from files of unknown state to a log |
 //! | `reading`, `verify` | from an offset to a place in a file; is every byte as it must be |
@@ -29,6 +30,7 @@ mod producers;
 mod reading;
 mod recovery;
 mod segment;
+mod snapshots;
 mod store;
 mod truncate;
 mod verify;

@@ -9,6 +9,7 @@
 //! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
 //! | a torn or damaged batch at or above what was durable | cut there; later segments go |
+//! | a segment that ends before the next one begins | the same: its end was never written |
 //! | a torn or damaged batch below what was durable | refused: the disk has lost what it had |
 //!
 //! What is read is checked, checksums included. What lies below the place where reading begins
@@ -28,9 +29,9 @@ use super::fact::BatchFact;
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, LOG, SNAPSHOT, UNFINISHED};
 use super::producers::Producers;
-use super::segment::Segment;
+use super::segment::{GAP_MAX, Segment};
 use super::store::{Files, Store};
-use super::walk::{Arrived, Route, walk};
+use super::walk::{Arrived, Obstacle, Route, walk};
 use kept::Kept;
 
 /// What is known of a log before its files are looked at.
@@ -117,6 +118,12 @@ fn create<D: Disk>(
     })
 }
 
+/// Whether batches are missing between a segment that ends at `end` and the next one at `base`.
+/// Segments begin where the log ends, unless the next batch lies too far behind that.
+fn is_lost(end: Offset, base: Offset) -> bool {
+    end < base && base.since(end) <= GAP_MAX
+}
+
 /// What a partition's directory holds.
 struct Found {
     entries: Vec<Entry>,
@@ -175,13 +182,18 @@ impl<D: Disk> Recovery<D> {
         let mut store = Store::new(self.disk.clone(), &self.dir, files);
         let mut segment = first;
         loop {
-            let arrived = self.read_segment(&mut log, &store, size, trusted.producers_at)?;
+            let mut arrived = self.read_segment(&mut log, &store, size, trusted.producers_at)?;
+            let next = self.found.bases.get(segment + 1).copied();
+            let lost = next
+                .filter(|base| is_lost(log.log_end, *base))
+                .map(Obstacle::Lost);
+            arrived.obstacle = arrived.obstacle.or(lost);
             if arrived.obstacle.is_some() {
                 self.cut(&store, &log, &arrived, size, segment)?;
                 break;
             }
             segment += 1;
-            let Some(base) = self.found.bases.get(segment).copied() else {
+            let Some(base) = next else {
                 break;
             };
             size = self.next_segment(&mut log, &mut store, base, trusted.producers_at)?;
@@ -381,6 +393,7 @@ impl<D: Disk> Recovery<D> {
                 self.remove(&self.path(*offset, SNAPSHOT))?;
             }
         }
+        store.recorded(self.known.recovery_point);
         Ok(Opened {
             log,
             store,

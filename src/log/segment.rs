@@ -7,6 +7,10 @@ use super::LogOptions;
 use super::fact::BatchFact;
 use super::index::{AbortedTxn, OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TimeEntry};
 
+/// Offsets that may be missing at the beginning of a segment. A wider gap lies between two of them:
+/// an index could not span it and the segment's batches.
+pub(super) const GAP_MAX: u64 = 1 << 30;
+
 /// Index bytes that are not in their files yet. Written when they are many, and before a sync.
 #[derive(Debug, Default)]
 pub(super) struct Pending {

@@ -9,6 +9,7 @@ use crate::record::Run;
 use super::append::{Log, Next};
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+use super::snapshots::Loose;
 
 /// Index bytes that are kept in memory at most, per log.
 const PENDING_BYTES_MAX: usize = 16 << 10;
@@ -22,8 +23,8 @@ pub struct Store<D: Disk> {
     unsynced: Vec<(PathBuf, D::File)>,
     /// Names were made or removed since the directory was last synced.
     names_changed: bool,
-    /// The newest snapshot that no segment begins with.
-    loose_snapshot: Option<Offset>,
+    /// Snapshots that no segment begins with.
+    loose: Loose,
     appended_bytes: u64,
 }
 
@@ -72,9 +73,15 @@ impl<D: Disk> Store<D> {
             files,
             unsynced: Vec::new(),
             names_changed: true,
-            loose_snapshot: None,
+            loose: Loose::default(),
             appended_bytes: 0,
         }
+    }
+
+    /// The vault's checkpoint says that everything below `point` is durable: what recovery would
+    /// have needed before goes with the next sync point.
+    pub fn recorded(&mut self, point: Offset) {
+        self.loose.recorded(point);
     }
 
     /// The partition's directory.
@@ -176,7 +183,6 @@ impl<D: Disk> Store<D> {
         } else {
             log.producers.expire(now);
             self.write_snapshot(log, base)?;
-            self.loose_snapshot = None;
         }
         let fresh = Files::create(&self.disk, &self.dir, base)?;
         let ended_files = std::mem::replace(&mut self.files, fresh);
@@ -237,20 +243,17 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
-    /// The producers as of the log's end, so that recovery need not read what lies before. The
-    /// one before goes, unless a segment begins there.
+    /// The producers as of the log's end, so that recovery need not read what lies before.
     fn write_loose_snapshot(&mut self, log: &Log) -> Result<(), LogFault> {
         let end = log.watermarks().log_end;
-        if self.loose_snapshot == Some(end) {
-            return Ok(());
+        if !self.loose.has(end) {
+            self.write_snapshot(log, end)?;
+            self.loose.made(end);
         }
-        self.write_snapshot(log, end)?;
-        let bases_it = |offset: &Offset| {
-            *offset == log.segment.base || log.older.binary_search(offset).is_ok()
-        };
-        let fresh = Some(end).filter(|offset| !bases_it(offset));
-        if let Some(before) = std::mem::replace(&mut self.loose_snapshot, fresh) {
-            self.remove(before, SNAPSHOT)?;
+        let mut bases = log.older.clone();
+        bases.push(log.segment.base);
+        for offset in self.loose.unneeded(&bases) {
+            self.remove(offset, SNAPSHOT)?;
         }
         Ok(())
     }
@@ -290,7 +293,7 @@ impl<D: Disk> Store<D> {
 
     /// Recovery has found a snapshot that no segment begins with.
     pub(super) fn adopt_snapshot(&mut self, offset: Offset) {
-        self.loose_snapshot = Some(offset);
+        self.loose.made(offset);
     }
 
     fn remove(&mut self, offset: Offset, suffix: &str) -> Result<(), LogFault> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::cli::generator::{PartitionLoad, Sizes, Traffic, topics};
 use crate::io::memory::MemoryDisk;
-use crate::model::{Offset, TopicId, WallTime};
+use crate::model::{LeaderEpoch, Offset, TopicId, WallTime};
 use crate::record::{Expect, check};
 use crate::stdx::prng::Prng;
 
@@ -63,8 +63,17 @@ fn append(log: &mut Log, store: &mut Store<MemoryDisk>, batch: &[u8]) -> Result<
     store.append(log, WALL, run)
 }
 
-/// Appends everything with a sync now and then. Says what was durable when the disk ended it.
-fn work(disk: &MemoryDisk, batches: &[Vec<u8>], durable: &mut Offset) -> Result<(), LogFault> {
+/// How far a log had come when the disk ended it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reached {
+    /// By its last sync.
+    durable: Offset,
+    /// By the sync before, which is what the vault's checkpoint says.
+    recorded: Offset,
+}
+
+/// Appends everything with a sync now and then. Says how far that came when the disk ended it.
+fn work(disk: &MemoryDisk, batches: &[Vec<u8>], reached: &mut Reached) -> Result<(), LogFault> {
     let Opened {
         mut log, mut store, ..
     } = open(
@@ -77,11 +86,21 @@ fn work(disk: &MemoryDisk, batches: &[Vec<u8>], durable: &mut Offset) -> Result<
     for (nth, batch) in batches.iter().enumerate() {
         append(&mut log, &mut store, batch)?;
         if nth % SYNC_EVERY == SYNC_EVERY - 1 {
-            *durable = store.close(&mut log, WALL)?;
+            let durable = store.close(&mut log, WALL)?;
+            reached.recorded = reached.durable;
+            reached.durable = durable;
+            store.recorded(reached.recorded);
         }
     }
-    *durable = store.close(&mut log, WALL)?;
+    reached.durable = store.close(&mut log, WALL)?;
     Ok(())
+}
+
+/// Does all of it, and says where it ended.
+fn worked(disk: &MemoryDisk, batches: &[Vec<u8>]) -> Offset {
+    let mut reached = Reached::default();
+    work(disk, batches, &mut reached).expect("nothing is in its way");
+    reached.durable
 }
 
 /// Every segment's bytes, one after the other.
@@ -92,6 +111,39 @@ fn content(disk: &MemoryDisk) -> Vec<u8> {
     logs.iter()
         .flat_map(|path| disk.bytes(path).expect("listed"))
         .collect()
+}
+
+fn next_offset(batch: &[u8]) -> Offset {
+    let expect = Expect {
+        next: Offset::ZERO,
+        may_begin_before: false,
+        epoch: LeaderEpoch::NONE,
+        batch_bytes_max: batch.len(),
+    };
+    check(batch, expect).run.next_offset()
+}
+
+/// Opens what is left: beside the bytes from the recovery point on, which nobody has said to be
+/// durable, it reads what lies between two index entries and the batches in which that ends.
+fn reads_the_tail(left: &MemoryDisk, batches: &[Vec<u8>], recorded: Offset, what: &str) {
+    let left = left.after_kill();
+    let below: usize = batches
+        .iter()
+        .take_while(|batch| next_offset(batch) <= recorded)
+        .map(Vec::len)
+        .sum();
+    let found = content(&left).len();
+    let opened = open(left, &dir(), OPTIONS, known(recorded, false), WALL);
+    let recovered = opened
+        .unwrap_or_else(|fault| panic!("{what}: {fault}"))
+        .recovered;
+    let largest = batches.iter().map(Vec::len).max().expect("there are some");
+    let most = found - below + OPTIONS.index_interval_bytes as usize + 2 * largest;
+    let read = usize::try_from(recovered.bytes_read).expect("small");
+    assert!(
+        read <= most,
+        "{what}: {read} bytes of {found} were read, {below} of them below the recovery point"
+    );
 }
 
 /// Opens what is left, checks that it is a prefix that holds all that was durable, goes on to
@@ -130,30 +182,27 @@ fn recovers(left: &MemoryDisk, batches: &[Vec<u8>], durable: Offset, what: &str)
 fn survives_everything(traffic: Traffic) {
     let batches = batches(traffic);
     let disk = MemoryDisk::default();
-    let mut durable = Offset::ZERO;
-    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let mut reached = Reached::default();
+    work(&disk, &batches, &mut reached).expect("nothing is in its way");
     let changes = disk.changes();
     assert!(changes > 80, "{changes} changes are no test");
     for after in 0..changes {
         let disk = MemoryDisk::default();
         disk.kill_after(after);
-        let mut durable = Offset::ZERO;
-        let ended = work(&disk, &batches, &mut durable);
+        let mut reached = Reached::default();
+        let ended = work(&disk, &batches, &mut reached);
         assert!(ended.is_err(), "killed after {after} of {changes} changes");
-        recovers(
-            &disk.after_kill(),
-            &batches,
-            durable,
-            &format!("killed after {after}"),
-        );
-        let mut prng = Prng::new(after as u64);
-        let left = disk.after_power_loss(|| u32::try_from(prng.below(1 << 20)).expect("small"));
-        recovers(
-            &left,
-            &batches,
-            durable,
-            &format!("power lost after {after}"),
-        );
+        for point in [reached.durable, reached.recorded] {
+            let what = format!("recovery point {point}, killed after {after}");
+            reads_the_tail(&disk.after_kill(), &batches, point, &what);
+            recovers(&disk.after_kill(), &batches, point, &what);
+            let mut prng = Prng::new(after as u64);
+            let chance = || u32::try_from(prng.below(1 << 20)).expect("small");
+            let left = disk.after_power_loss(chance);
+            let what = format!("recovery point {point}, power lost after {after}");
+            reads_the_tail(&left, &batches, point, &what);
+            recovers(&left, &batches, point, &what);
+        }
     }
 }
 
@@ -171,8 +220,7 @@ fn gaps_survive_a_kill_and_a_power_loss_at_every_change() {
 fn a_clean_log_is_opened_without_reading_it_all() {
     let batches = batches(Traffic::Transactions);
     let disk = MemoryDisk::default();
-    let mut durable = Offset::ZERO;
-    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let durable = worked(&disk, &batches);
     let opened = open(disk.clone(), &dir(), OPTIONS, known(durable, true), WALL).expect("sound");
     assert_eq!(opened.log.watermarks().log_end, durable);
     let bytes = content(&disk).len() as u64;
@@ -188,8 +236,7 @@ fn a_clean_log_is_opened_without_reading_it_all() {
 fn what_was_durable_and_is_gone_is_refused() {
     let batches = batches(Traffic::Plain);
     let disk = MemoryDisk::default();
-    let mut durable = Offset::ZERO;
-    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let durable = worked(&disk, &batches);
     let mut logs = disk.paths();
     logs.retain(|path| path.extension().is_some_and(|end| end == "log"));
     let last = logs.iter().max().expect("there is one");
@@ -213,8 +260,7 @@ fn what_was_durable_and_is_gone_is_refused() {
 fn any_flipped_byte_is_found() {
     let batches = batches(Traffic::Transactions);
     let disk = MemoryDisk::default();
-    let mut durable = Offset::ZERO;
-    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let durable = worked(&disk, &batches);
     let claims = Claims {
         topic_id: TopicId::new([7; 16]),
         durable,
@@ -249,8 +295,7 @@ fn a_cut_log_ends_at_a_batch_and_grows_again() {
     for traffic in [Traffic::Transactions, Traffic::Compacted] {
         let batches = batches(traffic);
         let disk = MemoryDisk::default();
-        let mut durable = Offset::ZERO;
-        work(&disk, &batches, &mut durable).expect("nothing is in its way");
+        let durable = worked(&disk, &batches);
         for to in (0..durable.value()).map(Offset::new) {
             let left = disk.after_kill();
             let end = truncate(&left, &dir(), to).expect("nothing is in its way");
@@ -270,8 +315,7 @@ fn a_cut_log_ends_at_a_batch_and_grows_again() {
 fn a_cut_that_is_killed_can_be_done_again() {
     let batches = batches(Traffic::Transactions);
     let disk = MemoryDisk::default();
-    let mut durable = Offset::ZERO;
-    work(&disk, &batches, &mut durable).expect("nothing is in its way");
+    let durable = worked(&disk, &batches);
     let to = Offset::new(durable.value() / 3);
     let whole = disk.after_kill();
     let before = whole.changes();

@@ -44,6 +44,8 @@ pub(super) enum Obstacle {
     Torn,
     #[error("{0}")]
     Fault(BatchFault),
+    #[error("batches up to offset {0} are gone: there the next segment begins")]
+    Lost(Offset),
 }
 
 /// Shows each sound batch of the file called `name` with its place to `each`, in order.

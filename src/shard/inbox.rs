@@ -37,6 +37,8 @@ pub enum Order {
         /// The answer.
         answer: Answer,
     },
+    /// The recovery points that the vault's checkpoint says from now on, where they have moved.
+    Recorded(Vec<(TopicPartition, Offset)>),
     /// End a partition, for a reason that control has seen.
     Stop {
         /// Which partition.

@@ -5,6 +5,7 @@ use super::inbox::{Mirror, Order, Phase, Recovered, Status, Tally};
 use super::partition::Partition;
 use crate::io::{Clock, World};
 use crate::log::{Beginning, LogFault, Opened, open};
+use crate::model::{Offset, TopicPartition};
 use crate::source::{Answer, CursorId, Followed, Turn};
 
 impl<W: World> Shard<W> {
@@ -22,6 +23,11 @@ impl<W: World> Shard<W> {
                 }
             }
             Order::Answer { cursor, answer } => self.answered(cursor, answer),
+            Order::Recorded(points) => {
+                for (id, point) in points {
+                    self.recorded(&id, point);
+                }
+            }
             Order::Stop { id, cause } => {
                 if let Some(cursor) = self.by_name.get(&id).copied()
                     && !self.is_stopped(cursor)
@@ -30,6 +36,13 @@ impl<W: World> Shard<W> {
                 }
             }
             Order::Close => unreachable!("the loop ends with it"),
+        }
+    }
+
+    fn recorded(&mut self, id: &TopicPartition, point: Offset) {
+        let cursor = self.by_name.get(id);
+        if let Some(partition) = cursor.and_then(|cursor| self.partitions.get_mut(cursor)) {
+            partition.store.recorded(point);
         }
     }
 
@@ -77,6 +90,14 @@ impl<W: World> Shard<W> {
             is_empty: log.is_empty(),
             until: mirror.until,
         });
+        if !mirror.is_clean {
+            tracing::info!(
+                "{} was not closed cleanly: {} bytes of it were read again, {} cut off",
+                mirror.id,
+                recovered.bytes_read,
+                recovered.bytes_cut
+            );
+        }
         let end = log.watermarks().log_end;
         let durable = if mirror.is_clean {
             end
