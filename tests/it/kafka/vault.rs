@@ -36,11 +36,28 @@ impl Vault {
 
     /// `twinlog copy --follow --json`.
     pub(super) fn follow(&self, cluster: &Cluster, topics: &str) -> Running {
+        self.follow_with(cluster, topics, &[])
+    }
+
+    /// The same with more arguments.
+    pub(super) fn follow_with(&self, cluster: &Cluster, topics: &str, more: &[&str]) -> Running {
         let bootstrap = cluster.bootstrap();
-        Running::start(
-            &self.outputs,
-            &self.copy_args(&bootstrap, topics, &["--follow"]),
-        )
+        let more = [&["--follow"], more].concat();
+        Running::start(&self.outputs, &self.copy_args(&bootstrap, topics, &more))
+    }
+
+    /// Below which offset a partition is durable, as the vault says; 0 where it says nothing.
+    pub(super) fn recovery_point(&self, partition: &str) -> i64 {
+        let path = self.dir.join("recovery-point-offset-checkpoint");
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let points = text.lines().filter_map(|line| {
+            let (name, offset) = line.rsplit_once(' ')?;
+            Some((name.replace(' ', "-"), offset))
+        });
+        let mut points = points.filter(|(name, _)| name == partition);
+        points.next().map_or(0, |(_, offset)| {
+            offset.parse().expect("a checkpoint holds offsets")
+        })
     }
 
     fn copy_args<'a>(&'a self, from: &'a str, topics: &'a str, more: &[&'a str]) -> Vec<&'a str> {
