@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::vault::Vault;
 use super::*;
 
-/// How often it is killed.
+/// How often it is killed, unless `TWINLOG_KAFKA_KILLS` says otherwise.
 const KILLS: u32 = 20;
 /// Syncs and checkpoints often enough that there is something durable between two killings.
 const OFTEN: &str = "[shard]\nflush_interval_ms = 150\n[vault]\ncheckpoint_interval_ms = 150\n";
@@ -15,6 +15,11 @@ const OFTEN: &str = "[shard]\nflush_interval_ms = 150\n[vault]\ncheckpoint_inter
 /// begins at the last index entry below (4 KiB apart, `index.interval.bytes`) and ends each read
 /// of 1 MiB within a batch, which it reads again. No batch here is larger than 17 KiB.
 const BESIDE_THE_TAIL: u64 = 128 << 10;
+
+fn kills() -> u32 {
+    let stated = std::env::var("TWINLOG_KAFKA_KILLS");
+    stated.map_or(KILLS, |text| text.parse().expect("a number of kills"))
+}
 
 #[test]
 fn a_killed_copy_is_a_prefix_and_ends_identical() {
@@ -35,8 +40,9 @@ fn a_killed_copy_is_a_prefix_and_ends_identical() {
         config.to_str().expect("our paths are text"),
     ];
     let mut moment = Moments(0x7477_696e);
+    let kills = kills();
     let mut seen = Seen::default();
-    for nth in 0..KILLS {
+    for nth in 0..kills {
         let tails = tails(&vault);
         let following = vault.follow_with(&cluster, "crash\\..*", &often);
         cluster.ask(&format!(
@@ -55,7 +61,7 @@ fn a_killed_copy_is_a_prefix_and_ends_identical() {
     vault.assert_identical(&cluster, 1, &cluster.offsets("crash\\..*"));
     dump::complains_not(&workload, &vault.dir);
     vault.verify(Some(&cluster)).expect_code(0);
-    eprintln!("{KILLS} killings: {seen:?}");
+    eprintln!("{kills} killings: {seen:?}");
 }
 
 /// What of a partition's files was not called durable, and what was, in bytes.

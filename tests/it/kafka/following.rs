@@ -1,5 +1,6 @@
 //! A live source under `copy --follow`: elections, deaths, growth, deletions, and data that is lost
-//! at the source. One cluster of three nodes; each scenario has topics and a vault of its own.
+//! at the source. One cluster of three nodes per release that is asked for; each scenario has topics
+//! and a vault of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -31,18 +32,29 @@ fn a_followed_source_may_change_in_every_way() {
     let Some(_turn) = Turn::take("a_followed_source_may_change_in_every_way") else {
         return;
     };
-    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    let mut failed = Vec::new();
+    for version in versions() {
+        let begin = std::time::Instant::now();
+        failed.extend(failed_on(&version));
+        eprintln!("Kafka {version}: all scenarios in {:?}", begin.elapsed());
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}");
+}
+
+/// The scenarios that fail on one release.
+fn failed_on(version: &str) -> Vec<String> {
+    let workload = Arc::new(Workload::start(version));
     let mut cluster = Cluster::start(&workload, "following", 3, &[]);
     let wanted = std::env::var("TWINLOG_KAFKA_SCENARIO").unwrap_or_default();
     let mut failed = Vec::new();
     for (name, scenario) in SCENARIOS.iter().filter(|(name, _)| name.contains(&wanted)) {
-        eprintln!("scenario: {name}");
+        eprintln!("Kafka {version}: {name}");
         if catch_unwind(AssertUnwindSafe(|| scenario(&mut cluster))).is_err() {
-            failed.push(name);
+            failed.push(format!("{name} on {version}"));
         }
         cluster.restart_dead();
     }
-    assert!(failed.is_empty(), "failed: {failed:?}");
+    failed
 }
 
 /// Six partitions led by all three brokers, and a writer that does not stop.
