@@ -87,6 +87,9 @@ impl CopyArguments {
             screen::say(&format!("{id} stopped: {why}"));
             is_complete = false;
         }
+        for (id, why) in outcome.ledger.waiting() {
+            screen::say(&format!("{id} was waiting: {why}"));
+        }
         Ok(match is_complete {
             true => Ending::Done,
             false => Ending::Incomplete,

@@ -37,7 +37,11 @@ pub(super) fn copy(
             reports: reports_in.clone(),
             shard: ShardId(u16::try_from(nth).expect("fewer than 65,536 cores")),
         };
-        let options = config.shard.clone();
+        let mut options = config.shard.clone();
+        if job.follow {
+            // A source that sends damage may be mended, or another broker may take the lead.
+            options.source.corrupt_answers_max = u32::MAX;
+        }
         let name = format!("shard-{nth}");
         threads.push(uring::spawn_thread(
             &name,

@@ -145,6 +145,18 @@ const SOURCE: Section = Section {
             bounds: TENTH_TO_AN_HOUR,
             place: |config| Place::U32(&mut config.control.request_timeout_ms),
         },
+        Key {
+            name: "answer_timeout_ms",
+            sentence: "How long a due fetch answer may bring next to nothing.",
+            bounds: TENTH_TO_AN_HOUR,
+            place: |config| Place::U32(&mut config.shard.answer_timeout_ms),
+        },
+        Key {
+            name: "patience_ms",
+            sentence: "How long a copy without --follow retries a partition that only fails.",
+            bounds: TENTH_TO_AN_HOUR,
+            place: |config| Place::U32(&mut config.shard.patience_ms),
+        },
     ],
     ordered: &[
         ("partition_bytes_max", "batch_bytes_max"),

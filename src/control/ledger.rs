@@ -105,6 +105,16 @@ impl Ledger {
             })
     }
 
+    /// The partitions that fail and are tried again, with the reasons.
+    pub fn waiting(&self) -> impl Iterator<Item = (&TopicPartition, &str)> {
+        self.lines
+            .iter()
+            .filter_map(|(id, line)| match &line.phase {
+                Phase::Waiting(why) => Some((id, why.as_str())),
+                _ => None,
+            })
+    }
+
     /// Totals per topic.
     #[must_use]
     pub fn topics(&self) -> BTreeMap<TopicName, TopicTotals> {

@@ -202,18 +202,25 @@ impl<W: World> Control<W> {
             });
         }
         if self.write_at <= now {
-            self.write(now).await?;
+            self.write(now).await;
         }
         Ok(())
     }
 
     /// Writes the books. The shards are told of their recovery points: what recovery would have
     /// needed before is of no use then.
-    async fn write(&mut self, now: Instant) -> Result<(), CopyFault> {
+    async fn write(&mut self, now: Instant) {
         let interval = Duration::from_millis(u64::from(self.options.checkpoint_interval_ms));
         self.write_at = now.after(interval);
         let mut moved: BTreeMap<ShardId, Vec<(TopicPartition, Offset)>> = BTreeMap::new();
-        for (id, point) in self.books.write(&self.ledger)? {
+        let moved_points = match self.books.write(&self.ledger) {
+            Ok(points) => points,
+            Err(fault) => {
+                tracing::warn!("the vault's notes cannot be written now: {fault}");
+                return;
+            }
+        };
+        for (id, point) in moved_points {
             if let Some(line) = self.ledger.lines.get(&id) {
                 moved.entry(line.shard).or_default().push((id, point));
             }
@@ -221,7 +228,6 @@ impl<W: World> Control<W> {
         for (shard, points) in moved {
             self.order(shard, Order::Recorded(points)).await;
         }
-        Ok(())
     }
 
     /// Runs an errand beside everything else.

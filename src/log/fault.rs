@@ -17,6 +17,17 @@ pub enum LogFault {
         /// What the system says.
         error: io::Error,
     },
+    /// The disk could not say that what was written lies there: it may be lost already.
+    #[error(
+        "{} could not be synced, so that nobody knows what the disk holds of it: {error}; it goes \
+         on from what was durable when the copy is started again", path.display()
+    )]
+    Unsynced {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// A file is not what was written to it.
     #[error(
         "{} is damaged at byte {at}: {why}; it was durable before, so this is no torn write: \
@@ -52,6 +63,30 @@ pub enum LogFault {
         /// What is wrong.
         fault: ControlFault,
     },
+}
+
+impl LogFault {
+    /// Whether it may pass by itself, and nothing is lost that the log has: a disk that is full.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, LogFault::Io { .. })
+    }
+}
+
+/// Names the file whose sync has failed.
+pub(super) fn unsynced(path: &Path) -> impl Fn(io::Error) -> LogFault + '_ {
+    |error| LogFault::Unsynced {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// Names a small file that could not be replaced: for want of room, or else perhaps unsynced.
+pub(super) fn replacing(path: &Path) -> impl Fn(io::Error) -> LogFault + '_ {
+    |error| match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => at(path)(error),
+        _ => unsynced(path)(error),
+    }
 }
 
 /// Names the file in the system's complaint.

@@ -1,5 +1,6 @@
 //! The files of one log, and the effects of what was decided about it.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Durability, File, Open, replace};
@@ -7,7 +8,7 @@ use crate::model::{Offset, Position, WallTime};
 use crate::record::Run;
 
 use super::append::{Log, Next};
-use super::fault::{LogFault, at};
+use super::fault::{LogFault, at, replacing, unsynced};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
 use super::snapshots::Loose;
 
@@ -52,14 +53,14 @@ impl<F: File> SyncPoint<F> {
     /// What the system says, with the file's name. Nothing is known about any of them then.
     pub async fn sync(&self) -> Result<(), LogFault> {
         for (path, file) in &self.files {
-            file.sync().await.map_err(at(path))?;
+            file.sync().await.map_err(unsynced(path))?;
         }
         Ok(())
     }
 
     fn sync_blocking(&self) -> Result<(), LogFault> {
         for (path, file) in &self.files {
-            file.sync_blocking().map_err(at(path))?;
+            file.sync_blocking().map_err(unsynced(path))?;
         }
         Ok(())
     }
@@ -172,19 +173,20 @@ impl<D: Disk> Store<D> {
         self.write_indexes(log)?;
         let is_empty = log.segment.size == 0;
         let ended = log.segment.base;
-        if is_empty {
-            assert!(
-                base != ended,
-                "an empty segment has room for its own base offset"
-            );
-            for suffix in [LOG, INDEX, TIME_INDEX] {
-                self.remove(ended, suffix)?;
-            }
-        } else {
+        assert!(
+            !is_empty || base != ended,
+            "an empty segment has room for its own base offset"
+        );
+        if !is_empty {
             log.producers.expire(now);
             self.write_snapshot(log, base)?;
         }
         let fresh = Files::create(&self.disk, &self.dir, base)?;
+        if is_empty {
+            for suffix in [LOG, INDEX, TIME_INDEX] {
+                self.remove(ended, suffix)?;
+            }
+        }
         let ended_files = std::mem::replace(&mut self.files, fresh);
         if !is_empty {
             self.unsynced.extend(ended_files.named(&self.dir, ended));
@@ -209,7 +211,8 @@ impl<D: Disk> Store<D> {
         log.producers.expire(now);
         self.write_loose_snapshot(log)?;
         if std::mem::take(&mut self.names_changed) {
-            self.disk.sync_dir(&self.dir).map_err(at(&self.dir))?;
+            let synced = self.disk.sync_dir(&self.dir);
+            synced.map_err(unsynced(&self.dir))?;
         }
         let mut files = std::mem::take(&mut self.unsynced);
         files.extend(self.files.named(&self.dir, log.segment.base));
@@ -237,7 +240,7 @@ impl<D: Disk> Store<D> {
             let path = self.dir.join(EPOCHS);
             let text = log.epochs.to_text();
             replace(&self.disk, &path, text.as_bytes(), Durability::PowerLoss)
-                .map_err(at(&path))?;
+                .map_err(replacing(&path))?;
             log.epochs_changed = false;
         }
         Ok(())
@@ -296,10 +299,13 @@ impl<D: Disk> Store<D> {
         self.loose.made(offset);
     }
 
+    /// Removes a file, unless an attempt before this one has got so far.
     fn remove(&mut self, offset: Offset, suffix: &str) -> Result<(), LogFault> {
         let path = layout::path(&self.dir, offset, suffix);
-        self.disk.remove_file(&path).map_err(at(&path))?;
-        self.names_changed = true;
+        match self.disk.remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path)(error)),
+            _ => self.names_changed = true,
+        }
         Ok(())
     }
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::Shard;
+use super::doubt::beyond;
 use super::ingest::Expectation;
 use super::lanes::LinkNumber;
+use super::silence::Vigil;
 use crate::io::{Buf, World};
 use crate::protocol::Malformed;
 use crate::protocol::fetch::{AnswerReader, PartitionHead, Step};
@@ -40,7 +42,7 @@ impl<W: World> Shard<W> {
         }
         match outcome {
             Ok(0) => return self.lose(lane, &"it has closed the connection"),
-            Ok(_) => {}
+            Ok(bytes) => self.heard(lane, bytes),
             Err(error) => return self.lose(lane, &error),
         }
         match self.converse(lane, &mut window) {
@@ -71,6 +73,15 @@ impl<W: World> Shard<W> {
             }
             let reader = link.reader.as_mut().expect("made above");
             let (step, used) = reader.next(window.bytes())?;
+            if let Some(length) = reader
+                .frame_left()
+                .filter(|left| *left > self.frame_bytes_max)
+            {
+                return Err(Malformed::Impossible {
+                    field: "the length of a frame",
+                    value: i64::try_from(length).unwrap_or(i64::MAX),
+                });
+            }
             window.consume(used);
             if let Some(pause) = self.step(lane, step, window) {
                 return Ok(pause);
@@ -118,6 +129,7 @@ impl<W: World> Shard<W> {
                 }
                 if let Some(link) = self.links.get_mut(&lane) {
                     link.reader = None;
+                    link.vigil = Vigil::default();
                 }
             }
         }
@@ -126,7 +138,11 @@ impl<W: World> Shard<W> {
 
     fn partition_begins(&mut self, lane: LaneId, head: &PartitionHead) {
         let expect = match self.source.judge(lane, head) {
-            Verdict::Append(expected) => Some(Expectation::from(expected)),
+            Verdict::Append(expected) => {
+                let mut expectation = Expectation::from(expected);
+                expectation.beyond = beyond(head.high_watermark);
+                Some(expectation)
+            }
             Verdict::Wait { cursor } => Some(Expectation::nothing(cursor)),
             Verdict::Ignore => None,
         };
@@ -169,7 +185,8 @@ impl<W: World> Shard<W> {
             return None;
         }
         Some(match taken.needs {
-            Some(bytes) if bytes > window.capacity() => Pause::Grow(bytes),
+            // No more comes than the partition has left, whatever its batch claims.
+            Some(bytes) if bytes.min(left) > window.capacity() => Pause::Grow(bytes.min(left)),
             _ => Pause::Receive,
         })
     }

@@ -6,7 +6,7 @@ use super::Shard;
 use super::event::Event;
 use super::inbox::{Closed, Phase};
 use crate::io::{Clock, World};
-use crate::log::LogFault;
+use crate::log::{LogFault, truncate};
 use crate::model::{Instant, Offset};
 use crate::source::CursorId;
 
@@ -75,6 +75,7 @@ impl<W: World> Shard<W> {
         match partition.store.sync_point(&mut partition.log, wall) {
             Ok(point) => {
                 partition.dirty_since = None;
+                partition.is_unflushed = false;
                 partition.is_syncing = true;
                 self.syncs_in_flight += 1;
                 let events = self.events_in.clone();
@@ -92,7 +93,7 @@ impl<W: World> Shard<W> {
                     );
                 });
             }
-            Err(fault) => self.break_off(cursor, &fault),
+            Err(fault) => self.unflushed(cursor, &fault),
         }
     }
 
@@ -106,6 +107,7 @@ impl<W: World> Shard<W> {
             Ok(()) => {
                 partition.durable = partition.durable.max(end);
                 self.moved.insert(cursor);
+                self.goes_well(cursor);
                 self.settle(cursor);
             }
             Err(fault) => self.break_off(cursor, &fault),
@@ -130,9 +132,14 @@ impl<W: World> Shard<W> {
     }
 
     /// The files are in an unknown state: nothing of them is called durable any more.
-    fn break_off(&mut self, cursor: CursorId, fault: &LogFault) {
+    pub(super) fn break_off(&mut self, cursor: CursorId, fault: &LogFault) {
         if let Some(partition) = self.partitions.get_mut(&cursor) {
             partition.is_broken = true;
+            // A later sync would succeed without them: what was not durable is fetched again.
+            let (dir, durable) = (partition.store.dir(), partition.durable);
+            if let Err(fault) = truncate(self.world.disk(), dir, durable) {
+                tracing::warn!("{} could not be cut: {fault}", partition.id);
+            }
         }
         self.give_up(cursor, fault.to_string());
     }
@@ -166,12 +173,15 @@ impl<W: World> Shard<W> {
                 Ok(end) => partition.durable = end,
                 Err(fault) => {
                     is_clean = false;
-                    self.break_off(cursor, &fault);
+                    match fault.may_pass() {
+                        true => self.give_up(cursor, fault.to_string()),
+                        false => self.break_off(cursor, &fault),
+                    }
                 }
             }
         }
         self.report.closed = Some(Closed {
-            is_clean: is_clean && self.all_opened,
+            is_clean: is_clean && self.all_opened && self.unopened.is_empty(),
             lag_ms: self.lag_ms.clone(),
         });
         self.collect();

@@ -3,12 +3,11 @@
 
 use super::Shard;
 use super::conversation::Taking;
-use super::inbox::Phase;
+use super::doubt::{Ending, uncontradicted};
 use super::lanes::send_plans;
 use super::partition::Partition;
 use crate::io::{Clock, Disk, World};
-use crate::log::LogFault;
-use crate::model::{LeaderEpoch, ProducerIdShift, WallTime};
+use crate::model::{LeaderEpoch, Offset, ProducerIdShift, WallTime};
 use crate::record::{BatchFault, Expect, Rest, Run, RunMut, Shifted, check_mut, scan};
 use crate::source::{CursorId, Expected, LaneId, Outcome};
 
@@ -21,6 +20,8 @@ pub(super) struct Expectation {
     pub(super) cursor: CursorId,
     /// What to check them against; none where they are skipped from here on.
     next: Option<(Expect, LeaderEpoch)>,
+    /// Where the source's log cannot reach while it answers.
+    pub(super) beyond: Option<Offset>,
 }
 
 /// What was taken of the bytes shown.
@@ -41,6 +42,7 @@ impl From<Expected> for Expectation {
         Expectation {
             cursor: expected.cursor,
             next: Some((expect, expected.epoch_max)),
+            beyond: None,
         }
     }
 }
@@ -48,7 +50,11 @@ impl From<Expected> for Expectation {
 impl Expectation {
     /// Nothing is wanted of this partition but how its answer ends.
     pub(super) fn nothing(cursor: CursorId) -> Expectation {
-        Expectation { cursor, next: None }
+        Expectation {
+            cursor,
+            next: None,
+            beyond: None,
+        }
     }
 }
 
@@ -77,7 +83,9 @@ impl<W: World> Shard<W> {
             self.ask_ahead(lane, expectation.cursor, records, expect);
         }
         let cursor = expectation.cursor;
-        let (mut believed, rest) = believable(records, expect, epoch_max);
+        let beyond = expectation.beyond;
+        let (sound, rest) = believable(records, expect, epoch_max);
+        let (mut believed, rest) = uncontradicted(sound, rest, expect, beyond);
         let Shifted { run, fault } = believed.shifted(self.shift(cursor));
         let sound = run.bytes().len();
         let mut appended = self.append(lane, cursor, &run);
@@ -89,9 +97,7 @@ impl<W: World> Shard<W> {
             Ok(()) => after(taking.outcome, &run, &rest, is_last),
             Err(outcome) => Some(outcome),
         };
-        if let Ending::Fault(fault) = &rest {
-            self.suspect(lane, cursor, fault);
-        }
+        self.suspect(lane, cursor, &rest);
         let follows = Expect {
             next: run.next_offset(),
             may_begin_before: expect.may_begin_before && run.is_empty(),
@@ -144,29 +150,24 @@ impl<W: World> Shard<W> {
             return Err(Outcome::Nothing);
         };
         if overlaps(partition, run) {
-            let fault = format!(
-                "its batches overlap our log, which ends at {}",
-                partition.end()
-            );
-            tracing::warn!("broker {}, {}: {fault}", lane.broker, partition.id);
+            let (broker, end) = (lane.broker, partition.end());
+            let what =
+                format!("broker {broker} sent batches from below offset {end}, where we are");
+            partition.suspicion = Some(what);
             return Err(Outcome::Corrupt);
         }
         let Partition { log, store, .. } = partition;
         if let Err(fault) = store.append(log, wall, *run) {
-            partition.is_broken = !matches!(fault, LogFault::Marker { .. });
-            self.give_up(cursor, fault.to_string());
-            return Err(Outcome::Nothing);
+            return Err(self.unwritten(cursor, &fault));
         }
         partition.tally.bytes += run.bytes().len() as u64;
         partition.tally.batches += u64::from(run.count());
-        if matches!(partition.phase, Phase::Waiting(_)) {
-            partition.phase = Phase::Mirroring;
-        }
         let (end, epoch) = (run.next_offset(), partition.log.last_epoch());
         let newest = partition.log.last_timestamp();
         self.source.advanced(cursor, end, epoch);
         self.note_lag(wall, newest);
         self.appended(cursor);
+        self.goes_well(cursor);
         Ok(())
     }
 
@@ -177,17 +178,20 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// A batch that must not be stored: says who sent it, and stops the partition where asking
-    /// again cannot help.
-    fn suspect(&mut self, lane: LaneId, cursor: CursorId, fault: &BatchFault) {
-        let Some(partition) = self.partitions.get(&cursor) else {
-            return;
+    /// Keeps what is wrong with an answer, and who sent it, for when its partition ends.
+    fn suspect(&mut self, lane: LaneId, cursor: CursorId, rest: &Ending) {
+        let what = match rest {
+            Ending::Fault(fault) => fault.to_string(),
+            Ending::EpochAhead { at, epoch, most } => format!(
+                "the batch at offset {at} has leader epoch {epoch}, its sender leads in {most}"
+            ),
+            Ending::Beyond { at, end } => {
+                format!("the batch at offset {at} lies far behind the log's end near {end}")
+            }
+            Ending::Nothing | Ending::Short { .. } => return,
         };
-        let text = format!("broker {}, {}: {fault}", lane.broker, partition.id);
-        if matches!(fault, BatchFault::OldFormat { .. }) {
-            self.give_up(cursor, text);
-        } else {
-            tracing::warn!("{text}");
+        if let Some(partition) = self.partitions.get_mut(&cursor) {
+            partition.suspicion = Some(format!("broker {} sent it: {what}", lane.broker));
         }
     }
 }
@@ -198,14 +202,6 @@ fn overlaps<D: Disk>(partition: &Partition<D>, run: &Run<'_>) -> bool {
     let first = run.batches().next();
     let begins = first.map(|batch| batch.base_offset());
     !partition.log.is_empty() && begins.is_some_and(|begins| begins < partition.end())
-}
-
-/// What follows the batches that are appended.
-enum Ending {
-    Nothing,
-    Short { need: Option<usize> },
-    Fault(BatchFault),
-    EpochAhead,
 }
 
 /// The sound batches that are not newer than the epoch under which the source has answered.
@@ -224,7 +220,14 @@ fn believable(records: &mut [u8], expect: Expect, epoch_max: LeaderEpoch) -> (Ru
         .batches()
         .take_while(|batch| batch.leader_epoch() <= epoch_max)
         .count();
-    (run.front(believed), Ending::EpochAhead)
+    let ahead = all.batches().nth(believed);
+    let ahead = ahead.expect("the last of them is");
+    let ending = Ending::EpochAhead {
+        at: ahead.base_offset(),
+        epoch: ahead.leader_epoch(),
+        most: epoch_max,
+    };
+    (run.front(believed), ending)
 }
 
 fn after(before: Outcome, run: &Run<'_>, ending: &Ending, is_last: bool) -> Option<Outcome> {
@@ -240,8 +243,8 @@ fn after(before: Outcome, run: &Run<'_>, ending: &Ending, is_last: bool) -> Opti
                 Outcome::TooSmall { need }
             })
         }
-        Ending::Fault(_) => Some(Outcome::Corrupt),
-        Ending::EpochAhead => Some(Outcome::EpochAhead),
+        Ending::Fault(_) | Ending::Beyond { .. } => Some(Outcome::Corrupt),
+        Ending::EpochAhead { .. } => Some(Outcome::EpochAhead),
         _ if has_some => Some(Outcome::Appended),
         Ending::Short { need } if is_last => Some(Outcome::TooSmall {
             need: need.map(|need| u32::try_from(need).unwrap_or(u32::MAX)),

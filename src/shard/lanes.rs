@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::conversation::Taking;
 use super::event::Event;
+use super::silence::Vigil;
 use super::{Shard, StreamOf};
 use crate::io::{Buf, World};
 use crate::protocol::fetch::{AnswerReader, Endpoint, write_request};
@@ -32,6 +33,7 @@ pub(super) struct Link<W: World> {
     /// Correlation ids of requests whose answers have not begun.
     pub(super) unanswered: VecDeque<i32>,
     pub(super) reader: Option<AnswerReader>,
+    pub(super) vigil: Vigil,
     /// The partition of the answer that is being taken in.
     pub(super) taking: Option<Taking>,
     windows: mpsc::Sender<Buf>,
@@ -69,6 +71,7 @@ impl<W: World> Shard<W> {
             }
             Err(fault) => {
                 tracing::warn!("broker {}: {fault}", lane.broker);
+                self.pause_lane(lane, &fault);
                 self.source.lane_lost(self.now(), lane);
             }
         }
@@ -91,6 +94,7 @@ impl<W: World> Shard<W> {
             next_correlation: 0,
             unanswered: VecDeque::new(),
             reader: None,
+            vigil: Vigil::default(),
             taking: None,
             windows,
             requests,
@@ -111,6 +115,7 @@ impl<W: World> Shard<W> {
         if let Some(link) = self.links.remove(&lane) {
             tracing::warn!("broker {}: {why}", lane.broker);
             link.channel.shutdown();
+            self.pause_lane(lane, why);
             self.source.lane_lost(self.now(), lane);
         }
     }
@@ -165,12 +170,9 @@ pub(super) fn send_plans<W: World>(
         );
         let mut request = Buf::unpooled(out.len());
         request.push(out);
-        let queued = link.requests.try_send(request);
-        // A writer that has ended has said why: the link is about to be lost.
-        assert!(
-            !matches!(queued, Err(mpsc::error::TrySendError::Full(_))),
-            "more requests in flight than a lane may have"
-        );
+        // A writer that has ended has said why: the link is about to be lost. One that has no
+        // room speaks with a broker that answers and does not read: no answer will come to this.
+        drop(link.requests.try_send(request));
     }
 }
 

@@ -5,6 +5,7 @@
 //! may be sent, sync what is due, report what has moved. Nothing is shared with other shards.
 
 mod conversation;
+mod doubt;
 mod event;
 mod flush;
 pub mod inbox;
@@ -13,8 +14,10 @@ mod lanes;
 mod options;
 mod orders;
 mod partition;
+mod pauses;
 mod placement;
 mod reports;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +32,7 @@ use event::Event;
 use inbox::{Order, Phase, Report};
 use lanes::Link;
 use partition::Partition;
+use pauses::Unopened;
 
 pub use options::Options;
 
@@ -58,6 +62,8 @@ pub struct Shard<W: World> {
     by_name: BTreeMap<TopicPartition, CursorId>,
     links: BTreeMap<LaneId, Link<W>>,
     next_link: u64,
+    /// No answer to what we ask has more bytes.
+    frame_bytes_max: usize,
     events_in: mpsc::Sender<Event<W>>,
     events: mpsc::Receiver<Event<W>>,
     ties: Ties,
@@ -69,6 +75,8 @@ pub struct Shard<W: World> {
     report: Report,
     next_report: Instant,
     lag_ms: Histogram<u64>,
+    /// Partitions whose logs cannot be opened now.
+    unopened: Vec<Unopened>,
     /// No partition's log was refused when it was to be opened.
     all_opened: bool,
 }
@@ -80,6 +88,7 @@ impl<W: World> Shard<W> {
         let (events_in, events) = mpsc::channel(EVENTS_MAX);
         Shard {
             source: Source::new(options.source.clone(), seed),
+            frame_bytes_max: doubt::frame_bytes_max(&options.source),
             world,
             options,
             partitions: BTreeMap::new(),
@@ -95,6 +104,7 @@ impl<W: World> Shard<W> {
             report: Report::default(),
             next_report: Instant::default(),
             lag_ms: Histogram::new(3).expect("three digits are allowed"),
+            unopened: Vec::new(),
             all_opened: true,
         }
     }
@@ -150,8 +160,10 @@ impl<W: World> Shard<W> {
 
     /// Everything that is due now.
     fn act(&mut self) {
+        self.reopen();
         self.connect();
         self.fetch();
+        self.lose_the_silent();
         self.hang_up();
         self.flush();
         self.ask();
@@ -160,7 +172,13 @@ impl<W: World> Shard<W> {
 
     fn deadline(&self) -> Option<Instant> {
         let report = self.has_news().then_some(self.next_report);
-        let sources = [self.source.next_deadline(), self.flush_deadline(), report];
+        let sources = [
+            self.source.next_deadline(),
+            self.flush_deadline(),
+            self.silence_deadline(),
+            self.reopen_deadline(),
+            report,
+        ];
         sources.into_iter().flatten().min()
     }
 
@@ -174,12 +192,15 @@ impl<W: World> Shard<W> {
             return;
         };
         match turn {
-            Turn::Continue | Turn::Asked => return,
-            Turn::Retry {
-                trouble, failures, ..
-            } => {
-                tracing::debug!("{}: {trouble}, {failures} times in a row", partition.id);
-                partition.phase = Phase::Waiting(trouble.to_string());
+            Turn::Continue => {
+                partition.suspicion = None;
+                return self.goes_well(cursor);
+            }
+            Turn::Asked => return,
+            Turn::Retry { trouble, .. } => {
+                let why = partition.suspicion.take();
+                let why = why.unwrap_or_else(|| trouble.to_string());
+                return self.pause(cursor, why);
             }
             Turn::Gap { from, to } => {
                 let id = &partition.id;
@@ -190,7 +211,13 @@ impl<W: World> Shard<W> {
                 partition.is_complete = true;
                 self.sync_soon(cursor);
             }
-            Turn::Stop(cause) => return self.give_up(cursor, cause.to_string()),
+            Turn::Stop(cause) => {
+                let why = match partition.suspicion.take() {
+                    Some(suspicion) => format!("{cause}: {suspicion}"),
+                    None => cause.to_string(),
+                };
+                return self.give_up(cursor, why);
+            }
             Turn::Truncate { to } => {
                 let why = format!("records from offset {to} on would have to be cut off");
                 return self.give_up(cursor, why);

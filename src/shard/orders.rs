@@ -1,7 +1,7 @@
 //! What control wants, carried out.
 
 use super::Shard;
-use super::inbox::{Mirror, Order, Phase, Recovered, Status, Tally};
+use super::inbox::{Mirror, Order, Phase, Tally};
 use super::partition::Partition;
 use crate::io::{Clock, World};
 use crate::log::{Beginning, LogFault, Opened, open};
@@ -21,6 +21,10 @@ impl<W: World> Shard<W> {
                 if let Some(cursor) = self.by_name.get(&id) {
                     self.source.leader_moved(*cursor, leader, epoch);
                 }
+                let waiting = self.unopened.iter_mut();
+                for waiting in waiting.filter(|unopened| unopened.mirror.id == id) {
+                    (waiting.mirror.leader, waiting.mirror.leader_epoch) = (leader, epoch);
+                }
             }
             Order::Answer { cursor, answer } => self.answered(cursor, answer),
             Order::Recorded(points) => {
@@ -29,6 +33,7 @@ impl<W: World> Shard<W> {
                 }
             }
             Order::Stop { id, cause } => {
+                self.forget_unopened(&id, &cause.to_string());
                 if let Some(cursor) = self.by_name.get(&id).copied()
                     && !self.is_stopped(cursor)
                 {
@@ -52,18 +57,11 @@ impl<W: World> Shard<W> {
     }
 
     fn mirror(&mut self, mirror: Mirror) {
-        match self.open(&mirror) {
-            Ok(opened) => self.follow(mirror, opened),
-            Err(fault) => {
-                tracing::error!("{} cannot be opened: {fault}", mirror.id);
-                self.all_opened = false;
-                self.report.statuses.push(unopened(mirror, &fault));
-                self.next_report = crate::model::Instant::default();
-            }
-        }
+        let now = self.now();
+        self.open_or_wait(mirror, now);
     }
 
-    fn open(&self, mirror: &Mirror) -> Result<Opened<W::Disk>, LogFault> {
+    pub(super) fn open(&self, mirror: &Mirror) -> Result<Opened<W::Disk>, LogFault> {
         let known = Beginning {
             topic_id: mirror.topic_id,
             log_start: mirror.log_start,
@@ -74,7 +72,7 @@ impl<W: World> Shard<W> {
         open(disk, &mirror.dir, mirror.options, known, wall)
     }
 
-    fn follow(&mut self, mirror: Mirror, opened: Opened<W::Disk>) {
+    pub(super) fn follow(&mut self, mirror: Mirror, opened: Opened<W::Disk>) {
         let Opened {
             log,
             store,
@@ -114,7 +112,12 @@ impl<W: World> Shard<W> {
             gaps: Vec::new(),
             recovered,
             producer_id_shift: mirror.producer_id_shift,
+            is_to_end: mirror.until.is_some(),
+            waiting_since: None,
+            said_at: None,
+            suspicion: None,
             dirty_since: (durable < end).then(|| self.now()),
+            is_unflushed: false,
             is_syncing: false,
             is_complete: false,
             is_broken: false,
@@ -142,20 +145,5 @@ impl<W: World> Shard<W> {
             self.moved.insert(cursor);
         }
         self.turn(cursor, turn);
-    }
-}
-
-/// A partition whose log could not even be opened.
-fn unopened(mirror: Mirror, fault: &LogFault) -> Status {
-    Status {
-        id: mirror.id,
-        phase: Phase::Stopped(fault.to_string()),
-        tally: Tally::default(),
-        log_start: mirror.log_start,
-        log_end: mirror.recovery_point.max(mirror.log_start),
-        durable: mirror.recovery_point,
-        high_watermark: None,
-        gaps: Vec::new(),
-        recovered: Recovered::default(),
     }
 }

@@ -18,8 +18,18 @@ pub(super) struct Partition<D: Disk> {
     pub(super) recovered: Recovered,
     /// What is added to the producer ids of its batches before they are stored.
     pub(super) producer_id_shift: ProducerIdShift,
+    /// The copy ends once it has all that was there at the beginning.
+    pub(super) is_to_end: bool,
+    /// Since when it fails and is tried again.
+    pub(super) waiting_since: Option<Instant>,
+    /// When it was last said that it waits.
+    pub(super) said_at: Option<Instant>,
+    /// What was wrong with the answer that is being taken in.
+    pub(super) suspicion: Option<String>,
     /// The oldest append that no sync point covers.
     pub(super) dirty_since: Option<Instant>,
+    /// What a sync point needs could not be written.
+    pub(super) is_unflushed: bool,
     /// A sync point of it is being synced.
     pub(super) is_syncing: bool,
     /// Everything that was asked for is in the log; durable comes next.
@@ -49,6 +59,11 @@ impl<D: Disk> Partition<D> {
         let end = self.log.watermarks().log_end;
         let (epoch, end) = self.log.epochs().end_of(epoch, end)?;
         Some(EpochEnd { epoch, end })
+    }
+
+    /// Nothing more will come of it.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Done | Phase::Stopped(_))
     }
 
     pub(super) fn end(&self) -> Offset {

@@ -122,6 +122,8 @@ pub(super) struct Cursor {
     /// Its next request is its own.
     pub(super) alone: bool,
     pub(super) corrupt_answers: u32,
+    /// Answers in a row whose first batch claims more bytes than are allowed.
+    pub(super) oversized_answers: u32,
     pub(super) empty_answers: u32,
     /// The source's, as last told; it says how far behind we are, and never refuses a batch.
     pub(super) high_watermark: Option<Offset>,
@@ -157,6 +159,7 @@ impl Cursor {
             room: options.partition_fetch_bytes_max,
             alone: false,
             corrupt_answers: 0,
+            oversized_answers: 0,
             empty_answers: 0,
             high_watermark: None,
             source_start: None,
@@ -250,6 +253,7 @@ impl Cursor {
     pub(super) fn went_well(&mut self) {
         self.backoff.reset();
         self.corrupt_answers = 0;
+        self.oversized_answers = 0;
         self.empty_answers = 0;
         self.alone = false;
     }

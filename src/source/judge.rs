@@ -12,6 +12,9 @@ use crate::protocol::fetch::{PartitionHead, PartitionTail};
 /// leader's is late for a moment before it is known to have lost records.
 const PATIENCE_BELOW_UNTIL: u32 = 20;
 
+/// So many claims in a row that a batch is larger than allowed are believed.
+pub(super) const OVERSIZED_ANSWERS_MAX: u32 = 3;
+
 impl Source {
     /// Begins one partition of the answer that arrives on `lane`. Every call is followed by
     /// one of [`Source::judge_tail`].
@@ -118,6 +121,7 @@ impl Source {
             Outcome::EpochAhead => {
                 self.fail_then_ask(now, id, Trouble::EpochAhead, Subject::Leader)
             }
+            Outcome::Unwritten => self.rest(now, id, Trouble::Unwritten, Then::Fetch),
         }
     }
 
@@ -195,6 +199,12 @@ impl Source {
     fn too_small(&mut self, now: Instant, id: CursorId, asked: Asked, need: Option<u32>) -> Turn {
         let batch_bytes_max = self.options.batch_bytes_max;
         if let Some(need) = need.filter(|need| *need > batch_bytes_max) {
+            let cursor = self.cursor_mut(id);
+            cursor.oversized_answers += 1;
+            if cursor.oversized_answers < OVERSIZED_ANSWERS_MAX {
+                // No checksum covers the length: a single claim is not believed.
+                return self.rest(now, id, Trouble::Corrupt, Then::Fetch);
+            }
             return self.stop_for(
                 id,
                 Cause::BatchTooLarge {

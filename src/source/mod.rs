@@ -291,6 +291,12 @@ impl Source {
         })
     }
 
+    /// The connection that a partition is asked on; `None` once it is not followed.
+    #[must_use]
+    pub fn lane(&self, id: CursorId) -> Option<LaneId> {
+        self.cursors.get(id.0).map(|cursor| cursor.lane)
+    }
+
     /// The partition's name, its topic's id and its leader; `None` once it is not followed.
     #[must_use]
     pub fn name(&self, id: CursorId) -> Option<(&TopicPartition, TopicId, BrokerId)> {

@@ -242,7 +242,7 @@ impl Source {
         let cursor = self.cursor(id);
         let behind_log = epoch < cursor.committed.epoch;
         let is_patient = cursor.backoff.failures() < OLD_NEWS_MAX;
-        if epoch < cursor.leader_epoch || behind_log && is_patient {
+        if is_patient && (epoch < cursor.leader_epoch || behind_log) {
             // Metadata of a broker that has not heard of the election yet.
             return self.rest(now, id, Trouble::NoAnswer, Then::Ask(Subject::Leader));
         }

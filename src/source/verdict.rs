@@ -50,6 +50,8 @@ pub enum Outcome {
     Corrupt,
     /// A batch was newer than [`Expected::epoch_max`]; those before it are appended.
     EpochAhead,
+    /// They could not be written; those before are appended.
+    Unwritten,
 }
 
 /// How a partition goes on.
@@ -99,6 +101,9 @@ pub enum Trouble {
     /// A batch is newer than the leader that sent it.
     #[error("the source sent a batch of a leader epoch that its sender did not have")]
     EpochAhead,
+    /// What came could not be written.
+    #[error("what the source sent could not be written")]
+    Unwritten,
     /// The answer left the partition out.
     #[error("the source's answer leaves the partition out")]
     Missing,

@@ -1,5 +1,6 @@
 //! Answers with too little, with damage or with nothing in them.
 
+use super::super::judge::OVERSIZED_ANSWERS_MAX;
 use super::super::{Cause, Outcome, Trouble, Turn};
 use super::scene::*;
 use crate::model::BrokerId;
@@ -60,18 +61,25 @@ fn what_does_not_come_whole_with_all_the_room_there_is_counts_as_damage() {
 }
 
 #[test]
-fn a_batch_larger_than_the_bound_stops_its_partition_only() {
-    let (mut scene, ids) = Scene::following(options(), [new_log(0, 1), new_log(1, 1)]);
-    scene.sent(1);
-    let turns = scene.answer(1, [too_small(Some(8_001)), Part::records(1, 4)]);
+fn a_claim_of_more_bytes_than_allowed_stops_when_it_is_repeated() {
+    let (mut scene, _) = Scene::of_one(options());
+    let claim = too_small(Some(8_001));
+    for _ in 1..OVERSIZED_ANSWERS_MAX {
+        let (_, turn) = scene.round(claim);
+        let trouble = Trouble::Corrupt;
+        assert!(
+            matches!(turn, Turn::Retry { trouble: told, .. } if told == trouble),
+            "{turn:?}"
+        );
+        scene.sleep();
+    }
+    let (_, turn) = scene.round(claim);
     let cause = Cause::BatchTooLarge {
         next: offset(0),
         need: 8_001,
         batch_bytes_max: 8_000,
     };
-    assert_eq!(turns, [Turn::Stop(cause), Turn::Continue]);
-    assert_eq!(scene.sent(1).order(), [1]);
-    assert_eq!(scene.next_of(ids[1]), 4);
+    assert_eq!(turn, Turn::Stop(cause));
 }
 
 #[test]

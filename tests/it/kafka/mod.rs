@@ -20,6 +20,7 @@ mod following;
 mod harness;
 mod jars;
 mod jvm;
+mod lied_to;
 mod program;
 mod shifting;
 mod vault;

@@ -85,6 +85,11 @@ impl Vault {
         program::run(&self.outputs, &args)
     }
 
+    /// Starts any command of the program, its output kept with this vault's.
+    pub(super) fn start(&self, args: &[&str]) -> Running {
+        Running::start(&self.outputs, args)
+    }
+
     /// Any other command of the program, its output kept with this vault's.
     pub(super) fn run(&self, args: &[&str]) -> Ended {
         program::run(&self.outputs, args)

@@ -88,6 +88,7 @@ fn name_of(turn: &Turn) -> &'static str {
             Trouble::Corrupt => "corrupt",
             Trouble::EpochAhead => "epoch ahead again",
             Trouble::Missing => "missing",
+            Trouble::Unwritten => "unwritten",
             Trouble::Diverging => "diverging",
             Trouble::NoAnswer => "no answer",
         },

@@ -1,0 +1,139 @@
+//! A real broker behind a proxy that lies about what it sends: see `lying.rs` for the lies.
+
+use std::fs;
+
+use super::vault::{Vault, await_that};
+use super::*;
+use crate::lying::IMPATIENT;
+use crate::lying::lies::{FRAMES, InRecords, Lie, RECORDS};
+use crate::lying::proxy::{Often, Plan, Proxy};
+
+/// The offset in whose batch the lie is; in the midst of several answers' worth of batches.
+const DAMAGED: i64 = 200;
+const RECORDS_EACH: i64 = 400;
+
+#[test]
+fn a_real_broker_may_be_lied_about() {
+    let Some(_turn) = Turn::take("a_real_broker_may_be_lied_about") else {
+        return;
+    };
+    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    let cluster = Cluster::start(&workload, "lied-to", 1, &[]);
+    for (topic, seed) in [("lied.sound", 1), ("lied.lies", 2)] {
+        cluster.ask(&format!("create topic={topic} partitions=1"));
+        cluster.ask(&format!(
+            "produce topic={topic} count={RECORDS_EACH} size=300 batch=1000 seed={seed}"
+        ));
+    }
+    let config = cluster.dir().join("impatient.toml");
+    let small = format!("{IMPATIENT}partition_bytes_max = 16384\n");
+    fs::write(&config, small).expect("the directory is there");
+    let told = Told {
+        cluster: &cluster,
+        config: config.to_str().expect("our paths are text"),
+    };
+    let records = RECORDS.map(Lie::Records);
+    for lie in records.into_iter().chain(FRAMES.map(Lie::Frame)) {
+        told.once(lie);
+    }
+    for lie in RECORDS {
+        told.always(lie);
+    }
+    told.followed(InRecords::PayloadBit);
+}
+
+struct Told<'a> {
+    cluster: &'a Cluster,
+    config: &'a str,
+}
+
+impl Told<'_> {
+    fn proxy(&self, lie: Lie, often: Often) -> Proxy {
+        let bootstrap = self.cluster.bootstrap();
+        let port = bootstrap
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        let plan = Plan {
+            lie,
+            often,
+            topic: "lied.lies",
+            offset: DAMAGED,
+        };
+        Proxy::start(port.expect("a port"), plan)
+    }
+
+    fn vault(&self, lie: Lie, often: Often) -> Vault {
+        let name: String = format!("{lie:?}-{often:?}");
+        let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+        Vault::new(self.cluster, &name)
+    }
+
+    fn args<'v>(&'v self, vault: &'v Vault, from: &'v str) -> [&'v str; 10] {
+        let (into, config) = (vault.path(), self.config);
+        [
+            "copy",
+            "--from",
+            from,
+            "--topics",
+            "lied\\..*",
+            "--into",
+            into,
+            "--config",
+            config,
+            "--json",
+        ]
+    }
+
+    fn once(&self, lie: Lie) {
+        let (proxy, vault) = (self.proxy(lie, Often::Once), self.vault(lie, Often::Once));
+        let from = format!("127.0.0.1:{}", proxy.port);
+        vault.run(&self.args(&vault, &from)).expect_code(0);
+        assert_eq!(proxy.told(), 1, "{lie:?}");
+        vault.assert_identical(self.cluster, 1, &self.cluster.offsets("lied\\..*"));
+        vault.verify(Some(self.cluster)).expect_code(0);
+    }
+
+    fn always(&self, lie: InRecords) {
+        let lie = Lie::Records(lie);
+        let (proxy, vault) = (
+            self.proxy(lie, Often::Always),
+            self.vault(lie, Often::Always),
+        );
+        let from = format!("127.0.0.1:{}", proxy.port);
+        let ended = vault.run(&self.args(&vault, &from)).expect_code(1);
+        let ended = ended.expect_said(&["broker 1", "lied.lies-0 stop", "offset "]);
+        assert!(!ended.stderr.contains("lied.sound"), "{ended:?}");
+        self.holds_a_prefix(&vault);
+        vault.verify(Some(self.cluster)).expect_code(0);
+    }
+
+    /// Who follows goes on asking, says so, and copies the others.
+    fn followed(&self, lie: InRecords) {
+        let lie = Lie::Records(lie);
+        let proxy = self.proxy(lie, Often::Always);
+        let vault = Vault::new(self.cluster, "followed");
+        let from = format!("127.0.0.1:{}", proxy.port);
+        let args = self.args(&vault, &from);
+        let mut following = vault.start(&[&args[..], &["--follow"]].concat());
+        await_that(&mut following, "ten lies are refused", || {
+            proxy.told() >= 10
+        });
+        self.cluster.ask("produce topic=lied.sound count=10 seed=3");
+        vault.await_caught_up(self.cluster, "lied\\.sound", &mut following);
+        let ended = following.stop().expect_code(0);
+        ended.expect_said(&["lied.lies-0 waits", "lied.lies-0 was waiting", "broker 1"]);
+        self.holds_a_prefix(&vault);
+    }
+
+    fn holds_a_prefix(&self, vault: &Vault) {
+        let [source, copy] = [self.cluster.log_dir(1), vault.dir.clone()];
+        let name = "lied.lies-0";
+        compare::prefix(&source.join(name), &copy.join(name))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let end = compare::read(&copy.join(name)).expect("readable").end();
+        let is_before = end.is_some_and(|end| 0 < end && end <= DAMAGED);
+        assert!(is_before, "{}: ends at {end:?}", vault.path());
+        vault.assert_partitions_identical(self.cluster, 1, &self.cluster.offsets("lied\\.sound"));
+    }
+}

@@ -1,0 +1,305 @@
+//! A proxy before one broker: passes requests and answers on, and lies about fetched records.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{FetchResponse, MetadataResponse, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+
+use super::lies::{InFrame, InRecords, Lie, batches};
+
+const FETCH: i16 = 1;
+const METADATA: i16 = 3;
+/// A trickle's pause between two bytes.
+const TRICKLE: Duration = Duration::from_millis(20);
+
+/// How often the lie is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Often {
+    Once,
+    Always,
+}
+
+/// What is lied about, how often, and in whose records.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) lie: Lie,
+    pub(crate) often: Often,
+    /// The topic that is lied about; its partition 0.
+    pub(crate) topic: &'static str,
+    /// The offset in whose batch the lie is.
+    pub(crate) offset: i64,
+}
+
+/// A running proxy; it serves until the test's process ends.
+pub(crate) struct Proxy {
+    /// Where it listens.
+    pub(crate) port: u16,
+    told: Arc<AtomicU32>,
+}
+
+impl Proxy {
+    /// Begins to stand before the broker at `upstream`.
+    pub(crate) fn start(upstream: u16, plan: Plan) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+        let port = listener.local_addr().expect("it is bound").port();
+        let told = Arc::new(AtomicU32::new(0));
+        let shared = Arc::new(Shared {
+            plan,
+            port,
+            told: Arc::clone(&told),
+            seen: Mutex::new(Seen::default()),
+        });
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let shared = Arc::clone(&shared);
+                // Either side may go; then the other goes as well.
+                std::thread::spawn(move || drop(shared.pass_on(client, upstream)));
+            }
+        });
+        Proxy { port, told }
+    }
+
+    /// How often it has lied.
+    pub(crate) fn told(&self) -> u32 {
+        self.told.load(Ordering::SeqCst)
+    }
+}
+
+struct Shared {
+    plan: Plan,
+    port: u16,
+    told: Arc<AtomicU32>,
+    seen: Mutex<Seen>,
+}
+
+/// What went by.
+#[derive(Default)]
+struct Seen {
+    /// The id of the topic that is lied about.
+    topic_id: Option<uuid::Uuid>,
+    /// The first records of that topic, and of any other.
+    ours: Option<Bytes>,
+    others: Option<Bytes>,
+}
+
+/// A request's head.
+struct Asked {
+    api: i16,
+    version: i16,
+}
+
+impl Shared {
+    fn pass_on(&self, mut client: TcpStream, upstream: u16) -> std::io::Result<()> {
+        let mut broker = TcpStream::connect(("127.0.0.1", upstream))?;
+        client.set_nodelay(true)?;
+        broker.set_nodelay(true)?;
+        loop {
+            let request = frame(&mut client)?;
+            let two = |at: usize| i16::from_be_bytes([request[at], request[at + 1]]);
+            let asked = Asked {
+                api: two(4),
+                version: two(6),
+            };
+            broker.write_all(&request)?;
+            let answer = frame(&mut broker)?;
+            match asked.api {
+                METADATA => client.write_all(&self.metadata(&asked, &answer))?,
+                FETCH => self.fetched(&mut client, &asked, &answer)?,
+                _ => client.write_all(&answer)?,
+            }
+        }
+    }
+
+    /// Every broker is where the proxy is.
+    fn metadata(&self, asked: &Asked, answer: &[u8]) -> Vec<u8> {
+        let (header, mut body): (_, MetadataResponse) = decoded(asked.version, answer);
+        for broker in &mut body.brokers {
+            broker.host = StrBytes::from_static_str("127.0.0.1");
+            broker.port = i32::from(self.port);
+        }
+        let named =
+            |topic: &&kafka_protocol::messages::metadata_response::MetadataResponseTopic| {
+                let name = topic.name.as_ref();
+                name.is_some_and(|name| name.as_str() == self.plan.topic)
+            };
+        if let Some(topic) = body.topics.iter().find(named) {
+            let mut seen = self.seen.lock().expect("nobody panics with it");
+            seen.topic_id = Some(topic.topic_id);
+        }
+        encoded(asked.version, &header, &body)
+    }
+
+    fn fetched(&self, client: &mut TcpStream, asked: &Asked, answer: &[u8]) -> std::io::Result<()> {
+        let (header, mut body): (_, FetchResponse) = decoded(asked.version, answer);
+        self.await_others();
+        let has_lied = self.lies(&mut body);
+        let bytes = encoded(asked.version, &header, &body);
+        match (has_lied, self.plan.lie) {
+            (true, Lie::Frame(lie)) => lie.send(client, bytes),
+            _ => client.write_all(&bytes),
+        }
+    }
+
+    /// The other partition's records may come on another connection, and a little later.
+    fn await_others(&self) {
+        let is_known = || {
+            self.seen
+                .lock()
+                .expect("nobody panics with it")
+                .others
+                .is_some()
+        };
+        let mut pauses = 0;
+        while self.plan.lie == Lie::Records(InRecords::OtherPartition) && !is_known() && pauses < 40
+        {
+            std::thread::sleep(TRICKLE);
+            pauses += 1;
+        }
+    }
+
+    /// Lies about the records of an answer, where it is time for it. Says whether.
+    fn lies(&self, answer: &mut FetchResponse) -> bool {
+        let mut seen = self.seen.lock().expect("nobody panics with it");
+        let mut victim = None;
+        for topic in &mut answer.responses {
+            let is_ours =
+                seen.topic_id == Some(topic.topic_id) || topic.topic.as_str() == self.plan.topic;
+            for part in &mut topic.partitions {
+                let Some(records) = part.records.as_ref().filter(|records| !records.is_empty())
+                else {
+                    continue;
+                };
+                match is_ours && part.partition_index == 0 {
+                    true => {
+                        seen.ours.get_or_insert(records.clone());
+                        victim = Some(&mut part.records);
+                    }
+                    false => _ = seen.others.get_or_insert(records.clone()),
+                }
+            }
+        }
+        let Some(records) = victim else {
+            return false;
+        };
+        if self.plan.often == Often::Once && self.told.load(Ordering::SeqCst) > 0 {
+            return false;
+        }
+        let held = records.take().expect("looked at above");
+        let spoiled = self.spoiled(&held, &seen);
+        *records = Some(spoiled.clone().unwrap_or(held));
+        if spoiled.is_some() {
+            self.told.fetch_add(1, Ordering::SeqCst);
+        }
+        spoiled.is_some()
+    }
+
+    /// The records with the lie in them; `None` where there is no place for it.
+    fn spoiled(&self, records: &Bytes, seen: &Seen) -> Option<Bytes> {
+        let found = batches(records);
+        let lie = match self.plan.lie {
+            Lie::Frame(_) => return Some(records.clone()),
+            Lie::Records(lie) => lie,
+        };
+        let (at, _) = *found.iter().find(|(_, last)| *last >= self.plan.offset)?;
+        let next = found.iter().map(|(at, _)| *at).find(|next| *next > at);
+        // The batch itself has to be there as a whole.
+        let length = i32::from_be_bytes(records[at + 8..at + 12].try_into().expect("four"));
+        if next.is_none() && records.len() < at + 12 + usize::try_from(length).expect("honest") {
+            return None;
+        }
+        if lie.is_exchange() {
+            let other = match lie {
+                InRecords::OldAnswer => seen.ours.clone(),
+                _ => seen.others.clone(),
+            };
+            return other.filter(|other| other != records);
+        }
+        let mut bytes = records.to_vec();
+        lie.spoil(&mut bytes, at);
+        Some(bytes.into())
+    }
+}
+
+impl InFrame {
+    /// Sends an answer, not as it should be.
+    fn send(self, client: &mut TcpStream, mut bytes: Vec<u8>) -> std::io::Result<()> {
+        let gone = || Err(std::io::ErrorKind::ConnectionAborted.into());
+        match self {
+            InFrame::NegativeLength => bytes[..4].copy_from_slice(&(-5i32).to_be_bytes()),
+            InFrame::HugeLength => bytes[..4].copy_from_slice(&i32::MAX.to_be_bytes()),
+            InFrame::WrongCorrelation => bytes[4] ^= 0x40,
+            InFrame::Garbage => bytes[8..].fill(0xa5),
+            InFrame::Cut => {
+                client.write_all(&bytes[..bytes.len() / 2])?;
+                client.shutdown(Shutdown::Both)?;
+                return gone();
+            }
+            InFrame::Reset => {
+                client.write_all(&bytes[..bytes.len() / 2])?;
+                socket2::SockRef::from(&*client).set_linger(Some(Duration::ZERO))?;
+                return gone();
+            }
+            InFrame::Silence => {
+                // Until the client has had enough of it.
+                _ = client.read_to_end(&mut Vec::new())?;
+                return gone();
+            }
+            InFrame::Trickle => {
+                for byte in bytes.chunks(1) {
+                    client.write_all(byte)?;
+                    std::thread::sleep(TRICKLE);
+                }
+                return Ok(());
+            }
+            InFrame::ByteByByte => {
+                for byte in bytes.chunks(1) {
+                    client.write_all(byte)?;
+                }
+                return Ok(());
+            }
+        }
+        client.write_all(&bytes)
+    }
+}
+
+/// One frame with its length.
+fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let size = usize::try_from(i32::from_be_bytes(length)).expect("both ends are honest");
+    let mut bytes = length.to_vec();
+    bytes.resize(4 + size, 0);
+    stream.read_exact(&mut bytes[4..])?;
+    Ok(bytes)
+}
+
+fn decoded<M: Decodable + HeaderVersion>(version: i16, answer: &[u8]) -> (ResponseHeader, M) {
+    let mut bytes = Bytes::copy_from_slice(&answer[4..]);
+    let header = ResponseHeader::decode(&mut bytes, M::header_version(version));
+    let body = M::decode(&mut bytes, version);
+    (
+        header.expect("an honest answer"),
+        body.expect("an honest answer"),
+    )
+}
+
+fn encoded<M: Encodable + HeaderVersion>(
+    version: i16,
+    header: &ResponseHeader,
+    body: &M,
+) -> Vec<u8> {
+    let mut bytes = BytesMut::from(&[0u8; 4][..]);
+    header
+        .encode(&mut bytes, M::header_version(version))
+        .expect("it was decoded from this version");
+    body.encode(&mut bytes, version)
+        .expect("it was decoded from this version");
+    let length = i32::try_from(bytes.len() - 4).expect("answers are small");
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
+    bytes.to_vec()
+}
