@@ -69,6 +69,8 @@ fn each_key_sets_its_option_and_no_other() {
         source.retry_backoff_max_ms = 8\n\
         source.metadata_interval_ms = 109\n\
         source.request_timeout_ms = 110\n\
+        source.answer_timeout_ms = 111\n\
+        source.patience_ms = 112\n\
         [shard]\n\
         window_bytes = 65_536\n\
         flush_bytes = 1_099_511_627_776\n\
@@ -94,6 +96,8 @@ fn each_key_sets_its_option_and_no_other() {
                 ..source::Options::default()
             },
             window_bytes: 65_536,
+            answer_timeout_ms: 111,
+            patience_ms: 112,
             flush_bytes: 1 << 40,
             flush_interval_ms: 13,
         },

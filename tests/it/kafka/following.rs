@@ -1,6 +1,6 @@
 //! A live source under `copy --follow`: elections, deaths, growth, deletions, and data that is lost
-//! at the source. One cluster of three nodes per release that is asked for; each scenario has topics
-//! and a vault of its own.
+//! at the source. One cluster of three nodes per release; each scenario has topics and a vault of its
+//! own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
