@@ -78,7 +78,7 @@ pub async fn copy<W: World>(
     }
     let mut was_stopped = false;
     while !was_stopped && !control.is_over() {
-        control.act().await?;
+        control.act().await;
         let deadline = control.deadline();
         tokio::select! {
             biased;
@@ -180,7 +180,7 @@ impl<W: World> Control<W> {
     }
 
     /// Everything that is due now.
-    async fn act(&mut self) -> Result<(), CopyFault> {
+    async fn act(&mut self) {
         let now = self.clock.now();
         if !self.is_looking && self.look_at <= now {
             self.look();
@@ -204,7 +204,6 @@ impl<W: World> Control<W> {
         if self.write_at <= now {
             self.write(now).await;
         }
-        Ok(())
     }
 
     /// Writes the books. The shards are told of their recovery points: what recovery would have

@@ -1,6 +1,6 @@
 //! A live source under `copy --follow`: elections, deaths, growth, deletions, and data that is lost
-//! at the source. One cluster of three nodes per release; each scenario has topics and a vault of its
-//! own.
+//! at the source. One cluster of three nodes per release; each scenario has topics and a vault of
+//! its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -163,7 +163,7 @@ fn a_topic_is_deleted(cluster: &mut Cluster) {
     cluster.ask("delete topic=gone.deleted");
     cluster.ask("produce topic=gone.kept count=100");
     vault.await_caught_up(cluster, "gone\\.kept", &mut following);
-    await_that_said(&mut following, "gone.deleted");
+    await_that_said(&mut following, "gone.deleted-0 stops");
     following.stop();
     let kept = compare::read(&vault.dir.join("gone.deleted-0")).expect("what was copied stays");
     assert_eq!(kept.end(), Some(300));
@@ -181,7 +181,7 @@ fn a_topic_is_recreated(cluster: &mut Cluster) {
     cluster.ask("delete topic=again.new");
     cluster.ask("create topic=again.new assign=1");
     cluster.ask("produce topic=again.new count=700 seed=9");
-    await_that_said(&mut following, "again.new");
+    await_that_said(&mut following, "again.new-0 stops");
     cluster.ask("produce topic=again.old count=100");
     vault.await_caught_up(cluster, "again\\.old", &mut following);
     following
@@ -249,7 +249,7 @@ fn unclean_election_truncates(cluster: &mut Cluster) {
     // The controller may have elected it already.
     drop(cluster.try_ask("elect topic=unclean.cut unclean=true"));
     cluster.ask("produce topic=unclean.cut count=50 batch=1000 seed=7");
-    await_that_said(&mut following, "unclean.cut-0");
+    await_that_said(&mut following, "unclean.cut-0 stops");
     cluster.ask("produce topic=unclean.whole count=100");
     vault.await_caught_up(cluster, "unclean\\.whole", &mut following);
     // Both ends are named: what we hold, and up to where the source agrees with it.
