@@ -8,6 +8,7 @@ pub mod error_code;
 pub mod fetch;
 pub mod frame;
 pub mod header;
+pub mod mirror_rpc;
 mod primitive;
 pub mod shape;
 pub mod versions;

@@ -1,0 +1,132 @@
+//! Messages as bytes and back.
+
+use super::*;
+use crate::model::TopicId;
+
+fn written(message: &impl Message) -> Vec<u8> {
+    let mut out = Vec::new();
+    message.write(&mut out);
+    out
+}
+
+#[test]
+fn fields_stand_in_their_order_and_are_compact() {
+    let request = CreateClusterMirrorRequest {
+        mirror_name: "dr".to_owned(),
+        configs: vec![MirrorConfig {
+            name: "k".to_owned(),
+            value: None,
+        }],
+    };
+    // Name of 2 bytes, one setting, its name of 1, no value, no tags, no tags.
+    assert_eq!(written(&request), b"\x03dr\x02\x02k\x00\x00\x00");
+    assert_eq!(
+        CreateClusterMirrorRequest::read(&written(&request)),
+        Ok(request)
+    );
+}
+
+#[test]
+fn a_tagged_field_is_written_where_it_says_something() {
+    let mut request = StopMirrorTopicsRequest {
+        mirror_name: "m".to_owned(),
+        ..StopMirrorTopicsRequest::default()
+    };
+    let state_offset = [0xff; 8];
+    let plain = [b"\x02m\x01".as_slice(), &state_offset, b"\x00"].concat();
+    assert_eq!(written(&request), plain);
+    request.patterns = vec!["a.*".to_owned()];
+    let tagged = [
+        b"\x02m\x01".as_slice(),
+        &state_offset,
+        b"\x01\x00\x05\x02\x04a.*",
+    ]
+    .concat();
+    assert_eq!(written(&request), tagged);
+    assert_eq!(StopMirrorTopicsRequest::read(&tagged), Ok(request));
+}
+
+#[test]
+fn a_tag_of_later_versions_is_passed_over() {
+    let bytes = b"\x00\x00\x01\x09\x02xy";
+    let request = DescribeClusterMirrorsRequest::read(bytes).unwrap();
+    assert_eq!(request, DescribeClusterMirrorsRequest::default());
+}
+
+#[test]
+fn every_field_of_a_description_survives() {
+    let partition = MirrorPartition {
+        partition_index: 7,
+        state_value: "FAILED".to_owned(),
+        error_message: Some("because".to_owned()),
+        retry_attempt: -1,
+        source_offset: 1 << 40,
+        destination_offset: 3,
+        last_mirror_epoch: 2,
+        last_mirror_offset: 1,
+    };
+    let mirror = ClusterMirror {
+        mirror_name: "dr".to_owned(),
+        source_cluster_id: Some(String::new()),
+        topics: vec![MirrorTopic {
+            topic_name: "t".to_owned(),
+            partitions: vec![partition],
+        }],
+        ..ClusterMirror::default()
+    };
+    let answer = DescribeClusterMirrorsResponse {
+        mirrors: vec![mirror],
+        ..DescribeClusterMirrorsResponse::default()
+    };
+    assert_eq!(
+        DescribeClusterMirrorsResponse::read(&written(&answer)),
+        Ok(answer)
+    );
+    let start = StartMirrorTopicsRequest {
+        topics: vec![TopicMetadata {
+            topic_id: TopicId::new([9; 16]),
+            topic_name: "t".to_owned(),
+            num_partitions: 3,
+        }],
+        ..StartMirrorTopicsRequest::default()
+    };
+    assert_eq!(StartMirrorTopicsRequest::read(&written(&start)), Ok(start));
+}
+
+#[test]
+fn what_is_cut_off_or_left_over_is_refused() {
+    let whole = written(&MirrorPartition::default());
+    for end in 0..whole.len() {
+        let cut = MirrorPartition::read(&whole[..end]);
+        assert!(matches!(cut, Err(Malformed::BeyondFrame { .. })), "{end}");
+    }
+    let longer = [whole.as_slice(), b"\x00"].concat();
+    let refused = MirrorPartition::read(&longer);
+    assert_eq!(refused, Err(Malformed::LeftOver { left: 1 }));
+}
+
+#[test]
+fn a_claim_of_many_elements_costs_nothing() {
+    // Four billion topics in eight bytes.
+    let bytes = b"\x02m\xff\xff\xff\xff\x0f\x00";
+    assert!(PauseMirrorTopicsRequest::read(bytes).is_err());
+    // A null where a name has to be, and text that is none.
+    assert!(PauseMirrorTopicsRequest::read(b"\x00").is_err());
+    assert!(PauseMirrorTopicsRequest::read(b"\x02\xff\x01").is_err());
+}
+
+#[test]
+fn keys_are_those_of_the_kip() {
+    let keys = [
+        CreateClusterMirrorRequest::API_KEY,
+        StartMirrorTopicsRequest::API_KEY,
+        StopMirrorTopicsRequest::API_KEY,
+        ListClusterMirrorsRequest::API_KEY,
+        DescribeClusterMirrorsRequest::API_KEY,
+        PauseMirrorTopicsRequest::API_KEY,
+        ResumeMirrorTopicsRequest::API_KEY,
+        DeleteClusterMirrorRequest::API_KEY,
+        RecoverMirrorTopicsRequest::API_KEY,
+    ];
+    assert_eq!(keys, [94, 95, 96, 98, 99, 102, 103, 104, 107]);
+}
