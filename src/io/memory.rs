@@ -324,6 +324,9 @@ impl Disk for MemoryDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         self.alive()?;
         let state = self.0.borrow();
+        if state.names.contains_key(dir) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         if !state.has_dir(dir) {
             return Err(missing());
         }
