@@ -36,6 +36,12 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// So many of something: `1 batch`, `1,234 batches`.
+pub(super) fn many(number: u64, one: &str, more: &str) -> String {
+    let what = if number == 1 { one } else { more };
+    format!("{} {what}", count(number))
+}
+
 /// A time as its two largest units: `350 ms`, `12.3 s`, `4 min 10 s`, `3 h 5 min`.
 pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -45,6 +51,52 @@ pub(super) fn time(time: Duration) -> String {
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
+}
+
+/// A moment in UTC from ms since 1970: `2026-11-25T09:37:41.250Z`; `none` for what Kafka writes
+/// where there is none, and the number itself for what no calendar of four digits has.
+pub(super) fn instant(ms: i64) -> String {
+    const DAY_MS: i64 = 86_400_000;
+    const YEAR_10000_MS: i64 = 253_402_300_800_000;
+    match ms {
+        -1 => return "none".to_owned(),
+        0..YEAR_10000_MS => {}
+        _ => return format!("{ms} ms"),
+    }
+    let (year, month, day) = date(ms / DAY_MS);
+    let of_day = ms % DAY_MS;
+    let (seconds, ms) = (of_day / 1000, of_day % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// Year, month and day of so many days after the first of January 1970.
+fn date(days: i64) -> (i64, i64, i64) {
+    const MONTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    // Cycles of 400 years are all alike; 1600 begins one.
+    const CYCLE_DAYS: i64 = 146_097;
+    let from_1600 = days + 135_140;
+    let mut year = 1600 + from_1600 / CYCLE_DAYS * 400;
+    let mut left = from_1600 % CYCLE_DAYS;
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    loop {
+        let length = 365 + i64::from(is_leap(year));
+        if left < length {
+            break;
+        }
+        left -= length;
+        year += 1;
+    }
+    let mut month = 0;
+    for (nth, days) in MONTHS.into_iter().enumerate() {
+        let days = days + i64::from(nth == 1 && is_leap(year));
+        month += 1;
+        if left < days {
+            break;
+        }
+        left -= days;
+    }
+    (year, month, left + 1)
 }
 
 /// Columns under their heads: the first to the left, the others to the right.
@@ -76,6 +128,26 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_dates_of_the_calendar() {
+        let cases = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (951_868_800_000, "2000-03-01T00:00:00.000Z"),
+            (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "253402300800000 ms"),
+            (-1, "none"),
+            (i64::MIN, "-9223372036854775808 ms"),
+        ];
+        for (ms, text) in cases {
+            assert_eq!(instant(ms), text);
+        }
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -37,7 +37,9 @@ mod verify;
 mod walk;
 
 pub use append::Log;
-pub use describe::{Piece, describe};
+pub use describe::{
+    Aborted, Agreement, KnownProducer, Outcome, Piece, Transaction, describe, is_known,
+};
 pub use epochs::LeaderEpochs;
 pub use fault::LogFault;
 pub use options::LogOptions;

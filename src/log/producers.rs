@@ -30,6 +30,27 @@ const ENTRY_BYTES: usize = 46;
 /// `producer.id.expiration.ms`, Kafka's default.
 const EXPIRATION_MS: i64 = 86_400_000;
 
+/// What a log knows of one producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownProducer {
+    /// Who.
+    pub id: ProducerId,
+    /// In which life.
+    pub epoch: ProducerEpoch,
+    /// The sequence number of its last record in this life; −1 where there is none.
+    pub last_sequence: i32,
+    /// The last offset of its last batch of records in this life.
+    pub last_offset: Option<Offset>,
+    /// That batch's last offset less its base offset.
+    pub offset_delta: i32,
+    /// When it wrote last, in ms; −1 where that is not known.
+    pub timestamp: i64,
+    /// The epoch of the coordinator that wrote its last marker; −1 where there is none.
+    pub coordinator_epoch: i32,
+    /// The first offset of its open transaction.
+    pub open_since: Option<Offset>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Producer {
     epoch: ProducerEpoch,
@@ -139,17 +160,17 @@ impl Producers {
         Some(producers)
     }
 
-    /// Each producer in a line for people.
-    pub(super) fn describe(&self) -> impl Iterator<Item = String> + '_ {
-        self.known.iter().map(|(id, one)| {
-            let open = one
-                .open_since
-                .map_or("none".to_owned(), |first| format!("from {first}"));
-            format!(
-                "producer {id} epoch {} last sequence {} last offset {} timestamp {} \
-                 coordinator epoch {} open transaction {open}",
-                one.epoch, one.last_sequence, one.last_offset, one.timestamp, one.coordinator_epoch
-            )
+    /// Each producer, by id.
+    pub(super) fn known(&self) -> impl Iterator<Item = KnownProducer> + '_ {
+        self.known.iter().map(|(id, one)| KnownProducer {
+            id: *id,
+            epoch: one.epoch,
+            last_sequence: one.last_sequence,
+            last_offset: Offset::from_wire(one.last_offset),
+            offset_delta: one.offset_delta,
+            timestamp: one.timestamp,
+            coordinator_epoch: one.coordinator_epoch,
+            open_since: one.open_since,
         })
     }
 

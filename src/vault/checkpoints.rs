@@ -45,8 +45,13 @@ pub(super) fn read<D: Disk>(
 ) -> Result<Offsets, VaultFault> {
     let path = dir.join(which.file_name());
     let text = read_text(disk, &path)?.unwrap_or_default();
-    let entries = lines::read(&text, VERSION, entry).map_err(|fault| VaultFault::Damaged {
-        path,
+    from_text(&text, &path)
+}
+
+/// What the text of the checkpoint at `path` says.
+pub(super) fn from_text(text: &str, path: &Path) -> Result<Offsets, VaultFault> {
+    let entries = lines::read(text, VERSION, entry).map_err(|fault| VaultFault::Damaged {
+        path: path.to_owned(),
         why: fault.to_string(),
     })?;
     Ok(entries.into_iter().collect())

@@ -8,11 +8,13 @@ mod checkpoints;
 mod fault;
 mod identity;
 mod state;
+mod top_file;
 
 pub use checkpoints::{Checkpoint, Offsets, merge_checkpoint};
 pub use fault::VaultFault;
 pub use identity::Identity;
 pub use state::{Ending, Gap, PartitionState, State};
+pub use top_file::{TopFile, is_top_file, read_top_file};
 
 use std::collections::BTreeMap;
 use std::io;
@@ -55,6 +57,9 @@ pub struct Found {
 }
 
 impl<D: Disk> Vault<D> {
+    /// The file that makes a directory a vault.
+    pub const STATE: &str = state::FILE;
+
     /// Locks the vault at `dir`, or makes one there for `identity` where nothing is yet. All that
     /// it holds has its producer ids raised by `shift`: the vault remembers it before it gets its
     /// first partition. The clean-shutdown marker is gone afterwards; [`Found::clean`] remembers
