@@ -3,6 +3,7 @@ mod allocations;
 mod config_doc;
 mod counting;
 mod demo;
+mod inspecting;
 mod kafka;
 mod lying;
 mod promises;

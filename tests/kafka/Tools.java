@@ -18,6 +18,7 @@ final class Tools {
     static void register(Map<String, Workload.Command> commands) {
         commands.put("format", Tools::format);
         commands.put("dump", Tools::dump);
+        commands.put("dumped", Tools::dumped);
     }
 
     /**
@@ -62,6 +63,15 @@ final class Tools {
             "--max-message-size", "16777216", "--files", String.join(",", files));
         if (code != 0) answer.line("DumpLogSegments ended with " + code);
         answer.field("files", seen[0]).field("batches", seen[1]);
+    }
+
+    /** DumpLogSegments over every file that is listed in list=; answers every line that it prints. */
+    private static void dumped(Workload.Args args, Workload.Answer answer) throws Exception {
+        List<String> files = Files.readAllLines(Path.of(args.text("list")));
+        StringBuilder said = new StringBuilder();
+        int code = run(dumpClass(), answer::line, line -> said.append(line).append(" / "),
+            "--max-message-size", "16777216", "--files", String.join(",", files));
+        if (code != 0) throw new IllegalStateException("DumpLogSegments ended with " + code + ": " + said);
     }
 
     private static String dumpClass() {

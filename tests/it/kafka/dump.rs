@@ -1,6 +1,6 @@
 //! Kafka's own DumpLogSegments over whole log directories, in the JVM that runs already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,13 +23,7 @@ pub(super) struct Read {
 /// its complaints; also where it changed the directory, as it does when an index is missing.
 pub(super) fn complains_not(workload: &Workload, log_dir: &Path) -> Read {
     let files = readable(log_dir);
-    let list = jars::root().join("dump.list");
-    let names: Vec<&str> = files
-        .iter()
-        .map(|file| file.to_str().expect("our paths are text"))
-        .collect();
-    fs::write(&list, names.join("\n")).expect("target is writable");
-    let answer = workload.ask(&format!("dump list={}", list.display()));
+    let answer = workload.ask(&format!("dump list={}", listed(&files).display()));
     assert!(
         answer.lines.is_empty(),
         "DumpLogSegments complains:\n{}",
@@ -50,6 +44,32 @@ pub(super) fn complains_not(workload: &Workload, log_dir: &Path) -> Read {
         "files were missing, since the tool made them: {created:?}"
     );
     read
+}
+
+/// Every line that the tool prints of the partitions in `log_dir`, by file.
+pub(super) fn lines(workload: &Workload, log_dir: &Path) -> BTreeMap<PathBuf, Vec<String>> {
+    let files = readable(log_dir);
+    let answer = workload.ask(&format!("dumped list={}", listed(&files).display()));
+    let mut found: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    let mut file = PathBuf::new();
+    for line in answer.lines {
+        match line.strip_prefix("Dumping ") {
+            Some(name) => file = PathBuf::from(name),
+            None => found.entry(file.clone()).or_default().push(line),
+        }
+    }
+    found
+}
+
+/// A file that names all of `files`, a line each.
+fn listed(files: &BTreeSet<PathBuf>) -> PathBuf {
+    let list = jars::root().join("dump.list");
+    let names = files
+        .iter()
+        .map(|file| file.to_str().expect("our paths are text"));
+    let names: Vec<&str> = names.collect();
+    fs::write(&list, names.join("\n")).expect("target is writable");
+    list
 }
 
 fn readable(log_dir: &Path) -> BTreeSet<PathBuf> {

@@ -18,6 +18,7 @@ mod crashing;
 mod dump;
 mod following;
 mod harness;
+mod inspecting;
 mod jars;
 mod jvm;
 mod lied_to;
