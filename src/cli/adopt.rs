@@ -1,6 +1,7 @@
 //! `twinlog adopt`: a vault's logs become those of a stopped stock broker.
 
 mod fitness;
+mod progress;
 mod raise;
 
 use std::fs;
@@ -72,10 +73,6 @@ enum AdoptFault {
     Nameless(PathBuf),
     #[error("nothing was changed, since:\n{}", .0.join("\n"))]
     Unfit(Vec<String>),
-    #[error(
-        "leader epochs cannot be raised with one broker alone: start another one of the cluster"
-    )]
-    Alone,
     #[error("no log was changed, since {0}")]
     Raise(#[from] RaiseFault),
 }
@@ -127,11 +124,11 @@ impl AdoptArguments {
             let brokers = Brokers {
                 at,
                 adopting: claim.broker,
-                others: fitness.others().ok_or(AdoptFault::Alone)?,
+                others: fitness.others(),
             };
-            uring::run(None, |world| {
-                let low = &low;
-                async move { raise(&world, OPENING, brokers, low, quiet).await }
+            let low = &low;
+            uring::run(None, |world| async move {
+                raise(&world, OPENING, brokers, low, quiet).await
             })?;
         }
         let mut bytes = 0;

@@ -62,11 +62,10 @@ impl Fitness<'_> {
         }
     }
 
-    /// The brokers that run beside the one that adopts, if any.
-    pub(super) fn others(&self) -> Option<Vec<BrokerId>> {
+    /// The brokers that run beside the one that adopts.
+    pub(super) fn others(&self) -> Vec<BrokerId> {
         let all = self.view.brokers.iter().map(|endpoint| endpoint.broker);
-        let others: Vec<BrokerId> = all.filter(|id| *id != self.broker).collect();
-        (!others.is_empty()).then_some(others)
+        all.filter(|id| *id != self.broker).collect()
     }
 
     fn of_one(&self, id: &TopicPartition) -> Result<Adoptee, String> {

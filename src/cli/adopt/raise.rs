@@ -5,27 +5,27 @@
 //! meanwhile, so that broker finds nothing to copy; all that it does is to make an empty directory
 //! and to delete it again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::super::{screen, text};
+use super::progress::Progress;
 use crate::io::{Clock, World};
 use crate::model::{BrokerId, LeaderEpoch, TopicName, TopicPartition};
-use crate::session::{BrokerAddress, Client, Opening, Refusal, Refusals, SessionFault};
+use crate::protocol::ErrorCode;
+use crate::session::{
+    BrokerAddress, Client, ClusterView, Opening, Refusal, Refusals, SessionFault,
+};
 
-/// Partitions in one request: a controller takes no more than 10,000 changes at once.
-const PARTITIONS_MAX: usize = 1000;
+/// Partitions that are raised together: a broker that makes so many directories at once still
+/// hears soon of whatever else happens in its cluster.
+const PARTITIONS_MAX: usize = 100;
 /// Directories that a broker may be made to make at once, and then per second: each stays for a
 /// minute (`file.delete.delay.ms`) with two maps of the 65,530 that a process may have.
 const DIRECTORIES_MAX: f64 = 10_000.0;
 const DIRECTORIES_PER_SECOND: f64 = 150.0;
 /// How long between two looks at what a broker has heard of.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// Between two lines where there is no terminal.
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Without it, a partition of which no replica is in sync gets none back.
 const UNCLEAN: &str = "unclean.leader.election.enable";
 
@@ -61,6 +61,19 @@ impl Low {
         let steps = self.wanted.value().saturating_sub(self.epoch.value());
         u32::try_from(steps).unwrap_or(0)
     }
+
+    /// What a broker still shows where it has not heard of so many steps.
+    fn lateness(&self, view: &ClusterView, done: u32) -> Option<String> {
+        let Some((_, seen)) = view.find(&self.id) else {
+            return Some(format!("{}: it shows no such partition", self.id));
+        };
+        let least = i64::from(self.epoch.value()) + i64::from(done);
+        if i64::from(seen.epoch.value()) >= least && seen.replicas.len() == 1 {
+            return None;
+        }
+        let (count, epoch) = (seen.replicas.len(), seen.epoch);
+        Some(format!("{self}; it shows {epoch}, and {count} replicas"))
+    }
 }
 
 /// Why the epochs are not high enough yet.
@@ -68,6 +81,8 @@ impl Low {
 pub(super) enum RaiseFault {
     #[error("{0}; leader epochs may be raised in part: run adopt again, it goes on from there")]
     Session(#[from] SessionFault),
+    #[error("{at} knows of no other broker that runs: start another one, then run adopt again")]
+    Alone { at: BrokerAddress },
     #[error(
         "the adopting cluster does not raise leader epochs: remove the cause, then run adopt \
          again:\n{}", .0.join("\n")
@@ -79,10 +94,10 @@ pub(super) enum RaiseFault {
     )]
     StaysUnclean(Vec<String>),
     #[error(
-        "{at} has not heard of the raised leader epochs within {waited:?}: see whether the \
+        "{at} has not heard of raised leader epochs within {waited:?}: see whether the \
          controller is well, then run adopt again:\n{}", .late.join("\n")
     )]
-    Unseen {
+    Unheard {
         at: BrokerAddress,
         waited: Duration,
         late: Vec<String>,
@@ -95,11 +110,11 @@ pub(super) struct Brokers<'a> {
     pub(super) at: &'a BrokerAddress,
     /// The stopped one, which adopts.
     pub(super) adopting: BrokerId,
-    /// The others, which run; at least one.
+    /// The others, which run.
     pub(super) others: Vec<BrokerId>,
 }
 
-/// Raises all epochs to those wanted, and waits until the broker that is asked has heard of it.
+/// Raises all epochs to those wanted; the broker that is asked has heard of it then.
 ///
 /// # Errors
 /// Which partitions stay too low, and why.
@@ -110,27 +125,37 @@ pub(super) async fn raise<W: World>(
     low: &[Low],
     quiet: bool,
 ) -> Result<(), RaiseFault> {
+    if brokers.others.is_empty() {
+        let at = brokers.at.clone();
+        return Err(RaiseFault::Alone { at });
+    }
+    let steps = low.iter().map(|low| u64::from(low.steps())).sum();
     let mut raiser = Raiser {
         world,
         opening,
         client: Client::connect(world, brokers.at, opening).await?,
         brokers,
+        own: Settings::new(),
         made: 0,
         begun: Instant::now(),
-        progress: Progress::begin(low, quiet),
+        progress: Progress::begin(low.len(), steps, quiet),
     };
     for low in low.chunks(PARTITIONS_MAX) {
         raiser.raise(&low.iter().collect::<Vec<_>>()).await?;
     }
-    raiser.progress.bar.finish_and_clear();
-    raiser.await_heard(low).await
+    Ok(())
 }
+
+/// One setting as topics have it of their own, if they have.
+type Settings = BTreeMap<TopicName, Option<String>>;
 
 struct Raiser<'a, W: World> {
     world: &'a W,
     opening: Opening,
     client: Client<W>,
     brokers: Brokers<'a>,
+    /// What topics had before we changed it; read but once, as a broker may tell our own change.
+    own: Settings,
     /// Directories that the other brokers were made to make.
     made: usize,
     begun: Instant,
@@ -141,11 +166,10 @@ impl<W: World> Raiser<'_, W> {
     /// One request's worth of partitions.
     async fn raise(&mut self, low: &[&Low]) -> Result<(), RaiseFault> {
         let bare = low.iter().filter(|low| low.is_without_isr);
-        let bare: BTreeSet<&TopicName> = bare.map(|low| &low.id.topic).collect();
-        match bare.is_empty() {
-            true => self.first(low).await?,
-            false => self.first_unclean(low, &bare).await?,
-        }
+        let before = self.allow_unclean(bare.copied()).await?;
+        let outcome = self.first(low).await;
+        self.set_back(before).await?;
+        outcome?;
         let steps = low.iter().map(|low| low.steps()).max().unwrap_or(0);
         for done in 1..steps {
             self.step(low, done).await?;
@@ -156,70 +180,121 @@ impl<W: World> Raiser<'_, W> {
     /// The first step, after whatever an earlier attempt left is taken back.
     async fn first(&mut self, low: &[&Low]) -> Result<(), RaiseFault> {
         let cut_off = low.iter().filter(|low| low.is_cut_off);
-        let cut_off = cut_off.map(|low| (&low.id, None)).collect::<Vec<_>>();
-        let refused = self.client.reassign(cut_off.into_iter()).await?;
-        none_refused(low, &refused, "its further replica is not taken back")?;
+        let cut_off: Vec<&Low> = cut_off.copied().collect();
+        if cut_off.is_empty() {
+            return self.step(low, 0).await;
+        }
+        let mut refused = self.take_back(&cut_off).await?;
+        // It may have been taken back already; a replica that is there to stay is seen below.
+        refused.retain(|_, why| why.code != ErrorCode::NO_REASSIGNMENT_IN_PROGRESS);
+        none_refused(low, &refused)?;
+        self.await_heard(&cut_off, 0).await?;
         self.step(low, 0).await
     }
 
-    /// The first step where no replica is in sync: to take one back makes the stopped broker the
-    /// one in sync, which the controller calls unclean. Here it is not: the logs are all empty.
-    async fn first_unclean(
-        &mut self,
-        low: &[&Low],
-        topics: &BTreeSet<&TopicName>,
-    ) -> Result<(), RaiseFault> {
-        let all = || topics.iter().copied();
-        let before = self.client.own_setting(all(), UNCLEAN).await?;
-        let unclean = all().map(|topic| (topic, Some("true")));
-        let refused = self.client.set(UNCLEAN, unclean).await?;
-        let outcome = match refused.is_empty() {
-            true => self.first(low).await,
-            false => Err(RaiseFault::Refused(not_set(&refused))),
-        };
-        let was_set = all().filter(|topic| !refused.contains_key(topic));
-        let back = was_set.map(|topic| (topic, before.get(topic).map(String::as_str)));
-        let why = match self.set_back(back).await {
-            Ok(refused) if refused.is_empty() => return outcome,
-            Ok(refused) => not_set(&refused),
-            Err(fault) => all().map(|topic| format!("{topic}: {fault}")).collect(),
-        };
-        Err(RaiseFault::StaysUnclean(why))
-    }
-
-    /// Over a connection of its own: the other one may be what has failed.
-    async fn set_back<'a>(
-        &self,
-        values: impl Iterator<Item = (&'a TopicName, Option<&'a str>)>,
-    ) -> Result<Refusals<TopicName>, SessionFault> {
-        let mut client = Client::connect(self.world, self.brokers.at, self.opening).await?;
-        client.set(UNCLEAN, values).await
-    }
-
-    /// Raises by one each epoch that is not high enough after as many steps as are done.
+    /// Raises by one each epoch that is not high enough after as many steps as are done. Waits for
+    /// the broker to hear of it: controllers are faster, and would leave it behind more and more.
     async fn step(&mut self, low: &[&Low], done: u32) -> Result<(), RaiseFault> {
         let low = low.iter().filter(|low| low.steps() > done);
         let low: Vec<&Low> = low.copied().collect();
-        let Brokers {
-            adopting, others, ..
-        } = &self.brokers;
-        let more = low.iter().enumerate().map(|(nth, low)| {
-            let other = others[nth % others.len()];
-            (&low.id, Some(vec![*adopting, other]))
-        });
-        let mut refused = self.client.reassign(more).await?;
-        let added = low.iter().filter(|low| !refused.contains_key(&low.id));
-        let back = added.map(|low| (&low.id, None)).collect::<Vec<_>>();
-        refused.extend(self.client.reassign(back.into_iter()).await?);
-        none_refused(
-            &low,
-            &refused,
-            "no further replica can be named for a moment",
-        )?;
+        if low.is_empty() {
+            return Ok(());
+        }
+        let mut refused = self.name_further(&low).await?;
+        let named = low.iter().filter(|low| !refused.contains_key(&low.id));
+        refused.extend(self.take_back(&named.copied().collect::<Vec<_>>()).await?);
+        none_refused(&low, &refused)?;
+        self.await_heard(&low, done + 1).await?;
         self.made += low.len();
         self.progress.advance(low.len());
         self.pause().await;
         Ok(())
+    }
+
+    async fn name_further(
+        &mut self,
+        low: &[&Low],
+    ) -> Result<Refusals<TopicPartition>, SessionFault> {
+        let adopting = self.brokers.adopting;
+        let others = self.brokers.others.iter().cycle();
+        let named = low.iter().zip(others);
+        let named = named.map(|(low, other)| (&low.id, Some(vec![adopting, *other])));
+        self.client.reassign(named).await
+    }
+
+    /// Where a controller forgets what was in sync, as it does once more when the session of the
+    /// stopped broker ends, it refuses the first time.
+    async fn take_back(&mut self, low: &[&Low]) -> Result<Refusals<TopicPartition>, RaiseFault> {
+        let all = low.iter().map(|low| (&low.id, None));
+        let mut refused = self.client.reassign(all).await?;
+        let is_bare = |why: &Refusal| why.code == ErrorCode::INVALID_REPLICA_ASSIGNMENT;
+        let bare = low.iter().copied();
+        let bare = bare.filter(|low| refused.get(&low.id).is_some_and(is_bare));
+        let bare: Vec<&Low> = bare.collect();
+        refused.retain(|_, why| !is_bare(why));
+        let before = self.allow_unclean(bare.iter().copied()).await?;
+        let all = bare.iter().map(|low| (&low.id, None));
+        let again = self.client.reassign(all).await;
+        self.set_back(before).await?;
+        refused.extend(again?);
+        Ok(refused)
+    }
+
+    /// Lets a replica be taken back where none is in sync, and tells what the topics had set
+    /// before. The stopped broker is the one in sync then, which the controller calls unclean.
+    /// Here it is not: the logs are all empty.
+    async fn allow_unclean(
+        &mut self,
+        low: impl Iterator<Item = &Low>,
+    ) -> Result<Settings, RaiseFault> {
+        let topics: BTreeSet<&TopicName> = low.map(|low| &low.id.topic).collect();
+        if topics.is_empty() {
+            return Ok(Settings::new());
+        }
+        let unknown = topics
+            .iter()
+            .filter(|topic| !self.own.contains_key(**topic));
+        let unknown: Vec<TopicName> = unknown.map(|topic| (*topic).clone()).collect();
+        let mut told = self.client.own_setting(unknown.iter(), UNCLEAN).await?;
+        let read = unknown.into_iter().map(|topic| {
+            let value = told.remove(&topic);
+            (topic, value)
+        });
+        self.own.extend(read);
+        let all = topics.iter().map(|topic| (*topic, Some("true")));
+        let refused = self.client.set(UNCLEAN, all).await?;
+        let changed = topics.iter().filter(|topic| !refused.contains_key(**topic));
+        let before = changed.filter_map(|topic| self.own.get_key_value(*topic));
+        let before = before.map(|(topic, value)| (topic.clone(), value.clone()));
+        let before: Settings = before.collect();
+        if refused.is_empty() {
+            return Ok(before);
+        }
+        self.set_back(before).await?;
+        Err(RaiseFault::Refused(not_set(&refused)))
+    }
+
+    /// Over a connection of its own: the other one may be what has failed.
+    async fn set_back(&self, before: Settings) -> Result<(), RaiseFault> {
+        if before.is_empty() {
+            return Ok(());
+        }
+        let values = before
+            .iter()
+            .map(|(topic, value)| (topic, value.as_deref()));
+        let set = async {
+            let mut client = Client::connect(self.world, self.brokers.at, self.opening).await?;
+            client.set(UNCLEAN, values).await
+        };
+        let why = match set.await {
+            Ok(refused) if refused.is_empty() => return Ok(()),
+            Ok(refused) => not_set(&refused),
+            Err(fault) => before
+                .keys()
+                .map(|topic| format!("{topic}: {fault}"))
+                .collect(),
+        };
+        Err(RaiseFault::StaysUnclean(why))
     }
 
     /// Waits for as long as the other brokers have enough to delete.
@@ -230,20 +305,20 @@ impl<W: World> Raiser<'_, W> {
         clock.sleep_until(clock.now().after(early)).await;
     }
 
-    async fn await_heard(&mut self, low: &[Low]) -> Result<(), RaiseFault> {
+    /// Waits until the broker that we ask shows what so many steps come to.
+    async fn await_heard(&mut self, low: &[&Low], done: u32) -> Result<(), RaiseFault> {
         let topics: BTreeSet<&TopicName> = low.iter().map(|low| &low.id.topic).collect();
         let topics: Vec<TopicName> = topics.into_iter().cloned().collect();
         let begun = Instant::now();
         loop {
             let view = self.client.cluster(Some(&topics)).await?;
-            let epoch = |id| view.find(id).map(|(_, found)| found.epoch);
-            let late = low.iter().filter(|low| epoch(&low.id) < Some(low.wanted));
-            let late: Vec<String> = late.map(Low::to_string).collect();
+            let late = low.iter().filter_map(|low| low.lateness(&view, done));
+            let late: Vec<String> = late.collect();
             if late.is_empty() {
                 return Ok(());
             }
             if begun.elapsed() > self.opening.timeout {
-                return Err(RaiseFault::Unseen {
+                return Err(RaiseFault::Unheard {
                     at: self.brokers.at.clone(),
                     waited: self.opening.timeout,
                     late,
@@ -261,12 +336,11 @@ fn due(made: usize, brokers: usize) -> Duration {
     Duration::from_secs_f64((each - DIRECTORIES_MAX).max(0.0) / DIRECTORIES_PER_SECOND)
 }
 
-fn none_refused(
-    low: &[&Low],
-    refused: &Refusals<TopicPartition>,
-    what: &str,
-) -> Result<(), RaiseFault> {
-    let why = |low: &&Low| Some(format!("{low}; {what}: {}", refused.get(&low.id)?));
+fn none_refused(low: &[&Low], refused: &Refusals<TopicPartition>) -> Result<(), RaiseFault> {
+    let why = |low: &&Low| {
+        let why = refused.get(&low.id)?;
+        Some(format!("{low}; a further replica is refused: {why}"))
+    };
     let lines: Vec<String> = low.iter().filter_map(why).collect();
     match lines.is_empty() {
         true => Ok(()),
@@ -277,48 +351,6 @@ fn none_refused(
 fn not_set(refused: &Refusals<TopicName>) -> Vec<String> {
     let line = |(topic, why): (&TopicName, &Refusal)| format!("{topic}: {UNCLEAN}: {why}");
     refused.iter().map(line).collect()
-}
-
-/// How many steps are done: a bar on a terminal, a line now and then elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    quiet: bool,
-    next_line: Instant,
-}
-
-impl Progress {
-    fn begin(low: &[Low], quiet: bool) -> Progress {
-        let steps: u64 = low.iter().map(|low| u64::from(low.steps())).sum();
-        if !quiet {
-            let (partitions, steps) = (text::count(low.len() as u64), text::count(steps));
-            screen::say(&format!(
-                "raising the leader epochs of {partitions} partitions, {steps} steps"
-            ));
-        }
-        let style = ProgressStyle::with_template("raising [{bar:30}] {pos}/{len} steps, {eta}")
-            .expect("the template is sound")
-            .progress_chars("=> ");
-        let bar = match quiet || !screen::has_bars() {
-            true => ProgressBar::hidden(),
-            false => screen::bars().add(ProgressBar::new(0).with_style(style)),
-        };
-        bar.set_length(steps);
-        Progress {
-            bar,
-            quiet,
-            next_line: Instant::now() + LINE_INTERVAL,
-        }
-    }
-
-    fn advance(&mut self, steps: usize) {
-        self.bar.inc(steps as u64);
-        if !self.quiet && !screen::has_bars() && Instant::now() >= self.next_line {
-            self.next_line = Instant::now() + LINE_INTERVAL;
-            let done = text::count(self.bar.position());
-            let all = text::count(self.bar.length().unwrap_or(0));
-            screen::say(&format!("{done} of {all} steps"));
-        }
-    }
 }
 
 #[cfg(test)]
