@@ -218,6 +218,11 @@ impl<W: World> Shard<W> {
                 };
                 return self.give_up(cursor, why);
             }
+            // Not asked for while `may_truncate` is false, and no key of the configuration sets
+            // it: a mirror that its source has cut short is left as it is. To cut it, control
+            // would first have to lower the recovery point in the vault's checkpoint (recovery
+            // refuses a log that ends below it), and only then the shard to close the log,
+            // `log::truncate` it, open it again and tell `Source::truncated`.
             Turn::Truncate { to } => {
                 let why = format!("records from offset {to} on would have to be cut off");
                 return self.give_up(cursor, why);

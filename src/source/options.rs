@@ -25,7 +25,8 @@ pub struct Options {
     pub empty_answers_max: u32,
     /// So many answers in a row whose first batch is damaged stop the partition.
     pub corrupt_answers_max: u32,
-    /// Whether what the source has lost may be cut off our log as well.
+    /// Whether what the source has lost may be cut off our log as well. No shard does that yet:
+    /// the partition stops in either case.
     pub may_truncate: bool,
 }
 
