@@ -44,6 +44,8 @@ pub(super) struct Sides<D: Disk> {
     pub(super) comparison: Comparison,
     /// Where the local log was seen to reach.
     end: Offset,
+    /// What lies behind was not verified, and may not be whole.
+    until: Offset,
 }
 
 struct Held {
@@ -58,6 +60,7 @@ impl<D: Disk> Sides<D> {
         is_compacted: bool,
         gaps: Vec<(Offset, Offset)>,
         shift: ProducerIdShift,
+        until: Offset,
     ) -> Result<Sides<D>, LogFault> {
         let mut sides = Sides {
             local,
@@ -67,6 +70,7 @@ impl<D: Disk> Sides<D> {
             shift,
             comparison: Comparison::default(),
             end: Offset::ZERO,
+            until,
         };
         sides.advance()?;
         Ok(sides)
@@ -145,7 +149,9 @@ impl<D: Disk> Sides<D> {
 
     /// Takes the next local batch, with its producer's id as the source gave it out.
     fn advance(&mut self) -> Result<(), LogFault> {
-        self.held = self.local.next_batch()?.map(|batch| Held {
+        let batch = self.local.next_batch()?;
+        let batch = batch.filter(|batch| batch.next_offset() <= self.until);
+        self.held = batch.map(|batch| Held {
             bytes: batch.bytes().to_vec(),
             base: batch.base_offset(),
             next: batch.next_offset(),

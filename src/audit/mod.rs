@@ -68,10 +68,12 @@ impl<D: Disk> Subject<D> {
         &self.found.partitions
     }
 
-    /// Whether it was closed cleanly; if not, it is being written, or its writer was killed.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.found.clean
+    /// Whether a copy has it open. What it has not called durable yet may be half there.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn is_written(&self) -> Result<bool, AuditFault> {
+        Ok(Vault::is_written(&self.disk, &self.dir)?)
     }
 
     /// The cluster that it was copied from.
@@ -96,18 +98,27 @@ impl<D: Disk> Subject<D> {
     ///
     /// # Errors
     /// The disk's.
-    pub fn verify(&self, id: &TopicPartition) -> Result<Verified, AuditFault> {
+    pub fn verify(&self, id: &TopicPartition) -> Result<Verified, LogFault> {
         let state = self.found.state.partitions.get(id);
         let claims = Claims {
             topic_id: state.map_or(TopicId::ZERO, |state| state.topic_id),
             durable: self.durable(id),
             is_clean: self.found.clean,
         };
-        Ok(log::verify(
-            &self.disk,
-            &self.dir.join(id.to_string()),
-            claims,
-        )?)
+        let dir = self.dir.join(id.to_string());
+        let verified = log::verify(&self.disk, &dir, claims)?;
+        if !claims.is_clean || verified.findings.is_empty() || self.is_unchanged() {
+            return Ok(verified);
+        }
+        // A copy has begun since we looked.
+        let is_clean = false;
+        log::verify(&self.disk, &dir, Claims { is_clean, ..claims })
+    }
+
+    /// Nobody has written the vault since it was looked at.
+    fn is_unchanged(&self) -> bool {
+        let now = Vault::look(&self.disk, &self.dir);
+        now.is_ok_and(|now| now.clean && now.recovery_points == self.found.recovery_points)
     }
 
     fn durable(&self, id: &TopicPartition) -> Offset {

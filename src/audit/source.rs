@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::compare::Sides;
 use super::{AuditFault, Comparison, Subject};
 use crate::io::World;
-use crate::log::{BatchStream, Reader};
+use crate::log::{BatchStream, LogFault, Reader};
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{Ask, AskedPartition};
@@ -14,6 +14,7 @@ use crate::session::{
     Bound, BrokerAddress, Client, ClusterView, Opening, PartitionAsked, SessionFault, TopicView,
     look_at,
 };
+use crate::vault::Offsets;
 
 const FETCH_BYTES: i32 = 8 << 20;
 /// Room for one batch, however large.
@@ -21,16 +22,17 @@ const FETCH_BYTES_MAX: i32 = 48 << 20;
 /// So many empty answers mean that nothing is left below the high watermark.
 const EMPTY_ANSWERS_MAX: u32 = 3;
 
-/// Compares every partition of the vault with the source. `show` gets each one as it is done: the
-/// comparison, or why there is none.
+/// Compares partitions of the vault with the source, each up to the offset to which it was
+/// verified. `show` gets each one as it is done: the comparison, or why there is none.
 ///
 /// # Errors
-/// The source cannot be asked at all, or the vault not read.
+/// The source cannot be asked at all.
 pub async fn compare<W: World>(
     world: &W,
     subject: &Subject<W::Disk>,
     from: &[BrokerAddress],
     opening: Opening,
+    verified: &Offsets,
     show: &mut dyn FnMut(&TopicPartition, Result<Comparison, String>),
 ) -> Result<(), AuditFault> {
     let (asked, view) = look_at(world, from, opening).await?;
@@ -46,33 +48,27 @@ pub async fn compare<W: World>(
         clients: BTreeMap::new(),
         compacted: BTreeMap::new(),
     };
-    for id in subject.partitions() {
-        match source.partition(world, subject, id, opening).await {
-            Ok(comparison) => show(id, Ok(comparison)),
-            Err(Unable::Source(why)) => show(id, Err(why)),
-            Err(Unable::Fault(fault)) => return Err(fault),
-        }
+    for (id, until) in verified {
+        let compared = source
+            .partition(world, subject, (id, *until), opening)
+            .await;
+        show(id, compared.map_err(|Unable(why)| why));
     }
     Ok(())
 }
 
-/// Why a partition was not compared.
-enum Unable {
-    /// The source does not have it, or does not answer; the others may do.
-    Source(String),
-    /// Nothing can be compared any more.
-    Fault(AuditFault),
-}
+/// Why a partition was not compared; the others may be.
+struct Unable(String);
 
 impl From<SessionFault> for Unable {
     fn from(fault: SessionFault) -> Unable {
-        Unable::Source(fault.to_string())
+        Unable(fault.to_string())
     }
 }
 
-impl From<crate::log::LogFault> for Unable {
-    fn from(fault: crate::log::LogFault) -> Unable {
-        Unable::Fault(fault.into())
+impl From<LogFault> for Unable {
+    fn from(fault: LogFault) -> Unable {
+        Unable(fault.to_string())
     }
 }
 
@@ -87,7 +83,7 @@ impl<W: World> Source<W> {
         &mut self,
         world: &W,
         subject: &Subject<W::Disk>,
-        id: &TopicPartition,
+        (id, until): (&TopicPartition, Offset),
         opening: Opening,
     ) -> Result<Comparison, Unable> {
         let (topic, leader) = self.find(subject, id)?;
@@ -107,7 +103,7 @@ impl<W: World> Source<W> {
         let gaps = state.into_iter().flat_map(|state| &state.gaps);
         let gaps = gaps.map(|gap| (gap.from, gap.to)).collect();
         let shift = subject.producer_id_shift();
-        let mut sides = Sides::new(local, is_compacted, gaps, shift)?;
+        let mut sides = Sides::new(local, is_compacted, gaps, shift, until)?;
         sides.expire(start)?;
         let outcome = walk(client, &topic, id, (start, end), &mut sides).await;
         if outcome.is_err() {
@@ -123,7 +119,7 @@ impl<W: World> Source<W> {
         subject: &Subject<W::Disk>,
         id: &TopicPartition,
     ) -> Result<(TopicView, BrokerId), Unable> {
-        let unable = |why: &str| Unable::Source(why.to_owned());
+        let unable = |why: &str| Unable(why.to_owned());
         let topic = self.view.topics.iter().find(|topic| topic.name == id.topic);
         let topic = topic.ok_or_else(|| unable("the source has no such topic any more"))?;
         let state = subject.found.state.partitions.get(id);
@@ -151,7 +147,7 @@ impl<W: World> Source<W> {
             .brokers
             .iter()
             .find(|endpoint| endpoint.broker == leader);
-        let unknown = || Unable::Source(format!("nobody says where broker {leader} listens"));
+        let unknown = || Unable(format!("nobody says where broker {leader} listens"));
         let address = BrokerAddress::from(endpoint.ok_or_else(unknown)?);
         let client = Client::connect(world, &address, opening).await?;
         self.clients.insert(leader, client);
@@ -190,10 +186,8 @@ async fn bound<W: World>(
     let reply = replies.into_iter().find(|(id, _)| *id == asked.id);
     match reply.map(|(_, offset)| offset) {
         Some(Ok(offset)) => Ok(offset),
-        Some(Err(code)) => Err(Unable::Source(format!("the source answers {code}"))),
-        None => Err(Unable::Source(
-            "the source's answer leaves it out".to_owned(),
-        )),
+        Some(Err(code)) => Err(Unable(format!("the source answers {code}"))),
+        None => Err(Unable("the source's answer leaves it out".to_owned())),
     }
 }
 
@@ -228,10 +222,7 @@ async fn walk<W: World, D: crate::io::Disk>(
         };
         let fetched = client.fetch(ask, asked).await?;
         if fetched.head.error != ErrorCode::NONE {
-            return Err(Unable::Source(format!(
-                "the source answers {}",
-                fetched.head.error
-            )));
+            return Err(Unable(format!("the source answers {}", fetched.head.error)));
         }
         let expect = Expect {
             next,
@@ -241,7 +232,7 @@ async fn walk<W: World, D: crate::io::Disk>(
         };
         let checked = check(&fetched.records, expect);
         if let Rest::Fault(fault) = &checked.rest {
-            return Err(Unable::Source(format!("the source sends damage: {fault}")));
+            return Err(Unable(format!("the source sends damage: {fault}")));
         }
         if checked.run.is_empty() {
             empty += 1;

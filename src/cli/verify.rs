@@ -10,16 +10,18 @@ use serde_json::{Value, json};
 use super::{Ending, Misuse, screen, text};
 use crate::audit::{AuditFault, Comparison, Subject, compare};
 use crate::log::Verified;
-use crate::model::TopicPartition;
+use crate::model::{Offset, TopicPartition};
 use crate::session::{BrokerAddress, Opening, Security};
 use crate::uring::{self, RealDisk};
+use crate::vault::Offsets;
 
 /// How long a broker may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Verify a vault: every byte of it and, with --from, that it equals the source.
 ///
-/// Reads only; a copy may go on meanwhile.
+/// Reads only; a copy may go on meanwhile. Then all is checked that it has called durable, and the
+/// rest as far as it goes.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArguments {
     /// The vault.
@@ -46,6 +48,7 @@ pub(super) struct Verdict {
     expired: u64,
     behind: u64,
     producer_id_shift: i64,
+    is_written: bool,
     gaps: Vec<String>,
     notes: Vec<String>,
     pub(super) faults: Vec<String>,
@@ -87,6 +90,7 @@ pub(super) fn verify(
     let subject = Subject::look(RealDisk, vault)?;
     let mut verdict = Verdict {
         producer_id_shift: subject.producer_id_shift().value(),
+        is_written: subject.is_written()?,
         ..Verdict::default()
     };
     for id in subject.missing() {
@@ -95,8 +99,16 @@ pub(super) fn verify(
             .push(format!("{id}: its directory is missing"));
     }
     let bar = bar(subject.partitions().len() as u64, "verifying", quiet);
+    let mut ends = Offsets::new();
     for id in subject.partitions() {
-        verdict.verified(id, subject.verify(id)?);
+        match subject.verify(id) {
+            Ok(verified) => {
+                let end = verified.range.map_or(Offset::ZERO, |(_, end)| end);
+                ends.insert(id.clone(), end);
+                verdict.verified(id, verified);
+            }
+            Err(fault) => verdict.faults.push(format!("{id}: {fault}")),
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -109,13 +121,13 @@ pub(super) fn verify(
         timeout: TIMEOUT,
     };
     uring::run(None, |world| {
-        let (verdict, subject, bar) = (&mut verdict, &subject, &bar);
+        let (verdict, subject, ends, bar) = (&mut verdict, &subject, &ends, &bar);
         async move {
             let mut show = |id: &TopicPartition, outcome| {
                 verdict.compared(id, outcome);
                 bar.inc(1);
             };
-            compare(&world, subject, from, opening, &mut show).await
+            compare(&world, subject, from, opening, ends, &mut show).await
         }
     })?;
     bar.finish_and_clear();
@@ -151,9 +163,10 @@ impl Verdict {
         }
         if verified.unfinished_bytes > 0 {
             let bytes = text::bytes(verified.unfinished_bytes);
-            self.notes.push(format!(
-                "{id}: {bytes} of an unfinished write; the next copy cuts them"
-            ));
+            self.notes.push(match self.is_written {
+                true => format!("{id}: {bytes} of a write that goes on"),
+                false => format!("{id}: {bytes} of an unfinished write; the next copy cuts them"),
+            });
         }
         for finding in verified.findings {
             self.faults.push(format!("{id}: {finding}"));
@@ -190,6 +203,10 @@ impl Verdict {
             text::time(elapsed),
         ));
         let sound = self.faults.is_empty();
+        if self.is_written {
+            let still = "what it has not called durable is checked as far as it goes";
+            lines.push(format!("a copy is writing this vault: {still}"));
+        }
         if self.producer_id_shift != 0 {
             let shift = self.producer_id_shift;
             lines.push(format!("producer ids here are the source's plus {shift}"));
@@ -221,6 +238,7 @@ impl Verdict {
     fn to_json(&self) -> Value {
         json!({
             "sound": self.faults.is_empty(),
+            "being_written": self.is_written,
             "producer_id_shift": self.producer_id_shift,
             "partitions": self.partitions,
             "batches": self.batches,

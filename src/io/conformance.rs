@@ -293,7 +293,9 @@ fn removed_files_are_gone<D: Disk>(disk: &D, dir: &Path) {
 fn a_lock_has_one_holder<D: Disk>(disk: &D, dir: &Path) {
     let path = dir.join(".lock");
     let is_held = || disk.lock(&path).unwrap().is_none();
+    assert!(!disk.is_locked(&path).unwrap(), "there is no file");
     let held = disk.lock(&path).unwrap().expect("nobody has it");
+    assert!(disk.is_locked(&path).unwrap());
     assert_eq!(names(disk, dir), [".lock"], "the file was made");
     assert!(is_held());
     assert!(is_held(), "a refusal does not free it");

@@ -116,6 +116,12 @@ pub trait Disk: Clone + 'static {
     /// # Errors
     /// What the system says.
     fn lock(&self, path: &Path) -> io::Result<Option<Self::File>>;
+
+    /// Whether anybody holds that lock now; nobody does where there is no file. Nothing is changed.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// Whether a small file must survive a loss of power, or only one of the process.

@@ -394,6 +394,13 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.alive()?;
+        let state = self.0.borrow();
+        let held = state.locks.get(path);
+        Ok(held.is_some_and(|held| held.upgrade().is_some()))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<MemoryFile>> {
         let mut file = self.open(path, Open::WriteOrCreate)?;
         let mut state = self.0.borrow_mut();

@@ -120,7 +120,7 @@ fn create<D: Disk>(
 
 /// Whether batches are missing between a segment that ends at `end` and the next one at `base`.
 /// Segments begin where the log ends, unless the next batch lies too far behind that.
-fn is_lost(end: Offset, base: Offset) -> bool {
+pub(super) fn is_lost(end: Offset, base: Offset) -> bool {
     end < base && base.since(end) <= GAP_MAX
 }
 

@@ -206,6 +206,76 @@ fn survives_everything(traffic: Traffic) {
     }
 }
 
+/// No copy has closed it cleanly: it runs, or it was killed. What is wrong with it then?
+fn unclean(disk: &MemoryDisk, durable: Offset) -> Vec<Finding> {
+    let claims = Claims {
+        topic_id: TopicId::new([7; 16]),
+        durable,
+        is_clean: false,
+    };
+    verify(disk, &dir(), claims).expect("readable").findings
+}
+
+/// Whatever a copy that runs may show, and all that the next one heals, is no finding.
+fn is_never_accused(traffic: Traffic) {
+    let batches = batches(traffic);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    // Until then there is no partition.
+    let begun = 6;
+    for after in begun..disk.changes() {
+        let disk = MemoryDisk::default();
+        disk.kill_after(after);
+        let mut reached = Reached::default();
+        work(&disk, &batches, &mut reached).expect_err("killed");
+        for point in [reached.durable, reached.recorded] {
+            let left = disk.after_kill();
+            assert_eq!(unclean(&left, point), [], "point {point}, after {after}");
+            let mut prng = Prng::new(after as u64);
+            let chance = || u32::try_from(prng.below(1 << 20)).expect("small");
+            let left = disk.after_power_loss(chance);
+            let lost = unclean(&left, point);
+            assert_eq!(lost, [], "point {point}, power lost after {after}");
+        }
+    }
+}
+
+#[test]
+fn a_copy_that_runs_or_was_killed_is_never_accused() {
+    is_never_accused(Traffic::Transactions);
+    is_never_accused(Traffic::Compacted);
+}
+
+#[test]
+fn a_copy_that_runs_answers_for_what_is_durable() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    disk.kill_after(80);
+    let mut reached = Reached::default();
+    work(&disk, &batches, &mut reached).expect_err("killed");
+    let running = disk.after_kill();
+    let mut bytes: usize = batches
+        .iter()
+        .take_while(|batch| next_offset(batch) <= reached.durable)
+        .map(Vec::len)
+        .sum();
+    assert!(bytes > 1_000, "{bytes} durable bytes are no test");
+    let mut logs: Vec<PathBuf> = running.paths();
+    logs.retain(|path| path.extension().is_some_and(|end| end == "log"));
+    for path in logs {
+        let content = running.bytes(&path).expect("listed");
+        for at in 0..content.len().min(bytes) {
+            let mut flipped = content.clone();
+            flipped[at] ^= 0x10;
+            let damaged = running.after_kill();
+            damaged.put(&path, &flipped);
+            let found = unclean(&damaged, reached.durable);
+            assert!(!found.is_empty(), "{} byte {at}", path.display());
+        }
+        bytes -= content.len().min(bytes);
+    }
+}
+
 #[test]
 fn transactions_survive_a_kill_and_a_power_loss_at_every_change() {
     survives_everything(Traffic::Transactions);

@@ -4,20 +4,29 @@
 //! names, aborted transactions, leader epochs and producer snapshots against a replay, the
 //! topic's id. What no checksum covers and nothing else states (a base offset that moves within
 //! a gap) only a comparison with the source can tell.
+//!
+//! A vault that is not closed is being written, or its writer was killed. Then only what lies below
+//! the recovery point is settled: it was synced. What lies behind is read as far as it goes; where
+//! it ends, and whether indexes, epochs and snapshots tell of it already, says nothing. The next
+//! copy heals all of that.
 
+mod entries;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::io::{Disk, File, Open};
+use crate::io::{Disk, Entry, File, Open};
 use crate::model::{LeaderEpoch, Offset, Position, TopicId};
 use crate::record::Batch;
 
 use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
-use super::index::{AbortedTxn, OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TXN_ENTRY, TimeEntry};
 use super::layout::{self, EPOCHS, INDEX, LOG, METADATA, SNAPSHOT, TIME_INDEX, TXN_INDEX};
 use super::producers::Producers;
+use super::recovery::is_lost;
 use super::walk::{Obstacle, Route, walk};
+use entries::Entries;
 
 /// More findings of one partition say nothing more.
 const FINDINGS_MAX: usize = 100;
@@ -52,7 +61,8 @@ pub struct Verified {
     pub gaps: Vec<(Offset, Offset)>,
     /// The first batch's base offset and the offset behind the last one.
     pub range: Option<(Offset, Offset)>,
-    /// Bytes behind the last batch that a write has not finished.
+    /// Bytes behind the last sound batch that nothing vouches for: a write has not finished, or
+    /// was lost.
     pub unfinished_bytes: u64,
     /// What is wrong, in the order in which it was found.
     pub findings: Vec<Finding>,
@@ -89,6 +99,7 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
     let mut audit = Audit {
         disk,
         dir,
+        claims,
         verified: Verified::default(),
         snapshots: snapshots.clone(),
         epochs: LeaderEpochs::default(),
@@ -97,27 +108,32 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
         epoch: LeaderEpoch::NONE,
     };
     for (nth, base) in bases.iter().enumerate() {
-        let is_last = nth + 1 == bases.len();
-        audit.segment(*base, is_last, claims)?;
+        let next = bases.get(nth + 1).copied();
+        audit.segment(*base, next)?;
+        if audit.verified.unfinished_bytes > 0 {
+            let later = bases.iter().skip(nth + 1);
+            audit.verified.unfinished_bytes +=
+                later.map(|base| log_bytes(&entries, *base)).sum::<u64>();
+            break;
+        }
     }
     for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
         for base in offsets(suffix)
             .into_iter()
             .filter(|base| !bases.contains(base))
         {
-            audit.find(
-                layout::path(dir, base, suffix),
-                None,
-                "it belongs to no segment",
-            );
+            if audit.is_settled(base) {
+                let path = layout::path(dir, base, suffix);
+                audit.find(path, None, "it belongs to no segment");
+            }
         }
     }
     audit.compare_snapshots_to(Offset::new(i64::MAX))?;
     audit.verified.segments = bases.len();
     audit.verified.snapshots = snapshots.len();
-    audit.ends(claims);
+    audit.ends();
     audit.compare_epochs()?;
-    audit.compare_topic(claims.topic_id)?;
+    audit.compare_topic()?;
     Ok(audit.verified)
 }
 
@@ -138,9 +154,18 @@ pub fn last_epoch<D: Disk>(disk: &D, dir: &Path) -> Result<LeaderEpoch, LogFault
         })
 }
 
+fn log_bytes(entries: &[Entry], base: Offset) -> u64 {
+    let name = layout::path(Path::new(""), base, LOG);
+    let named = entries
+        .iter()
+        .filter(|entry| Path::new(&entry.name) == name);
+    named.map(|entry| entry.bytes).sum()
+}
+
 struct Audit<'a, D: Disk> {
     disk: &'a D,
     dir: &'a Path,
+    claims: Claims,
     verified: Verified,
     /// Those that were not compared yet, rising.
     snapshots: Vec<Offset>,
@@ -148,16 +173,6 @@ struct Audit<'a, D: Disk> {
     producers: Producers,
     next: Offset,
     epoch: LeaderEpoch,
-}
-
-/// The entries of a segment's indexes that no batch has confirmed yet, rising.
-struct Entries {
-    offsets: Vec<OffsetEntry>,
-    times: Vec<TimeEntry>,
-    aborted: Vec<AbortedTxn>,
-    offsets_seen: usize,
-    times_seen: usize,
-    aborted_seen: usize,
 }
 
 impl<D: Disk> Audit<'_, D> {
@@ -168,11 +183,27 @@ impl<D: Disk> Audit<'_, D> {
         }
     }
 
-    fn segment(&mut self, base: Offset, is_last: bool, claims: Claims) -> Result<(), LogFault> {
+    /// Whether what is said of a batch at `offset` has to be true by now.
+    fn is_settled(&self, offset: Offset) -> bool {
+        self.claims.is_clean || offset < self.claims.durable
+    }
+
+    fn segment(&mut self, base: Offset, next: Option<Offset>) -> Result<(), LogFault> {
         let name = layout::path(self.dir, base, LOG);
-        let file = self.disk.open(&name, Open::Read).map_err(at(&name))?;
+        let file = match self.disk.open(&name, Open::Read) {
+            Ok(file) => file,
+            // A segment that got no batch is replaced.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_settled(base) => {
+                return Ok(());
+            }
+            Err(error) => return Err(at(&name)(error)),
+        };
+        let is_settled = next.map_or(self.claims.is_clean, |next| {
+            self.is_settled(next) || next == self.claims.durable
+        });
+        // Entries are written after their batches: read first, they name none that is not there.
+        let mut indexed = self.entries(base, is_settled)?;
         let size = file.size().map_err(at(&name))?;
-        let mut entries = self.entries(base)?;
         let route = Route {
             from: Position::ZERO,
             to: size,
@@ -180,20 +211,18 @@ impl<D: Disk> Audit<'_, D> {
             epoch: self.epoch,
         };
         let arrived = walk(&file, &name, route, |batch, position| {
-            self.batch(base, batch, position, &mut entries)
+            self.batch(base, batch, position, &mut indexed)
         })?;
         self.next = arrived.next;
         self.epoch = arrived.epoch;
         let left = size - arrived.position;
-        match arrived.obstacle {
+        let lost = next.filter(|next| is_lost(self.next, *next));
+        match arrived.obstacle.or(lost.map(Obstacle::Lost)) {
             None => {}
-            // A copy that runs, or was killed, has not finished its last write.
-            Some(Obstacle::Torn) if is_last && !claims.is_clean && self.next >= claims.durable => {
-                self.verified.unfinished_bytes = left;
-            }
+            Some(_) if !self.is_settled(self.next) => self.verified.unfinished_bytes = left.max(1),
             Some(obstacle) => self.find(name, Some(arrived.position), obstacle.to_string()),
         }
-        self.unconfirmed(base, &entries);
+        self.unconfirmed(base, &indexed);
         Ok(())
     }
 
@@ -225,82 +254,13 @@ impl<D: Disk> Audit<'_, D> {
         verified.records += u64::from(batch.record_count());
         self.epochs.assign(fact.epoch, fact.base);
         let aborted = self.producers.apply(&fact);
-        for (suffix, at, why) in entries.confirm(&fact, position, aborted, first) {
-            self.find(path(suffix), Some(at), why);
+        let wrong = entries.confirm(&fact, position, aborted, first);
+        if self.is_settled(fact.last) {
+            for (suffix, at, why) in wrong {
+                self.find(path(suffix), Some(at), why);
+            }
         }
         Ok(())
-    }
-
-    /// The indexes of a segment. What cannot be read as an entry is a finding.
-    fn entries(&mut self, base: Offset) -> Result<Entries, LogFault> {
-        let offsets = self.index(base, INDEX, OFFSET_ENTRY, |bytes| {
-            OffsetEntry::read(bytes, base)
-        })?;
-        let times = self.index(base, TIME_INDEX, TIME_ENTRY, |bytes| {
-            TimeEntry::read(bytes, base)
-        })?;
-        let aborted = self.index(base, TXN_INDEX, TXN_ENTRY, AbortedTxn::read)?;
-        Ok(Entries {
-            offsets,
-            times,
-            aborted,
-            offsets_seen: 0,
-            times_seen: 0,
-            aborted_seen: 0,
-        })
-    }
-
-    fn index<T>(
-        &mut self,
-        base: Offset,
-        suffix: &str,
-        entry_bytes: usize,
-        read: impl Fn(&[u8]) -> Option<T>,
-    ) -> Result<Vec<T>, LogFault> {
-        let path = layout::path(self.dir, base, suffix);
-        let Some(bytes) = self.content(&path)? else {
-            if suffix != TXN_INDEX {
-                self.find(path, None, "it is missing");
-            }
-            return Ok(Vec::new());
-        };
-        let entries: Vec<T> = bytes.chunks_exact(entry_bytes).map_while(read).collect();
-        let whole = entries.len() * entry_bytes;
-        if whole < bytes.len() {
-            self.find(path, Some(whole as u64), "it holds what is no entry");
-        }
-        self.verified.index_entries += entries.len() as u64;
-        Ok(entries)
-    }
-
-    fn unconfirmed(&mut self, base: Offset, entries: &Entries) {
-        let left = [
-            (
-                INDEX,
-                OFFSET_ENTRY,
-                entries.offsets_seen,
-                entries.offsets.len(),
-            ),
-            (
-                TIME_INDEX,
-                TIME_ENTRY,
-                entries.times_seen,
-                entries.times.len(),
-            ),
-            (
-                TXN_INDEX,
-                TXN_ENTRY,
-                entries.aborted_seen,
-                entries.aborted.len(),
-            ),
-        ];
-        for (suffix, bytes, seen, count) in left {
-            if seen < count {
-                let path = layout::path(self.dir, base, suffix);
-                let why = "from here on its entries name nothing that is in the segment";
-                self.find(path, Some((seen * bytes) as u64), why);
-            }
-        }
     }
 
     /// Compares the snapshots up to `offset`, which is where the replay stands.
@@ -308,24 +268,28 @@ impl<D: Disk> Audit<'_, D> {
         while let Some(at) = self.snapshots.first().copied().filter(|at| *at <= offset) {
             self.snapshots.remove(0);
             let path = layout::path(self.dir, at, SNAPSHOT);
-            let bytes = self.content(&path)?.unwrap_or_default();
-            match Producers::from_snapshot(&bytes) {
-                None => self.find(path, None, "its checksum or form is wrong"),
-                Some(stored) => {
-                    let knows_all = self
-                        .verified
-                        .range
-                        .is_some_and(|(first, _)| first == Offset::ZERO);
-                    if !stored.agrees_with(&self.producers, knows_all) {
-                        self.find(path, None, "it does not agree with the batches before it");
-                    }
+            let Some(bytes) = self.content(&path)? else {
+                // A copy that runs removes those that it needs no more.
+                if self.claims.is_clean {
+                    self.find(path, None, "it is missing");
                 }
+                continue;
+            };
+            let is_settled = self.claims.is_clean || at <= self.claims.durable;
+            let stored = Producers::from_snapshot(&bytes).filter(|stored| {
+                let range = self.verified.range;
+                let knows_all = range.is_some_and(|(first, _)| first == Offset::ZERO);
+                stored.agrees_with(&self.producers, knows_all)
+            });
+            if is_settled && stored.is_none() {
+                self.find(path, None, "it does not agree with the batches before it");
             }
         }
         Ok(())
     }
 
-    fn ends(&mut self, claims: Claims) {
+    fn ends(&mut self) {
+        let claims = self.claims;
         let end = self.verified.range.map(|(_, end)| end);
         let Some(end) = end else {
             return;
@@ -349,7 +313,11 @@ impl<D: Disk> Audit<'_, D> {
     fn compare_epochs(&mut self) -> Result<(), LogFault> {
         let path = self.dir.join(EPOCHS);
         let Some(bytes) = self.content(&path)? else {
-            if self.verified.batches > 0 {
+            if self
+                .verified
+                .range
+                .is_some_and(|(first, _)| self.is_settled(first))
+            {
                 self.find(path, None, "it is missing");
             }
             return Ok(());
@@ -357,8 +325,7 @@ impl<D: Disk> Audit<'_, D> {
         let text = String::from_utf8_lossy(&bytes);
         match LeaderEpochs::from_text(&text) {
             Err(fault) => self.find(path, None, fault.to_string()),
-            // A copy that runs may be ahead of its checkpoint.
-            Ok(stored) if !self.epochs.iter().eq(stored.iter()) => {
+            Ok(stored) if !self.agree(&stored) => {
                 let why = "it does not agree with the epochs of the batches";
                 self.find(path, None, why);
             }
@@ -367,7 +334,23 @@ impl<D: Disk> Audit<'_, D> {
         Ok(())
     }
 
-    fn compare_topic(&mut self, topic_id: TopicId) -> Result<(), LogFault> {
+    /// Epochs that are settled are stored, and none that the batches do not tell of. Those behind
+    /// may be stored already or not yet, and may begin where nothing was read.
+    fn agree(&self, stored: &LeaderEpochs) -> bool {
+        let end = self.verified.range.map_or(self.next, |(_, end)| end);
+        let was_read = |(_, start): &(LeaderEpoch, Offset)| self.claims.is_clean || *start < end;
+        let stored: Vec<_> = stored.iter().filter(was_read).collect();
+        let told: Vec<_> = self.epochs.iter().collect();
+        let settled = told.iter().filter(|(_, start)| self.is_settled(*start));
+        told.starts_with(&stored) && stored.len() >= settled.count()
+    }
+
+    fn compare_topic(&mut self) -> Result<(), LogFault> {
+        if !self.is_settled(Offset::ZERO) {
+            // So new that the file may not be there, or the vault's notes not know the topic.
+            return Ok(());
+        }
+        let topic_id = self.claims.topic_id;
         let path = self.dir.join(METADATA);
         let text = self.content(&path)?.unwrap_or_default();
         let expected = format!("version: 0\ntopic_id: {topic_id}");
@@ -379,57 +362,5 @@ impl<D: Disk> Audit<'_, D> {
 
     fn content(&self, path: &Path) -> Result<Option<Vec<u8>>, LogFault> {
         layout::content(self.disk, path)
-    }
-}
-
-impl Entries {
-    /// What the indexes say of a batch is true, or else where and what is wrong.
-    fn confirm(
-        &mut self,
-        fact: &BatchFact,
-        position: Position,
-        aborted: Option<AbortedTxn>,
-        first: Offset,
-    ) -> Vec<(&'static str, u64, &'static str)> {
-        let mut wrong = Vec::new();
-        if let Some(entry) = self.offsets.get(self.offsets_seen)
-            && entry.position <= position
-        {
-            if (entry.position, entry.last) != (position, fact.last) {
-                let at = (self.offsets_seen * OFFSET_ENTRY) as u64;
-                wrong.push((INDEX, at, "no batch that ends with its offset begins there"));
-            }
-            self.offsets_seen += 1;
-        }
-        if let Some(entry) = self.times.get(self.times_seen)
-            && entry.last <= fact.last
-        {
-            if (entry.last, entry.timestamp) != (fact.last, fact.max_timestamp) {
-                let at = (self.times_seen * TIME_ENTRY) as u64;
-                wrong.push((
-                    TIME_INDEX,
-                    at,
-                    "no batch that ends with its offset has its time",
-                ));
-            }
-            self.times_seen += 1;
-        }
-        let at = (self.aborted_seen * TXN_ENTRY) as u64;
-        match (aborted, self.aborted.get(self.aborted_seen).copied()) {
-            (Some(told), Some(stored)) if told == stored => self.aborted_seen += 1,
-            (None, Some(stored)) if stored.last == fact.last => {
-                // A transaction that began before the log does cannot be replayed.
-                if stored.first >= first {
-                    wrong.push((TXN_INDEX, at, "no transaction was aborted there"));
-                }
-                self.aborted_seen += 1;
-            }
-            (Some(_), stored) => {
-                wrong.push((TXN_INDEX, at, "it does not tell of an aborted transaction"));
-                self.aborted_seen += usize::from(stored.is_some_and(|txn| txn.last <= fact.last));
-            }
-            (None, _) => {}
-        }
-        wrong
     }
 }

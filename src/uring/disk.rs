@@ -116,13 +116,7 @@ impl Disk for RealDisk {
 
     fn lock(&self, path: &Path) -> io::Result<Option<RealFile>> {
         let file = self.open(path, Open::WriteOrCreate)?;
-        let whole = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
-            l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: 0,
-            l_len: 0,
-            l_pid: 0,
-        };
+        let whole = whole_file();
         // SAFETY: the kernel reads one flock, which lives on this stack frame; the descriptor is
         // open as long as `file` is.
         let code = unsafe { libc::fcntl(file.0.as_raw_fd(), libc::F_OFD_SETLK, &raw const whole) };
@@ -133,5 +127,32 @@ impl Disk for RealDisk {
             fault if matches!(fault.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(None),
             fault => Err(fault),
         }
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let file = match self.open(path, Open::Read) {
+            Ok(file) => file,
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(fault) => return Err(fault),
+        };
+        let mut whole = whole_file();
+        // SAFETY: the kernel reads and writes one flock, which lives on this stack frame; the
+        // descriptor is open as long as `file` is.
+        let code = unsafe { libc::fcntl(file.0.as_raw_fd(), libc::F_OFD_GETLK, &raw mut whole) };
+        match code {
+            0 => Ok(i32::from(whole.l_type) != libc::F_UNLCK),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// The write lock of a file as a whole.
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
     }
 }

@@ -103,14 +103,27 @@ impl<D: Disk> Vault<D> {
             });
         }
         let checkpoint = |which: Checkpoint| checkpoints::read(disk, dir, which);
+        let clean = has(CLEAN_SHUTDOWN);
+        let state = state::read(disk, dir)?;
+        let recovery_points = checkpoint(Checkpoint::RecoveryPoint)?;
         Ok(Found {
-            clean: has(CLEAN_SHUTDOWN),
-            state: state::read(disk, dir)?,
-            recovery_points: checkpoint(Checkpoint::RecoveryPoint)?,
+            clean,
+            state,
+            recovery_points,
             high_watermarks: checkpoint(Checkpoint::HighWatermark)?,
             log_starts: checkpoint(Checkpoint::LogStart)?,
-            partitions: partitions(dir, &entries)?,
+            // After the checkpoints: whoever writes meanwhile makes directories before he tells.
+            partitions: partitions(dir, &disk.list(dir).map_err(at(dir))?)?,
         })
+    }
+
+    /// Whether a process has the vault in `dir` open to write it. Reads only.
+    ///
+    /// # Errors
+    /// What the system says, with the file's name.
+    pub fn is_written(disk: &D, dir: &Path) -> Result<bool, VaultFault> {
+        let path = dir.join(LOCK);
+        disk.is_locked(&path).map_err(at(&path))
     }
 
     /// The vault's directory.

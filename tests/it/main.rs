@@ -8,3 +8,4 @@ mod kafka;
 mod lying;
 mod promises;
 mod tidy;
+mod verifying;
