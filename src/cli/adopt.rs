@@ -31,6 +31,10 @@ const OPENING: Opening = Opening {
 /// replica of their partitions. Their leader epochs are raised to the last ones of the vault's
 /// logs, and their empty logs replaced by the vault's, with the adopting cluster's topic ids and
 /// offset checkpoints. The vault is left as it is.
+///
+/// To raise an epoch by one, another broker is named as a further replica and taken back. Clusters
+/// that keep eligible replicas apart (KIP-966) forget the stopped broker: there
+/// `unclean.leader.election.enable` of the topics is true for a moment, and set back.
 #[derive(Debug, Args)]
 pub(super) struct AdoptArguments {
     /// The vault; no copy into it is running, and the last one ended cleanly.
