@@ -94,7 +94,9 @@ impl AdoptArguments {
             Ok((partitions, bytes)) => {
                 if !quiet {
                     let bytes = text::bytes(bytes);
-                    println!("{partitions} partitions adopted, {bytes}; start the broker now");
+                    screen::tell(&format!(
+                        "{partitions} partitions adopted, {bytes}; start the broker now"
+                    ));
                 }
                 Ok(Ending::Done)
             }

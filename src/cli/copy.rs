@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{Ending, Misuse, engine, screen};
+use super::{Ending, Misuse, engine, screen, text};
 use crate::control::{Job, Selection};
 use crate::model::ProducerIdShift;
 use crate::session::BrokerAddress;
@@ -78,11 +78,19 @@ impl CopyArguments {
             }
         };
         let summary = Summary::new(&outcome, begun.elapsed(), &self.into);
-        match self.json {
-            true => println!("{}", summary.to_json()),
-            false => println!("{}", summary.to_text()),
+        let mut is_complete = screen::tell(&match self.json {
+            true => summary.to_json().to_string(),
+            false => summary.to_text(),
+        });
+        if outcome.was_stopped && !self.follow {
+            let totals = outcome.ledger.totals();
+            let left = totals.offsets_wanted.saturating_sub(totals.offsets_copied);
+            screen::say(&format!(
+                "stopped before the end: {} offsets are left; the same command goes on from here",
+                text::count(left)
+            ));
+            is_complete = false;
         }
-        let mut is_complete = self.follow || !outcome.was_stopped;
         for (id, why) in outcome.ledger.stopped() {
             screen::say(&format!("{id} stopped: {why}"));
             is_complete = false;

@@ -46,6 +46,9 @@ enum DemoFault {
     /// It has ended by itself.
     #[error("the source has ended; its message stands above")]
     SourceEnded,
+    /// Somebody wants it to end.
+    #[error("stopped before the end; what was copied so far lies in {}", .0.display())]
+    Stopped(PathBuf),
     /// A copy did not come to its end.
     #[error(transparent)]
     Copy(#[from] CopyFault),
@@ -92,7 +95,9 @@ impl DemoArguments {
             "generating {} MiB in 5 topics of 4 partitions",
             self.mib
         ));
-        let source = Source::start(&dir.join("source"), self.mib, self.seconds)?;
+        // What is to be left is the vault; the source's logs are only generated.
+        let generated = Generated(dir.join("source"));
+        let source = Source::start(&generated.0, self.mib, self.seconds)?;
         tell(&format!(
             "a second process serves them on {}",
             source.address
@@ -115,17 +120,27 @@ impl DemoArguments {
         let last = demo.copy(None)?;
         tell("verifying every byte, and comparing every batch with the source");
         let verdict = verify(&demo.vault, std::slice::from_ref(&demo.from), quiet)?;
-        println!("{}", demo.table(&first, elapsed, cpu, &live, &verdict));
+        let was_told = screen::tell(&demo.table(&first, elapsed, cpu, &live, &verdict));
         for fault in &verdict.faults {
             screen::say(fault);
         }
         let stopped = last.ledger.stopped().count();
-        // What is left is the vault; the source's logs were only generated.
-        drop(std::fs::remove_dir_all(dir.join("source")));
-        Ok(match verdict.faults.is_empty() && stopped == 0 {
-            true => Ending::Done,
-            false => Ending::Incomplete,
-        })
+        Ok(
+            match was_told && verdict.faults.is_empty() && stopped == 0 {
+                true => Ending::Done,
+                false => Ending::Incomplete,
+            },
+        )
+    }
+}
+
+/// A directory that goes with this value.
+struct Generated(PathBuf);
+
+impl Drop for Generated {
+    fn drop(&mut self) {
+        // It may not have come to be.
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 
@@ -144,8 +159,13 @@ impl Demo {
             into: self.vault.clone(),
             follow: follow.is_some(),
         };
-        let outcome = engine::copy(&Config::default(), job, follow, &mut |_: &Ledger| {})?;
-        Ok(outcome?)
+        let begun = Instant::now();
+        let outcome = engine::copy(&Config::default(), job, follow, &mut |_: &Ledger| {})??;
+        let is_early = follow.is_none_or(|time| begun.elapsed() < time);
+        match outcome.was_stopped && is_early {
+            true => Err(DemoFault::Stopped(self.vault.clone())),
+            false => Ok(outcome),
+        }
     }
 
     fn table(

@@ -49,6 +49,25 @@ pub(super) fn say(line: &str) {
     });
 }
 
+/// The result, on standard output. Says whether anybody could take it.
+pub(super) fn tell(result: &str) -> bool {
+    let told = bars().suspend(|| {
+        let mut out = io::stdout();
+        writeln!(out, "{result}").and_then(|()| out.flush())
+    });
+    match told {
+        Ok(()) => true,
+        // Whoever read it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => false,
+        Err(error) => {
+            say(&format!(
+                "error: the result cannot be written to standard output: {error}"
+            ));
+            false
+        }
+    }
+}
+
 struct Lines;
 
 impl Write for Lines {

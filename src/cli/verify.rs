@@ -64,17 +64,14 @@ impl VerifyArguments {
                 return Ok(Ending::Incomplete);
             }
         };
-        match self.json {
-            true => println!("{}", verdict.to_json()),
-            false => println!(
-                "{}",
-                verdict.to_text(!self.from.is_empty(), begun.elapsed())
-            ),
-        }
+        let was_told = screen::tell(&match self.json {
+            true => verdict.to_json().to_string(),
+            false => verdict.to_text(!self.from.is_empty(), begun.elapsed()),
+        });
         for fault in &verdict.faults {
             screen::say(fault);
         }
-        Ok(match verdict.faults.is_empty() {
+        Ok(match was_told && verdict.faults.is_empty() {
             true => Ending::Done,
             false => Ending::Incomplete,
         })

@@ -1,29 +1,61 @@
 //! From a partition that has appeared to one that a shard mirrors: where its log begins and ends.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::errands::{Beginnings, Event, begin};
 use super::run::Control;
-use crate::io::World;
+use crate::io::{Clock, World};
 use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::session::{PartitionAsked, TopicSettings};
 use crate::shard::inbox::{LogOptions, Mirror, Order, Phase};
 
+/// After a failure its leader is asked again this much later, after further ones up to
+/// [`REST_DOUBLINGS`] times twice as late.
+const REST: Duration = Duration::from_millis(100);
+const REST_DOUBLINGS: u32 = 6;
+
 /// A partition that no shard was told of.
 pub(super) struct Unbegun {
-    pub(super) topic_id: TopicId,
-    pub(super) since: Instant,
+    topic_id: TopicId,
+    since: Instant,
+    /// Its leader is not asked before this.
+    not_before: Instant,
+    failures: u32,
+    /// What came of asking.
+    why: String,
+}
+
+impl Unbegun {
+    pub(super) fn new(topic_id: TopicId, now: Instant) -> Unbegun {
+        Unbegun {
+            topic_id,
+            since: now,
+            not_before: now,
+            failures: 0,
+            why: "no broker of the source leads it".to_owned(),
+        }
+    }
+
+    /// It could not begin, for this reason. Says whether the reason is a new one.
+    fn failed(&mut self, now: Instant, why: &str) -> bool {
+        self.not_before = now.after(REST * (1 << self.failures.min(REST_DOUBLINGS)));
+        self.failures += 1;
+        let is_new = self.why != why;
+        self.why = why.to_owned();
+        is_new
+    }
 }
 
 impl<W: World> Control<W> {
     /// Asks the leaders of partitions that no shard was told of where their logs begin.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, now: Instant) {
         let mut by_leader: BTreeMap<BrokerId, Vec<PartitionAsked>> = BTreeMap::new();
-        for id in self
+        let due = self
             .unbegun
-            .keys()
-            .filter(|id| !self.asked_to_begin.contains(id))
-        {
+            .iter()
+            .filter(|(id, unbegun)| unbegun.not_before <= now && !self.asked_to_begin.contains(id));
+        for (id, _) in due {
             if let Some((leader, leader_epoch)) = self.catalogue.leader(id) {
                 let id = id.clone();
                 let asked = PartitionAsked { id, leader_epoch };
@@ -44,10 +76,40 @@ impl<W: World> Control<W> {
         }
     }
 
+    /// When a leader may next be asked.
+    pub(super) fn begin_at(&self) -> Option<Instant> {
+        let waiting = self.unbegun.iter();
+        let waiting = waiting.filter(|(id, _)| !self.asked_to_begin.contains(id));
+        let led = waiting.filter(|(id, _)| self.catalogue.leader(id).is_some());
+        led.map(|(_, unbegun)| unbegun.not_before).min()
+    }
+
+    /// Partitions whose leader could not be asked, or did not say. They are asked about again.
+    pub(super) fn not_begun(&mut self, asked: &[TopicPartition], why: &str) {
+        let now = self.clock.now();
+        let mut is_new = false;
+        for id in asked {
+            if let Some(unbegun) = self.unbegun.get_mut(id) {
+                is_new |= unbegun.failed(now, why);
+            }
+            if let Some(line) = self.ledger.lines.get_mut(id) {
+                line.phase = Phase::Waiting(why.to_owned());
+            }
+        }
+        if is_new {
+            tracing::warn!("{} partitions cannot begin: {why}", asked.len());
+        }
+        self.look_soon();
+    }
+
     pub(super) async fn begun(&mut self, asked: &[TopicPartition], beginnings: Beginnings) {
         for id in asked {
             let Some((start, end)) = beginnings.bounds.get(id).copied() else {
-                self.look_soon();
+                let why = match beginnings.refused.get(id) {
+                    Some(code) => format!("its leader does not tell where it begins: {code}"),
+                    None => "its leader does not tell where it begins".to_owned(),
+                };
+                self.not_begun(std::slice::from_ref(id), &why);
                 continue;
             };
             let Some((leader, leader_epoch)) = self.catalogue.leader(id) else {
@@ -112,17 +174,14 @@ impl<W: World> Control<W> {
             return;
         }
         let patience = self.opening.timeout;
-        let lost: Vec<TopicPartition> = self
-            .unbegun
-            .iter()
-            .filter(|(_, unbegun)| now.since(unbegun.since) >= patience)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in lost {
-            self.unbegun.remove(&id);
-            tracing::error!("{id} stops: no broker of the source leads it");
+        let (lost, unbegun) = std::mem::take(&mut self.unbegun)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(_, unbegun)| now.since(unbegun.since) >= patience);
+        self.unbegun = unbegun;
+        for (id, unbegun) in lost {
+            tracing::error!("{id} stops: {}", unbegun.why);
             if let Some(line) = self.ledger.lines.get_mut(&id) {
-                line.phase = Phase::Stopped("no broker of the source leads it".to_owned());
+                line.phase = Phase::Stopped(unbegun.why);
             }
         }
     }

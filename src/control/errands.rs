@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::io::World;
 use crate::model::{LeaderEpoch, Offset, ShardId, TopicName, TopicPartition};
+use crate::protocol::ErrorCode;
 use crate::session::{
     Bound, BrokerAddress, Client, ClusterView, EpochAsked, Opening, PartitionAsked, SessionFault,
     TopicSettings,
@@ -33,6 +34,8 @@ pub(super) enum Event {
 #[derive(Default)]
 pub(super) struct Beginnings {
     pub(super) bounds: BTreeMap<TopicPartition, (Offset, Offset)>,
+    /// What the leader said of the others.
+    pub(super) refused: BTreeMap<TopicPartition, ErrorCode>,
     pub(super) settings: BTreeMap<TopicName, TopicSettings>,
 }
 
@@ -54,14 +57,21 @@ pub(super) async fn begin<W: World>(
     opening: Opening,
 ) -> Result<Beginnings, SessionFault> {
     let mut client = Client::connect(world, &BrokerAddress::from(leader), opening).await?;
+    let mut beginnings = Beginnings::default();
     let mut starts: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
     for (id, start) in client.list_offsets(asked, Bound::Start).await? {
-        starts.extend(start.ok().map(|start| (id, start)));
+        match start {
+            Ok(start) => _ = starts.insert(id, start),
+            Err(code) => _ = beginnings.refused.insert(id, code),
+        }
     }
-    let mut beginnings = Beginnings::default();
     for (id, end) in client.list_offsets(asked, Bound::End).await? {
-        if let (Some(start), Ok(end)) = (starts.get(&id), end) {
-            beginnings.bounds.insert(id, (*start, end.max(*start)));
+        match (starts.get(&id), end) {
+            (Some(start), Ok(end)) => {
+                beginnings.bounds.insert(id, (*start, end.max(*start)));
+            }
+            (_, Err(code)) => _ = beginnings.refused.insert(id, code),
+            (None, Ok(_)) => {}
         }
     }
     let mut topics: Vec<TopicName> = asked.iter().map(|asked| asked.id.topic.clone()).collect();

@@ -17,7 +17,7 @@ use super::questions::Questions;
 use super::{CopyFault, Job, Options, Outcome};
 use crate::io::{Clock, World};
 use crate::model::{BrokerId, Instant, Offset, ShardId, TopicId, TopicPartition};
-use crate::session::{BrokerAddress, ClusterView, Opening, Security, look_at};
+use crate::session::{BrokerAddress, ClusterView, Opening, Security, TopicView, look_at};
 use crate::shard::inbox::{Answer, Endpoint, Order, Phase, Recovered, Report, Tally, shard_of};
 use crate::vault::{Identity, Vault};
 
@@ -56,6 +56,11 @@ pub async fn copy<W: World>(
     let mut stop = pin!(stop);
     let looked = look_at(&world, &job.from, opening).await;
     let (_, first) = looked.map_err(CopyFault::Source)?;
+    let is_meant = |topic: &TopicView| job.selection.takes(&topic.name);
+    if !job.follow && !first.topics.iter().any(is_meant) {
+        let patterns = job.selection.text().to_owned();
+        return Err(CopyFault::NoTopic { patterns });
+    }
     let identity = Identity {
         cluster_id: first.cluster_id.clone(),
         node_id: 0,
@@ -72,10 +77,6 @@ pub async fn copy<W: World>(
         Books::new(vault, found),
     );
     control.see(&first).await?;
-    if !control.job.follow && control.ledger.lines.is_empty() {
-        let patterns = control.job.selection.text().to_owned();
-        return Err(CopyFault::NoTopic { patterns });
-    }
     let mut was_stopped = false;
     while !was_stopped && !control.is_over() {
         control.act().await;
@@ -176,7 +177,8 @@ impl<W: World> Control<W> {
             true => self.write_at,
             false => self.look_at,
         };
-        look.min(self.write_at).min(self.show_at)
+        let begin = self.begin_at().unwrap_or(look);
+        look.min(begin).min(self.write_at).min(self.show_at)
     }
 
     /// Everything that is due now.
@@ -185,7 +187,7 @@ impl<W: World> Control<W> {
         if !self.is_looking && self.look_at <= now {
             self.look();
         }
-        self.begin();
+        self.begin(now);
         while let Some((broker, batch)) = self.questions.next_batch() {
             let endpoint = self.brokers.get(&broker).cloned();
             self.errand(move |world, opening| async move {
@@ -281,8 +283,11 @@ impl<W: World> Control<W> {
                 match outcome {
                     Ok(beginnings) => self.begun(&asked, beginnings).await,
                     Err(fault) => {
-                        tracing::warn!("{fault}");
-                        self.look_soon();
+                        let why = format!(
+                            "{fault}: clients have to reach each broker at the address that it \
+                             advertises (advertised.listeners)"
+                        );
+                        self.not_begun(&asked, &why);
                     }
                 }
             }
@@ -336,8 +341,7 @@ impl<W: World> Control<W> {
         match change {
             Change::Appeared { id, topic_id } => {
                 self.enter(&id, topic_id);
-                let since = now;
-                self.unbegun.insert(id, Unbegun { topic_id, since });
+                self.unbegun.insert(id, Unbegun::new(topic_id, now));
             }
             Change::Led { id, leader, epoch } => {
                 let known = self.ledger.lines.get(&id);

@@ -248,3 +248,76 @@ fn what_cannot_be_seen_on_arrival_is_found_by_a_comparison() {
     }
     assert!(!compared.said.contains("sound-0"), "{}", compared.said);
 }
+
+/// The commonest mistake of a new set-up: the broker that answers sends its clients to an address
+/// at which nobody is.
+#[test]
+fn a_leader_that_cannot_be_reached_is_named_and_not_asked_without_rest() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let port = gone.local_addr().expect("it is bound").port();
+    drop(gone);
+    let place = Place::new();
+    let config = format!("{IMPATIENT}request_timeout_ms = 1500\n");
+    fs::write(place.path("config.toml"), config).expect("it is there");
+    let ended = place.copy(source::start_elsewhere(port));
+    let said = &ended.said;
+    assert_eq!(ended.code, Some(1), "{said}");
+    let at = format!("127.0.0.1:{port} cannot be reached");
+    for word in ["lies-0 stop", "sound-0 stop", &at, "advertised.listeners"] {
+        assert!(said.contains(word), "nothing of {word}: {said}");
+    }
+    assert!(said.lines().count() < 12, "{said}");
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_leaves_no_trace() {
+    let source = source::start();
+    let place = Place::new();
+    let from = format!("127.0.0.1:{source}");
+    let vault = place.path("vault");
+    let nothing = || {
+        let vault = text(&vault);
+        let ended = place.run(&[
+            "copy", "--from", &from, "--topics", "other", "--into", vault,
+        ]);
+        assert_eq!(ended.code, Some(1), "{}", ended.said);
+    };
+    nothing();
+    assert!(!vault.exists(), "a vault was made for nothing");
+    assert_eq!(place.copy(source).code, Some(0));
+    let marker = vault.join(".kafka_cleanshutdown");
+    assert!(marker.exists());
+    nothing();
+    assert!(marker.exists(), "the vault was as clean before");
+}
+
+#[test]
+fn a_result_that_nobody_can_take_is_said_to_be_lost() {
+    let source = source::start();
+    let place = Place::new();
+    assert_eq!(place.copy(source).code, Some(0));
+    let full = || {
+        fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("Linux has it")
+    };
+    let from = format!("127.0.0.1:{source}");
+    let vault = place.path("vault");
+    let vault = text(&vault);
+    let commands: [&[&str]; 2] = [
+        &["verify", "--vault", vault, "--json"],
+        &["copy", "--from", &from, "--topics", ".*", "--into", vault],
+    ];
+    for args in commands {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_twinlog"));
+        let ended = command.args(args).stdout(full()).output();
+        let ended = ended.expect("cargo has built it");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("cannot be written to standard output"),
+            "{said}"
+        );
+    }
+}

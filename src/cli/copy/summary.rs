@@ -92,6 +92,7 @@ impl<'a> Summary<'a> {
             "batches": self.totals.tally.batches,
             "partitions": self.totals.partitions,
             "topics": ledger.topics().len(),
+            "was_stopped": self.outcome.was_stopped,
             "stopped": stopped.collect::<Vec<_>>(),
             "gaps": gaps.collect::<Vec<_>>(),
             "elapsed_seconds": self.elapsed.as_secs_f64(),

@@ -38,12 +38,22 @@ pub(crate) fn content(topic: TopicId, end: i64) -> Vec<u8> {
 
 /// Serves until the test's process ends; says at which port.
 pub(crate) fn start() -> u16 {
+    serving(|port| port)
+}
+
+/// The same, but its clients are told to come to another port.
+pub(crate) fn start_elsewhere(advertised: u16) -> u16 {
+    serving(move |_| advertised)
+}
+
+fn serving(advertised: impl Fn(u16) -> u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
     let port = listener.local_addr().expect("it is bound").port();
+    let advertised = advertised(port);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // A client that goes ends its connection.
-            std::thread::spawn(move || drop(serve(stream, &server(port))));
+            std::thread::spawn(move || drop(serve(stream, &server(advertised))));
         }
     });
     port
