@@ -27,6 +27,7 @@ fn a_copy_with_shifted_producer_ids_is_adopted_and_read() {
         dump::complains_not(&workload, &vault.dir);
         refuses_other_shifts(&source, &vault);
         goes_on(&source, &vault, &asked);
+        stops_where_ids_overflow(&source);
         is_served(&workload, &source, &vault);
     }
 }
@@ -96,6 +97,19 @@ fn goes_on(source: &Cluster, vault: &Vault, asked: &[&str]) {
     assert!(verified.stdout.contains("identical"), "{}", verified.stdout);
     let told = format!("the source's plus {SHIFT}");
     assert!(verified.stdout.contains(&told), "{}", verified.stdout);
+}
+
+/// The largest shift leaves room for producer 0 alone: partitions of others stop by name, those
+/// without producers are copied.
+fn stops_where_ids_overflow(source: &Cluster) {
+    let vault = Vault::new(source, "overflowing");
+    let largest = i64::MAX.to_string();
+    let asked = ["--producer-id-shift", largest.as_str()];
+    let stopped = vault.copy(source, TOPICS, &asked).expect_code(1);
+    stopped.expect_said(&["zoo.txns-", "cannot be added", "smaller producer-id shift"]);
+    let plain = source.offsets("zoo\\.plain");
+    vault.assert_partitions_identical(source, 1, &plain);
+    vault.verify(None).expect_code(0);
 }
 
 /// A stock broker takes it; its own cluster's producers, whose ids begin at 0 as the source's
