@@ -123,7 +123,7 @@ impl<W: World> Source<W> {
         let topic = self.view.topics.iter().find(|topic| topic.name == id.topic);
         let topic = topic.ok_or_else(|| unable("the source has no such topic any more"))?;
         let state = subject.found.state.partitions.get(id);
-        if state.is_some_and(|state| state.topic_id != topic.id) {
+        if state.is_some_and(|state| !state.topic_id.agrees(topic.id, &id.topic)) {
             return Err(unable("the source has another topic of that name now"));
         }
         let mut partitions = topic.partitions.iter();
@@ -220,7 +220,7 @@ async fn walk<W: World, D: crate::io::Disk>(
             last_fetched_epoch: LeaderEpoch::NONE,
             max_bytes: room,
         };
-        let fetched = client.fetch(ask, asked).await?;
+        let fetched = client.fetch(ask, &topic.name, asked).await?;
         if fetched.head.error != ErrorCode::NONE {
             return Err(Unable(format!("the source answers {}", fetched.head.error)));
         }

@@ -102,7 +102,7 @@ impl Topic {
     fn seen(&mut self, seen: &TopicView, changes: &mut Vec<Change>) {
         self.absences = 0;
         self.absent_since = None;
-        if seen.id != self.id {
+        if !seen.id.agrees(self.id, &seen.name) {
             let cause = Cause::TopicRecreated {
                 held: self.id,
                 now: seen.id,

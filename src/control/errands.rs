@@ -126,7 +126,14 @@ async fn ask<W: World>(
     if !ends.is_empty() {
         for (id, end) in client.epoch_ends(&ends).await? {
             let known = |(epoch, end)| EpochEnd { epoch, end };
-            answers.extend(end.ok().map(|end| (id, Answer::EpochEnd(end.map(known)))));
+            let asked = ends.iter().find(|asked| asked.partition.id == id);
+            let Some(under) = asked.map(|asked| asked.partition.leader_epoch) else {
+                continue;
+            };
+            if let Ok(end) = end {
+                let end = end.map(known);
+                answers.insert(id, Answer::EpochEnd { under, end });
+            }
         }
     }
     let bounds = errands.iter().filter(|errand| errand.epoch.is_none());

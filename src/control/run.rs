@@ -124,6 +124,8 @@ pub(super) struct Control<W: World> {
     pub(super) looked_at: Instant,
     pub(super) write_at: Instant,
     pub(super) show_at: Instant,
+    /// It was said that topics have names only.
+    has_warned_of_names: bool,
 }
 
 impl<W: World> Control<W> {
@@ -165,6 +167,7 @@ impl<W: World> Control<W> {
             looked_at: now,
             write_at: now,
             show_at: now,
+            has_warned_of_names: false,
         }
     }
 
@@ -340,6 +343,13 @@ impl<W: World> Control<W> {
     async fn change(&mut self, now: Instant, change: Change) {
         match change {
             Change::Appeared { id, topic_id } => {
+                if topic_id == TopicId::of_name(&id.topic) && !self.has_warned_of_names {
+                    self.has_warned_of_names = true;
+                    tracing::warn!(
+                        "the source tells no topic ids (before Kafka 2.8): a topic that is \
+                         deleted and created anew is only noticed where its log contradicts ours"
+                    );
+                }
                 self.enter(&id, topic_id);
                 self.unbegun.insert(id, Unbegun::new(topic_id, now));
             }
@@ -412,7 +422,7 @@ impl<W: World> Control<W> {
                     .find(|topic| topic.name == asked.id.topic)
             });
             let answer = match topic {
-                Some(topic) if topic.id != asked.topic_id => {
+                Some(topic) if !topic.id.agrees(asked.topic_id, &topic.name) => {
                     Answer::TopicRecreated { topic_id: topic.id }
                 }
                 Some(_) => match self.catalogue.leader(&asked.id) {

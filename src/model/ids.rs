@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 /// A topic's 128-bit id; printed as Kafka prints it (URL-safe base64 without padding).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId([u8; 16]);
@@ -11,6 +13,8 @@ pub struct TopicId([u8; 16]);
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// 128 bits are 21 digits of six bits and a last one of two.
 const BASE64_DIGITS: usize = 22;
+/// The name space of ids that stand for a name; our own, so that nobody else's id is one of them.
+const BY_NAME: Uuid = Uuid::from_u128(0x7477_696e_6c6f_6780_8062_7900_6e61_6d65);
 
 impl TopicId {
     /// The id that stands for "none" on the wire.
@@ -26,6 +30,21 @@ impl TopicId {
     #[must_use]
     pub const fn bytes(self) -> [u8; 16] {
         self.0
+    }
+
+    /// What stands for the id of a topic whose cluster tells none (before Kafka 2.8): an id that
+    /// follows from the name, so that it is the same each time. It says nothing about whether the
+    /// topic is still the one it was.
+    #[must_use]
+    pub fn of_name(name: &TopicName) -> TopicId {
+        TopicId(Uuid::new_v5(&BY_NAME, name.as_str().as_bytes()).into_bytes())
+    }
+
+    /// Whether both can be ids of one topic of this name: they are equal, or one of them only
+    /// stands for the name.
+    #[must_use]
+    pub fn agrees(self, other: TopicId, name: &TopicName) -> bool {
+        self == other || [self, other].contains(&TopicId::of_name(name))
     }
 }
 

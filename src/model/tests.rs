@@ -3,6 +3,17 @@
 use super::*;
 
 #[test]
+fn a_name_has_an_id_of_its_own_that_agrees_with_every_other() {
+    let [one, two] = ["one", "two"].map(|name| TopicName::new(name).expect("legal"));
+    let stands = TopicId::of_name(&one);
+    assert_eq!(stands, TopicId::of_name(&one));
+    assert_ne!(stands, TopicId::of_name(&two));
+    let (a, b) = (TopicId::new([1; 16]), TopicId::new([2; 16]));
+    assert!(a.agrees(stands, &one) && stands.agrees(b, &one) && a.agrees(a, &one));
+    assert!(!a.agrees(b, &one) && !a.agrees(TopicId::of_name(&two), &one));
+}
+
+#[test]
 fn topic_ids_print_and_parse_as_kafka_does() {
     // The pairs were printed by Kafka's own Uuid class.
     let cases = [

@@ -46,7 +46,7 @@ pub struct ClusterView {
 pub struct TopicView {
     /// Its name.
     pub name: TopicName,
-    /// Its id.
+    /// Its id; where the source tells none, the one that stands for its name.
     pub id: TopicId,
     /// Its error, if it cannot be described.
     pub error: ErrorCode,
@@ -290,13 +290,18 @@ impl<W: World> Client<W> {
 }
 
 fn topic_view(topic: &MetadataResponseTopic) -> Option<TopicView> {
+    let name = TopicName::new(topic.name.as_ref()?)?;
+    let id = match TopicId::new(topic.topic_id.into_bytes()) {
+        TopicId::ZERO => TopicId::of_name(&name),
+        id => id,
+    };
     let mut partitions: Vec<PartitionView> =
         topic.partitions.iter().filter_map(partition_view).collect();
     partitions.sort_by_key(|partition| partition.index);
     partitions.dedup_by_key(|partition| partition.index);
     Some(TopicView {
-        name: TopicName::new(topic.name.as_ref()?)?,
-        id: TopicId::new(topic.topic_id.into_bytes()),
+        name,
+        id,
         error: ErrorCode(topic.error_code),
         partitions,
     })

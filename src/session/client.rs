@@ -14,9 +14,10 @@ use super::answers::{AnswerFault, Answered, read};
 use super::versions::{Negotiated, name};
 use super::{BrokerAddress, Channel, Security, SessionFault};
 use crate::io::{Buf, Clock, Net, World};
-use crate::model::Instant;
+use crate::model::{Instant, TopicId, TopicName};
 use crate::protocol::fetch::{
-    AnswerReader, Ask, AskedPartition, PartitionHead, Step, write_request,
+    AnswerReader, Ask, AskedPartition, PartitionHead, Request as FetchRequest, Step,
+    TOPIC_IDS_FROM, Topics, write_request,
 };
 use crate::protocol::frame::{LENGTH_BYTES, front};
 use crate::protocol::{ErrorCode, Malformed};
@@ -163,6 +164,7 @@ impl<W: World> Client<W> {
     pub async fn fetch(
         &mut self,
         ask: Ask,
+        topic: &TopicName,
         asked: AskedPartition,
     ) -> Result<Fetched, SessionFault> {
         const WHAT: &str = "Fetch";
@@ -171,13 +173,28 @@ impl<W: World> Client<W> {
             at: self.at.clone(),
             what: WHAT,
         })?;
+        let version = match asked.topic == TopicId::of_name(topic) {
+            true => version.min(TOPIC_IDS_FROM - 1),
+            false => version,
+        };
+        let mut topics = Topics::default();
+        topics.insert(asked.topic, topic);
         let correlation = self.next_correlation;
         self.next_correlation = correlation.wrapping_add(1);
         let mut frame = Vec::new();
-        write_request(version, correlation, CLIENT_ID, ask, &[asked], &mut frame);
+        let partitions = [asked];
+        let request = FetchRequest::alone(ask, &partitions);
+        write_request(
+            version,
+            correlation,
+            CLIENT_ID,
+            &request,
+            &topics,
+            &mut frame,
+        );
         self.send(WHAT, &frame).await?;
         let answer = self.answer(WHAT).await?;
-        fetched(version, correlation, &answer).map_err(|fault| self.malformed(WHAT, fault))
+        fetched(version, correlation, &answer, &topics).map_err(|fault| self.malformed(WHAT, fault))
     }
 
     async fn send(&self, what: &'static str, frame: &[u8]) -> Result<(), SessionFault> {
@@ -294,14 +311,19 @@ pub struct Fetched {
 
 /// The first partition of a whole answer, whose first error is the partition's where the answer
 /// as a whole has one.
-fn fetched(version: i16, correlation: i32, answer: &Bytes) -> Result<Fetched, Malformed> {
+fn fetched(
+    version: i16,
+    correlation: i32,
+    answer: &Bytes,
+    topics: &Topics,
+) -> Result<Fetched, Malformed> {
     let mut reader = AnswerReader::new(version, correlation);
     let mut at = 0;
     let mut refused = ErrorCode::NONE;
     let mut found: Option<Fetched> = None;
     loop {
         let rest = answer.get(at..).unwrap_or_default();
-        let (step, used) = reader.next(rest)?;
+        let (step, used) = reader.next(rest, topics)?;
         at += used;
         match step {
             Step::More(_) => return Err(Malformed::BeyondFrame { field: "an answer" }),

@@ -57,7 +57,7 @@ pub enum SessionFault {
     },
     /// The broker does not speak a version that we do.
     #[error(
-        "{at} does not speak {what} in a version that we know: it is no Kafka broker from 3.1 on"
+        "{at} does not speak {what} in a version that we know: it is no Kafka broker from 2.1 on"
     )]
     Unsupported {
         /// Whom we asked.

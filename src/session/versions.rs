@@ -49,11 +49,11 @@ impl Negotiated {
 /// What we ask for in the forms that we have tried; older or newer ones are not spoken.
 pub(super) fn ours(key: i16, known: VersionRange) -> (i16, i16) {
     let least = match key {
-        // Topic ids.
-        MetadataRequest::KEY => 10,
+        // The leaders' epochs (Kafka 2.1). Topic ids come with 10; before, names stand for them.
+        MetadataRequest::KEY => 7,
         // The current leader epoch.
         ListOffsetsRequest::KEY => 4,
-        OffsetForLeaderEpochRequest::KEY => 3,
+        OffsetForLeaderEpochRequest::KEY => 2,
         DescribeConfigsRequest::KEY => 1,
         ApiVersionsRequest::KEY => 0,
         _ => known.min,
@@ -90,7 +90,8 @@ mod tests {
     fn the_newest_common_version_is_taken_or_none() {
         assert_eq!(theirs(1, 4, 17).best_fetch(), Some(17));
         assert_eq!(theirs(1, 4, 99).best_fetch(), Some(fetch::VERSION_MAX));
-        assert_eq!(theirs(1, 4, 12).best_fetch(), None);
+        assert_eq!(theirs(1, 0, 12).best_fetch(), Some(12));
+        assert_eq!(theirs(1, 0, 3).best_fetch(), None);
         assert_eq!(theirs(1, 19, 20).best_fetch(), None);
         assert_eq!(theirs(2, 0, 9).best_fetch(), None);
         assert_eq!(
@@ -98,7 +99,11 @@ mod tests {
             Some(12)
         );
         assert_eq!(
-            theirs(MetadataRequest::KEY, 0, 9).best::<MetadataRequest>(),
+            theirs(MetadataRequest::KEY, 0, 7).best::<MetadataRequest>(),
+            Some(7)
+        );
+        assert_eq!(
+            theirs(MetadataRequest::KEY, 0, 6).best::<MetadataRequest>(),
             None
         );
     }

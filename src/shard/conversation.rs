@@ -66,13 +66,14 @@ impl<W: World> Shard<W> {
                 if window.bytes().is_empty() {
                     return Ok(Pause::Receive);
                 }
-                let correlation = link.unanswered.pop_front().ok_or(Malformed::LeftOver {
-                    left: window.bytes().len(),
-                })?;
-                link.reader = Some(AnswerReader::new(link.version, correlation));
+                let (correlation, version) =
+                    link.unanswered.pop_front().ok_or(Malformed::LeftOver {
+                        left: window.bytes().len(),
+                    })?;
+                link.reader = Some(AnswerReader::new(version, correlation));
             }
             let reader = link.reader.as_mut().expect("made above");
-            let (step, used) = reader.next(window.bytes())?;
+            let (step, used) = reader.next(window.bytes(), self.source.topics())?;
             if let Some(length) = reader
                 .frame_left()
                 .filter(|left| *left > self.frame_bytes_max)

@@ -28,10 +28,9 @@ pub(super) type LinkNumber = u64;
 pub(super) struct Link<W: World> {
     pub(super) number: LinkNumber,
     channel: Channel<StreamOf<W>>,
-    pub(super) version: i16,
     next_correlation: i32,
-    /// Correlation ids of requests whose answers have not begun.
-    pub(super) unanswered: VecDeque<i32>,
+    /// Correlation ids and versions of requests whose answers have not begun.
+    pub(super) unanswered: VecDeque<(i32, i16)>,
     pub(super) reader: Option<AnswerReader>,
     pub(super) vigil: Vigil,
     /// The partition of the answer that is being taken in.
@@ -63,11 +62,11 @@ impl<W: World> Shard<W> {
         match outcome {
             Ok((channel, version)) => {
                 self.next_link += 1;
-                let link = self.link(lane, channel, version);
+                let link = self.link(lane, channel);
                 let window = Buf::unpooled(self.options.window_bytes as usize);
                 link.receive_into(window);
                 self.links.insert(lane, link);
-                self.source.lane_up(lane);
+                self.source.lane_up(lane, version);
             }
             Err(fault) => {
                 tracing::warn!("broker {}: {fault}", lane.broker);
@@ -77,7 +76,7 @@ impl<W: World> Shard<W> {
         }
     }
 
-    fn link(&self, lane: LaneId, channel: Channel<StreamOf<W>>, version: i16) -> Link<W> {
+    fn link(&self, lane: LaneId, channel: Channel<StreamOf<W>>) -> Link<W> {
         let number = self.next_link;
         let (windows, windows_out) = mpsc::channel(1);
         let (requests, requests_out) = mpsc::channel(REQUESTS_QUEUED_MAX);
@@ -90,7 +89,6 @@ impl<W: World> Shard<W> {
         Link {
             number,
             channel,
-            version,
             next_correlation: 0,
             unanswered: VecDeque::new(),
             reader: None,
@@ -157,15 +155,15 @@ pub(super) fn send_plans<W: World>(
     while let Some(plan) = source.plan_fetch(now, lane) {
         let correlation = link.next_correlation;
         link.next_correlation = correlation.wrapping_add(1);
-        link.unanswered.push_back(correlation);
+        link.unanswered.push_back((correlation, plan.version));
         link.scratch.clear();
         let out = &mut link.scratch;
         write_request(
-            link.version,
+            plan.version,
             correlation,
             CLIENT_ID,
-            plan.ask,
-            plan.partitions,
+            &plan.request,
+            plan.topics,
             out,
         );
         let mut request = Buf::unpooled(out.len());

@@ -111,6 +111,11 @@ pub(super) struct Cursor {
     asked: [Option<Asked>; ASKED_MAX],
     /// The source was found to have what the log held when it was first followed, if anything.
     pub(super) compared: bool,
+    /// The leader's epoch under which it was last found so. A request that cannot say which
+    /// epoch the log ends in is only sent to a leader of this epoch.
+    pub(super) compared_under: LeaderEpoch,
+    /// Its topic has a name and no id.
+    pub(super) by_name: bool,
     /// An answer for it is being taken in.
     pub(super) answering: bool,
     /// Held while it waits in its lane's queue.
@@ -136,6 +141,7 @@ impl Cursor {
             true => LeaderEpoch::NONE,
             false => followed.last_epoch,
         };
+        let by_name = followed.topic_id == TopicId::of_name(&followed.id.topic);
         let mut cursor = Cursor {
             name: followed.id,
             topic_id: followed.topic_id,
@@ -152,6 +158,8 @@ impl Cursor {
             may_begin_before: followed.is_empty,
             asked: [None; ASKED_MAX],
             compared: !epoch.is_some(),
+            compared_under: LeaderEpoch::NONE,
+            by_name,
             answering: false,
             ticket: None,
             until: followed.until,
@@ -201,6 +209,15 @@ impl Cursor {
     pub(super) fn may_be_asked(&self) -> bool {
         let foreseen = self.answering && self.predicted.is_some() && self.asked_count() == 1;
         self.stage == Stage::Fetching && (self.asked_count() == 0 || foreseen)
+    }
+
+    /// Whether the present leader is known to have what the log holds. A log that is empty has
+    /// nothing to be compared, and what it takes from this leader is the leader's.
+    pub(super) fn is_compared(&mut self) -> bool {
+        if !self.committed.epoch.is_some() {
+            self.compared_under = self.leader_epoch;
+        }
+        self.compared_under == self.leader_epoch
     }
 
     pub(super) fn wants_fetch(&self) -> bool {

@@ -1,10 +1,10 @@
 //! Which partitions go into the next request, and how much each may take of its answer.
 
-use super::cursor::Asked;
+use super::cursor::{Asked, Subject};
 use super::lane::{Lane, Link, Turnstile};
 use super::{CursorId, LaneId, Source};
 use crate::model::Instant;
-use crate::protocol::fetch::{Ask, AskedPartition};
+use crate::protocol::fetch::{Ask, AskedPartition, LAST_EPOCH_FROM, Request, Topics};
 
 /// What one request asks for: its partitions as they are written, and whose they are.
 #[derive(Debug, Default)]
@@ -35,14 +35,16 @@ impl Asks {
 
 /// One Fetch request, ready to be written. Its partitions are in the order of their turns:
 /// a broker fills its answer in that order until the bytes are used up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct FetchPlan<'a> {
     /// Where it is to be sent.
     pub lane: LaneId,
-    /// The request's bounds.
-    pub ask: Ask,
-    /// What is asked for; never empty.
-    pub partitions: &'a [AskedPartition],
+    /// The version of Fetch to write it in.
+    pub version: i16,
+    /// The request.
+    pub request: Request<'a>,
+    /// The names of its topics.
+    pub topics: &'a Topics,
 }
 
 impl Source {
@@ -69,8 +71,14 @@ impl Source {
         let waiting = known.has_alone();
         self.next_request += 1;
         self.mark_asked(lane, number, alone, &asks);
-        let Source { lanes, options, .. } = self;
+        let Source {
+            lanes,
+            options,
+            topics,
+            ..
+        } = self;
         let known = lanes.get_mut(&lane).expect("found above");
+        let version = known.asks_in();
         let request = known.send(number, asks, alone);
         let partitions = request.asks.partitions.as_slice();
         let max_bytes = match alone {
@@ -79,14 +87,16 @@ impl Source {
         };
         // Whoever needs the next request alone is not kept waiting by an idle one.
         let max_wait_ms = if waiting { 0 } else { options.fetch_wait_ms };
+        let ask = Ask {
+            max_wait_ms: i32::try_from(max_wait_ms).unwrap_or(i32::MAX),
+            min_bytes: i32::try_from(options.fetch_min_bytes).unwrap_or(i32::MAX),
+            max_bytes,
+        };
         Some(FetchPlan {
             lane,
-            ask: Ask {
-                max_wait_ms: i32::try_from(max_wait_ms).unwrap_or(i32::MAX),
-                min_bytes: i32::try_from(options.fetch_min_bytes).unwrap_or(i32::MAX),
-                max_bytes,
-            },
-            partitions,
+            version,
+            request: Request::alone(ask, partitions),
+            topics,
         })
     }
 
@@ -113,7 +123,7 @@ impl Source {
             let Some(turn) = pop(self.lane_mut(lane)) else {
                 break;
             };
-            if let Some(ask) = self.redeem(turn) {
+            if let Some(ask) = self.redeem(lane, turn) {
                 asks.push(turn.cursor, ask);
             }
         }
@@ -121,10 +131,15 @@ impl Source {
     }
 
     /// What the holder of a place in a queue wants; `None` where it has gone elsewhere.
-    fn redeem(&mut self, turn: Turnstile) -> Option<AskedPartition> {
+    fn redeem(&mut self, lane: LaneId, turn: Turnstile) -> Option<AskedPartition> {
+        let version = self.lane_mut(lane).asks_in();
         let cursor = self.cursors.get_mut(turn.cursor.0)?;
         cursor.ticket.take_if(|ticket| *ticket == turn.ticket)?;
         assert!(cursor.may_be_asked(), "a queued cursor is not ready");
+        if version < LAST_EPOCH_FROM && !cursor.is_compared() {
+            self.ask(turn.cursor, Subject::EpochEnd);
+            return None;
+        }
         let (fetch_offset, last_fetched_epoch) = cursor.next_ask();
         Some(AskedPartition {
             topic: cursor.topic_id,

@@ -135,7 +135,12 @@ impl Source {
         let trouble = Trouble::Refused(error);
         match remedy(error) {
             Remedy::Again => self.rest(now, id, trouble, Then::Fetch),
-            Remedy::LeaderAfterRest => self.rest(now, id, trouble, Then::Ask(Subject::Leader)),
+            Remedy::LeaderAfterRest => {
+                let cursor = self.cursor_mut(id);
+                // Where no id would tell, the topic may come back as another one.
+                cursor.compared &= !cursor.by_name || !cursor.committed.epoch.is_some();
+                self.rest(now, id, trouble, Then::Ask(Subject::Leader))
+            }
             Remedy::Bounds => self.fail_then_ask(now, id, trouble, Subject::Bounds),
             Remedy::NewLeader => {
                 let Some((leader, epoch)) = self.hint(id, tail) else {

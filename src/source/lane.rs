@@ -8,6 +8,7 @@ use super::cursor::Asked;
 use super::fetch_plan::Asks;
 use crate::model::{BrokerId, Instant, PartitionIndex, TopicId};
 use crate::protocol::error_code::ErrorCode;
+use crate::protocol::fetch::{TOPIC_IDS_FROM, VERSION_MIN};
 
 /// The answer under way and the early next request.
 pub(super) const REQUESTS_IN_FLIGHT_MAX: usize = 2;
@@ -86,8 +87,12 @@ pub(super) struct Lane {
     /// No request before this moment: a throttle or an error of a whole answer.
     pub(super) not_before: Instant,
     pub(super) backoff: Backoff,
+    /// The newest version of Fetch that the broker speaks.
+    pub(super) version: i16,
     /// Cursors that belong to this lane, queued or not.
     pub(super) cursors: usize,
+    /// Of them, those whose topic has no id.
+    pub(super) by_name: usize,
     pub(super) in_flight: VecDeque<Request>,
     pub(super) current: Option<Current>,
     hungry: VecDeque<Turnstile>,
@@ -104,7 +109,9 @@ impl Lane {
             link: Link::Down,
             not_before: Instant::default(),
             backoff: Backoff::default(),
+            version: VERSION_MIN,
             cursors: 0,
+            by_name: 0,
             in_flight: VecDeque::with_capacity(REQUESTS_IN_FLIGHT_MAX),
             current: None,
             hungry: VecDeque::new(),
@@ -123,6 +130,14 @@ impl Lane {
         };
         let ahead = usize::from(self.current.is_some_and(|current| current.looked_ahead));
         self.in_flight.len() < REQUESTS_IN_FLIGHT_MAX && front.arriving && front.unanswered <= ahead
+    }
+
+    /// The version to ask in.
+    pub(super) fn asks_in(&self) -> i16 {
+        match self.by_name {
+            0 => self.version,
+            _ => self.version.min(TOPIC_IDS_FROM - 1),
+        }
     }
 
     pub(super) fn has_queue(&self) -> bool {

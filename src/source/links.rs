@@ -37,13 +37,15 @@ impl Source {
         Some((lane, endpoint))
     }
 
-    /// The connection stands and versions are agreed upon: requests may be sent.
-    pub fn lane_up(&mut self, lane: LaneId) {
+    /// The connection stands, and `version` of Fetch is the newest that both sides speak: requests
+    /// may be sent.
+    pub fn lane_up(&mut self, lane: LaneId, version: i16) {
         let Some(known) = self.lanes.get_mut(&lane) else {
             return;
         };
         assert!(known.link == Link::Connecting, "a lane came up unasked");
         known.link = Link::Up;
+        known.version = version;
     }
 
     /// The connection broke, or could not be opened. What was asked on it will be asked again.

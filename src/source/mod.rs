@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::model::{
     BrokerId, Instant, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicPartition,
 };
-use crate::protocol::fetch::Endpoint;
+use crate::protocol::fetch::{Endpoint, Topics};
 use crate::stdx::prng::Prng;
 use crate::stdx::slots::Slots;
 
@@ -95,6 +95,8 @@ pub struct Source {
     cluster: Cluster,
     cursors: Slots<Cursor>,
     by_id: BTreeMap<(TopicId, PartitionIndex), CursorId>,
+    /// The topics of all cursors.
+    topics: Topics,
     lanes: BTreeMap<LaneId, Lane>,
     /// The cursors that rest, by the end of their rest.
     resting: BTreeSet<(Instant, CursorId)>,
@@ -115,6 +117,7 @@ impl Source {
             cluster: Cluster::default(),
             cursors: Slots::default(),
             by_id: BTreeMap::new(),
+            topics: Topics::default(),
             lanes: BTreeMap::new(),
             resting: BTreeSet::new(),
             questions: VecDeque::new(),
@@ -134,16 +137,23 @@ impl Source {
         self.cluster.endpoint(broker)
     }
 
+    /// The topics of the partitions that are followed.
+    #[must_use]
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
     /// Begins to follow a partition, which is not followed yet. A log that holds records first
     /// asks how far its last epoch reaches at the source. [`Turn::Done`]: nothing is missing.
     pub fn follow(&mut self, followed: Followed) -> (CursorId, Turn) {
         let key = (followed.topic_id, followed.id.partition);
         let lane = lane_of(followed.leader, key.0, key.1, self.options.lanes_per_broker);
         let cursor = Cursor::new(followed, lane, &self.options);
-        let stage = cursor.stage;
+        let (stage, by_name) = (cursor.stage, cursor.by_name);
+        self.topics.insert(key.0, &cursor.name.topic);
         let id = CursorId(self.cursors.insert(cursor));
         assert!(self.by_id.insert(key, id).is_none(), "followed twice");
-        self.lanes.entry(lane).or_insert_with(Lane::new).cursors += 1;
+        self.enter_lane(lane, by_name);
         let turn = match stage {
             Stage::Questioning(subject) => {
                 self.ask(id, subject);
@@ -163,11 +173,16 @@ impl Source {
         let Some(cursor) = self.cursors.remove(id.0) else {
             return;
         };
-        self.by_id.remove(&(cursor.topic_id, cursor.name.partition));
+        let topic = cursor.topic_id;
+        self.by_id.remove(&(topic, cursor.name.partition));
+        let mut others = self.by_id.range((topic, PartitionIndex::default())..);
+        if others.next().is_none_or(|((other, _), _)| *other != topic) {
+            self.topics.remove(topic);
+        }
         if let Stage::Resting { until, .. } = cursor.stage {
             self.resting.remove(&(until, id));
         }
-        self.leave_lane(cursor.lane);
+        self.leave_lane(cursor.lane, cursor.by_name);
     }
 
     /// Stops a partition for a reason of the caller's; it stays known until `unfollow`.

@@ -179,14 +179,23 @@ impl Source {
         if !cursor.answering {
             cursor.forget_asked(|_| true);
         }
-        self.lanes.entry(lane).or_insert_with(Lane::new).cursors += 1;
-        self.leave_lane(left);
+        let by_name = cursor.by_name;
+        self.enter_lane(lane, by_name);
+        self.leave_lane(left, by_name);
+    }
+
+    /// One cursor more on `lane`.
+    pub(super) fn enter_lane(&mut self, lane: LaneId, by_name: bool) {
+        let known = self.lanes.entry(lane).or_insert_with(Lane::new);
+        known.cursors += 1;
+        known.by_name += usize::from(by_name);
     }
 
     /// One cursor fewer on `lane`.
-    pub(super) fn leave_lane(&mut self, lane: LaneId) {
+    pub(super) fn leave_lane(&mut self, lane: LaneId, by_name: bool) {
         let known = self.lane_mut(lane);
         known.cursors -= 1;
+        known.by_name -= usize::from(by_name);
         self.sweep(lane);
         self.drop_unused(lane);
     }

@@ -53,9 +53,14 @@ pub enum Question {
 /// Control's answer to a [`Question`] about a cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// To `EpochEnd`: the source's largest epoch not above the one asked for, and its end.
-    /// `None`: the source answers −1, it knows no epoch as large as that one.
-    EpochEnd(Option<EpochEnd>),
+    /// To `EpochEnd`.
+    EpochEnd {
+        /// The leader's epoch under which it was asked.
+        under: LeaderEpoch,
+        /// The source's largest epoch not above the one asked for, and its end. `None`: the
+        /// source answers −1, it knows no epoch as large as that one.
+        end: Option<EpochEnd>,
+    },
     /// To `Bounds`.
     Bounds {
         /// The source's log start.
@@ -138,11 +143,17 @@ impl Source {
                 )
             }
             (_, Answer::Unavailable) => self.no_answer(now, id, subject),
-            (Subject::EpochEnd, Answer::EpochEnd(None)) => {
+            (Subject::EpochEnd, Answer::EpochEnd { end: None, .. }) => {
                 self.ask(id, Subject::BoundsOfDiverged);
                 Turn::Asked
             }
-            (Subject::EpochEnd, Answer::EpochEnd(Some(end))) => self.aligned(now, id, end, held),
+            (
+                Subject::EpochEnd,
+                Answer::EpochEnd {
+                    under,
+                    end: Some(end),
+                },
+            ) => self.aligned(now, id, (under, end), held),
             (Subject::Bounds, Answer::Bounds { start, end }) => self.bounded(now, id, start, end),
             (Subject::BoundsOfDiverged, Answer::Bounds { end, .. }) => self.diverged(id, end, held),
             (Subject::Leader, Answer::Leader { leader, epoch }) => {
@@ -170,13 +181,15 @@ impl Source {
         &mut self,
         now: Instant,
         id: CursorId,
-        source: EpochEnd,
+        (under, source): (LeaderEpoch, EpochEnd),
         held: HeldEpochs<'_>,
     ) -> Turn {
         let committed = self.cursor(id).committed;
         match align(committed.next, committed.epoch, source, held) {
             Alignment::Agreed => {
-                self.cursor_mut(id).compared = true;
+                let cursor = self.cursor_mut(id);
+                cursor.compared = true;
+                cursor.compared_under = under;
                 self.resume(id)
             }
             Alignment::Absurd => {
@@ -242,6 +255,10 @@ impl Source {
         let cursor = self.cursor(id);
         let behind_log = epoch < cursor.committed.epoch;
         let is_patient = cursor.backoff.failures() < OLD_NEWS_MAX;
+        if epoch < cursor.leader_epoch && cursor.by_name && !is_patient {
+            let held = cursor.leader_epoch;
+            return self.stop_for(id, Cause::LeaderEpochFell { held, now: epoch });
+        }
         if is_patient && (epoch < cursor.leader_epoch || behind_log) {
             // Metadata of a broker that has not heard of the election yet.
             return self.rest(now, id, Trouble::NoAnswer, Then::Ask(Subject::Leader));

@@ -142,6 +142,17 @@ pub enum Cause {
         /// The id that the name has now.
         now: TopicId,
     },
+    /// The topic's leaders count anew, and no id tells whether it is the same topic.
+    #[error(
+        "the leader epoch at the source fell from {held} to {now}: the topic was recreated there, \
+         or the cluster has forgotten"
+    )]
+    LeaderEpochFell {
+        /// The epoch of the leader that we followed.
+        held: LeaderEpoch,
+        /// The epoch that the source tells now.
+        now: LeaderEpoch,
+    },
     /// The source keeps sending damaged bytes.
     #[error("broker {broker} sent a damaged batch at offset {next}, {answers} times in a row")]
     Corrupt {

@@ -109,6 +109,10 @@ struct Stored {
 #[serde(deny_unknown_fields)]
 struct StoredPartition {
     topic_id: String,
+    /// The source told no id: this one stands for the topic's name, so that nothing tells a topic
+    /// from another one that was given its name later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_name: bool,
     position: i64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<(i64, i64)>,
@@ -120,7 +124,7 @@ struct StoredPartition {
 impl Stored {
     fn of(state: &State) -> Stored {
         let entry = |(id, one): (&TopicPartition, &PartitionState)| {
-            (id.to_string(), StoredPartition::of(one))
+            (id.to_string(), StoredPartition::of(id, one))
         };
         Stored {
             source_cluster_id: state.source_cluster_id.clone(),
@@ -131,8 +135,9 @@ impl Stored {
 
     fn checked(self) -> Result<State, String> {
         let partition = |(name, stored): (String, StoredPartition)| {
-            let id = name.parse().ok().zip(stored.checked());
-            id.ok_or_else(|| format!("its entry for {name} cannot be read"))
+            let id: Option<TopicPartition> = name.parse().ok();
+            let entry = id.and_then(|id| Some((id.clone(), stored.checked(&id)?)));
+            entry.ok_or_else(|| format!("its entry for {name} cannot be read"))
         };
         let shift = ProducerIdShift::new(self.producer_id_shift.unwrap_or_default());
         let shift = shift.ok_or("its producer_id_shift is negative")?;
@@ -149,7 +154,7 @@ impl Stored {
 }
 
 impl StoredPartition {
-    fn of(state: &PartitionState) -> StoredPartition {
+    fn of(id: &TopicPartition, state: &PartitionState) -> StoredPartition {
         let (ending, why) = match &state.ending {
             Ending::Running => ("running", None),
             Ending::CaughtUp => ("caught-up", None),
@@ -158,6 +163,7 @@ impl StoredPartition {
         let gap = |gap: &Gap| (gap.from.value(), gap.to.value());
         StoredPartition {
             topic_id: state.topic_id.to_string(),
+            by_name: state.topic_id == TopicId::of_name(&id.topic),
             position: state.position.value(),
             gaps: state.gaps.iter().map(gap).collect(),
             ending: ending.to_owned(),
@@ -165,7 +171,7 @@ impl StoredPartition {
         }
     }
 
-    fn checked(self) -> Option<PartitionState> {
+    fn checked(self, id: &TopicPartition) -> Option<PartitionState> {
         let ending = match (self.ending.as_str(), self.why) {
             ("running", None) => Ending::Running,
             ("caught-up", None) => Ending::CaughtUp,
@@ -176,8 +182,12 @@ impl StoredPartition {
             let (from, to) = (Offset::from_wire(from)?, Offset::from_wire(to)?);
             (from < to).then_some(Gap { from, to })
         };
+        let topic_id = self.topic_id.parse().ok()?;
+        if self.by_name != (topic_id == TopicId::of_name(&id.topic)) {
+            return None;
+        }
         Some(PartitionState {
-            topic_id: self.topic_id.parse().ok()?,
+            topic_id,
             position: Offset::from_wire(self.position)?,
             gaps: self.gaps.into_iter().map(gap).collect::<Option<_>>()?,
             ending,

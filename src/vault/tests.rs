@@ -83,6 +83,22 @@ fn a_vault_remembers_what_was_saved_and_how_it_was_closed() {
 }
 
 #[test]
+fn a_state_says_which_ids_stand_for_a_name_only() {
+    let disk = MemoryDisk::default();
+    let (vault, _) = open(&disk).expect("a new vault");
+    let mut state = sample();
+    let nameless = id("a-1");
+    let partition = state.partitions.get_mut(&nameless).expect("there");
+    partition.topic_id = TopicId::of_name(&nameless.topic);
+    vault.save_state(&state).expect("saved");
+    let bytes = disk.bytes(&Path::new(DIR).join("twinlog.state"));
+    let text = String::from_utf8(bytes.expect("there")).expect("text");
+    assert_eq!(text.matches("by_name").count(), 1, "{text}");
+    let found = Vault::look(&disk, Path::new(DIR)).expect("sound");
+    assert_eq!(found.state, state);
+}
+
+#[test]
 fn only_one_process_writes_a_vault() {
     let disk = MemoryDisk::default();
     let (vault, _) = open(&disk).expect("a new vault");

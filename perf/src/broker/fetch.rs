@@ -5,7 +5,7 @@ use std::io::{self, IoSlice, Write};
 use std::thread;
 use std::time::Duration;
 
-use twinlog::protocol::fetch::{VERSION_MAX, VERSION_MIN};
+use twinlog::protocol::fetch::{TOPIC_IDS_FROM, VERSION_MAX};
 use twinlog::protocol::{Reader, Writer};
 
 use super::{Fault, LEADER_EPOCH, TOPIC_ID};
@@ -221,7 +221,7 @@ fn give(shape: Shape, topic: [u8; 16], asked: &AskedPartition, left: u64, is_fir
 fn read_head(request: &mut Reader<'_>) -> Result<Asked, Fault> {
     let key = request.i16()?;
     let version = request.i16()?;
-    if !(VERSION_MIN..=VERSION_MAX).contains(&version) {
+    if !(TOPIC_IDS_FROM..=VERSION_MAX).contains(&version) {
         return Err(Fault::Unknown { key, version });
     }
     let correlation = request.i32()?;

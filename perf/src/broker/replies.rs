@@ -129,7 +129,7 @@ fn api_versions() -> ApiVersionsResponse {
             .with_max_version(versions.max)
     }
     let fetches = VersionRange {
-        min: fetch::VERSION_MIN,
+        min: fetch::TOPIC_IDS_FROM,
         max: fetch::VERSION_MAX,
     };
     ApiVersionsResponse::default().with_api_keys(vec![

@@ -97,3 +97,18 @@ fn what_only_the_vault_knows_is_not_missed() {
         assert_eq!(catalogue.take(second(at), &view(&[])), []);
     }
 }
+
+#[test]
+fn a_topic_without_an_id_is_the_one_that_had_or_gets_one() {
+    let stands = TopicId::of_name(&TopicName::new("a").expect("legal"));
+    for (held, seen) in [(stands, OLD), (OLD, stands), (stands, stands)] {
+        let mut catalogue = catalogue(&[("a", held)]);
+        let changes = catalogue.take(second(0), &view(&[("a", seen, &[(1, 0)])]));
+        let appeared = changes
+            .iter()
+            .any(|change| matches!(change, Change::Appeared { topic_id, .. } if *topic_id == held));
+        assert!(appeared, "{changes:?}");
+        let ended = |change: &Change| matches!(change, Change::Ended { .. });
+        assert!(!changes.iter().any(ended), "{changes:?}");
+    }
+}

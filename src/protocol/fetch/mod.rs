@@ -1,26 +1,37 @@
 //! Fetch by hand, because it must not copy. As a client: the request that we write, and the answer
-//! read window by window as it arrives. As a broker: the request that we read, and the answer
-//! written around its records. Versions 13 to 18: topics are named by id.
+//! read window by window as it arrives; up to version 12 topics have names, from 13 on ids. As a
+//! broker, from version 13 on: the request that we read, and the answer written around its records.
 
 mod answer;
+mod form;
+mod reading;
 mod received;
 mod request;
+mod topics;
 mod written;
 
 #[cfg(test)]
 mod tests;
 
 pub use answer::{
-    AnswerEnd, AnswerHead, AnswerReader, Diverging, Endpoint, LeaderHint, PartitionHead,
-    PartitionTail, Step,
+    AnswerEnd, AnswerHead, Diverging, Endpoint, LeaderHint, PartitionHead, PartitionTail, Step,
 };
+pub use reading::AnswerReader;
 pub use received::{FetchPartition, FetchRequest, read_request};
-pub use request::{Ask, AskedPartition, write_request};
+pub use request::{Ask, AskedPartition, Request, Session, write_request};
+pub use topics::Topics;
 pub use written::{AnswerWriter, PartitionAnswer, Segment};
 
 /// Fetch's API key.
 pub const API_KEY: i16 = 1;
-/// The oldest version that names topics by id.
-pub const VERSION_MIN: i16 = 13;
+/// The oldest version that we speak as a client: the first that tells batches as they are stored.
+pub const VERSION_MIN: i16 = 4;
 /// The newest version that we speak.
 pub const VERSION_MAX: i16 = 18;
+/// From this version on there are incremental sessions (KIP-227).
+pub const SESSIONS_FROM: i16 = 7;
+/// From this version on a request says which epoch the asker's log ends in, and the broker tells
+/// where it diverges. Before, whoever wants to know has to ask for the end of that epoch.
+pub const LAST_EPOCH_FROM: i16 = 12;
+/// From this version on topics have ids instead of names.
+pub const TOPIC_IDS_FROM: i16 = 13;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::protocol::primitive::{Malformed, Reader, Unread};
+use crate::protocol::versions::FETCH;
 
 /// What somebody wants to have read. Bounds below zero count as zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,17 +56,13 @@ const TOPIC_BYTES_MIN: usize = 18;
 /// Five numbers of four and eight bytes, tags.
 const PARTITION_BYTES_MIN: usize = 33;
 
-/// Reads a request of a version from [`super::VERSION_MIN`] to [`super::VERSION_MAX`]; `bytes`
-/// begin behind the request's header and end with its frame. What is allocated is in proportion to
-/// them.
+/// Reads a request of one of the versions of [`FETCH`]; `bytes` begin behind the request's header
+/// and end with its frame. What is allocated is in proportion to them.
 ///
 /// # Errors
 /// The bytes are not such a request.
 pub fn read_request(version: i16, bytes: &[u8]) -> Result<FetchRequest, Malformed> {
-    assert!(
-        (super::VERSION_MIN..=super::VERSION_MAX).contains(&version),
-        "version {version}"
-    );
+    assert!(FETCH.has(version), "version {version}");
     let mut reader = Reader::new(bytes);
     match request(version, &mut reader) {
         Ok(request) => match reader.left() {

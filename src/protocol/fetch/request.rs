@@ -1,5 +1,7 @@
 //! The Fetch request of a consumer that reads everything up to the high watermark.
 
+use super::form::Form;
+use super::topics::Topics;
 use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::protocol::header::set_length;
 use crate::protocol::primitive::Writer;
@@ -7,8 +9,47 @@ use crate::protocol::primitive::Writer;
 /// The replica id of whoever is no broker.
 const CONSUMER: i32 = -1;
 const READ_UNCOMMITTED: i8 = 0;
-/// Session 0 with epoch −1: no incremental session is wanted.
-const NO_SESSION: (i32, i32) = (0, -1);
+
+/// One request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// Its bounds.
+    pub ask: Ask,
+    /// The incremental session that it belongs to. A version without sessions leaves it out.
+    pub session: Session,
+    /// What is asked for; in a session that goes on, only what has changed.
+    pub partitions: &'a [AskedPartition],
+    /// What the session is to leave out from now on.
+    pub forgotten: &'a [(TopicId, PartitionIndex)],
+}
+
+impl<'a> Request<'a> {
+    /// A request that stands alone.
+    #[must_use]
+    pub fn alone(ask: Ask, partitions: &'a [AskedPartition]) -> Request<'a> {
+        Request {
+            ask,
+            session: Session::NONE,
+            partitions,
+            forgotten: &[],
+        }
+    }
+}
+
+/// An incremental session (KIP-227) as a request names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The broker's number for it; 0 where there is none.
+    pub id: i32,
+    /// Which request of the session this is: 0 begins one (and ends the one that `id` names), −1
+    /// wants none.
+    pub epoch: i32,
+}
+
+impl Session {
+    /// This request stands alone.
+    pub const NONE: Session = Session { id: 0, epoch: -1 };
+}
 
 /// What is asked of one broker at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +80,17 @@ pub struct AskedPartition {
 }
 
 /// Appends a whole request frame to `out`, length included. Partitions of one topic stand together
-/// where they come one after the other.
+/// where they come one after the other. `topics` knows the names of all that are asked for; only
+/// versions without topic ids want to know.
 pub fn write_request(
     version: i16,
     correlation: i32,
     client_id: &str,
-    ask: Ask,
-    partitions: &[AskedPartition],
+    request: &Request<'_>,
+    topics: &Topics,
     out: &mut Vec<u8>,
 ) {
-    assert!(
-        (super::VERSION_MIN..=super::VERSION_MAX).contains(&version),
-        "version {version}"
-    );
+    let form = Form::of(version);
     let start = out.len();
     let mut to = Writer::new(out);
     to.i32(0);
@@ -59,49 +98,89 @@ pub fn write_request(
     to.i16(version);
     to.i32(correlation);
     to.string(client_id);
-    to.no_tags();
-    if version < 15 {
+    form.write_no_tags(&mut to);
+    if form.has_replica_id() {
         to.i32(CONSUMER);
     }
-    to.i32(ask.max_wait_ms);
-    to.i32(ask.min_bytes);
-    to.i32(ask.max_bytes);
+    to.i32(request.ask.max_wait_ms);
+    to.i32(request.ask.min_bytes);
+    to.i32(request.ask.max_bytes);
     to.i8(READ_UNCOMMITTED);
-    to.i32(NO_SESSION.0);
-    to.i32(NO_SESSION.1);
-    write_topics(&mut to, partitions);
-    // No forgotten topics, an empty rack, no tags.
-    to.compact(0);
-    to.compact(0);
-    to.no_tags();
+    if form.has_sessions() {
+        to.i32(request.session.id);
+        to.i32(request.session.epoch);
+    }
+    let names = Names { form, topics };
+    names.write_topics(&mut to, request.partitions);
+    if form.has_sessions() {
+        names.write_forgotten(&mut to, request.forgotten);
+    }
+    if form.has_rack() {
+        form.write_text(&mut to, "");
+    }
+    form.write_no_tags(&mut to);
     set_length(out, start, 0);
 }
 
-fn write_topics(to: &mut Writer<'_>, partitions: &[AskedPartition]) {
-    let same_topic = |one: &AskedPartition, next: &AskedPartition| one.topic == next.topic;
-    to.compact(partitions.chunk_by(same_topic).count());
-    for topic in partitions.chunk_by(same_topic) {
-        let id = topic
-            .first()
-            .map(|partition| partition.topic)
-            .unwrap_or_default();
-        to.bytes(&id.bytes());
-        to.compact(topic.len());
-        for partition in topic {
-            write_partition(to, partition);
+/// How a version calls its topics.
+struct Names<'a> {
+    form: Form,
+    topics: &'a Topics,
+}
+
+impl Names<'_> {
+    fn write_topics(&self, to: &mut Writer<'_>, partitions: &[AskedPartition]) {
+        let same_topic = |one: &AskedPartition, next: &AskedPartition| one.topic == next.topic;
+        let topics = partitions.chunk_by(same_topic);
+        self.form.write_count(to, topics.clone().count());
+        for topic in topics {
+            self.write_name(to, topic.first().map(|asked| asked.topic));
+            self.form.write_count(to, topic.len());
+            for asked in topic {
+                write_partition(self.form, to, asked);
+            }
+            self.form.write_no_tags(to);
         }
-        to.no_tags();
+    }
+
+    fn write_forgotten(&self, to: &mut Writer<'_>, forgotten: &[(TopicId, PartitionIndex)]) {
+        let topics = forgotten.chunk_by(|one, next| one.0 == next.0);
+        self.form.write_count(to, topics.clone().count());
+        for topic in topics {
+            self.write_name(to, topic.first().map(|(topic, _)| *topic));
+            self.form.write_count(to, topic.len());
+            for (_, partition) in topic {
+                to.i32(partition.value());
+            }
+            self.form.write_no_tags(to);
+        }
+    }
+
+    fn write_name(&self, to: &mut Writer<'_>, topic: Option<TopicId>) {
+        let id = topic.expect("a chunk has an element");
+        if self.form.has_topic_ids() {
+            return to.bytes(&id.bytes());
+        }
+        let name = self.topics.name_of(id);
+        let name = name.expect("whoever asks for a topic by its name knows it");
+        self.form.write_text(to, name.as_str());
     }
 }
 
-fn write_partition(to: &mut Writer<'_>, asked: &AskedPartition) {
+fn write_partition(form: Form, to: &mut Writer<'_>, asked: &AskedPartition) {
     /// Only followers state their log start.
     const NO_LOG_START: i64 = -1;
     to.i32(asked.partition.value());
-    to.i32(asked.leader_epoch.value());
+    if form.has_leader_epoch() {
+        to.i32(asked.leader_epoch.value());
+    }
     to.i64(asked.fetch_offset.value());
-    to.i32(asked.last_fetched_epoch.value());
-    to.i64(NO_LOG_START);
+    if form.has_last_epoch() {
+        to.i32(asked.last_fetched_epoch.value());
+    }
+    if form.has_log_start() {
+        to.i64(NO_LOG_START);
+    }
     to.i32(asked.max_bytes);
-    to.no_tags();
+    form.write_no_tags(to);
 }

@@ -6,21 +6,21 @@ use kafka_protocol::messages::fetch_response::{
     PartitionData,
 };
 use kafka_protocol::messages::{FetchRequest, FetchResponse, RequestHeader};
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
 use crate::protocol::Malformed;
 
 const CORRELATION: i32 = 77;
 
-fn partition(index: i32, records: &[u8]) -> PartitionData {
+fn partition(version: i16, index: i32, records: &[u8]) -> PartitionData {
     PartitionData::default()
         .with_partition_index(index)
         .with_high_watermark(100 + i64::from(index))
-        .with_log_start_offset(3)
+        .with_log_start_offset(if version >= 5 { 3 } else { -1 })
         .with_aborted_transactions(Some(vec![
             AbortedTransaction::default()
                 .with_producer_id(9.into())
@@ -30,29 +30,37 @@ fn partition(index: i32, records: &[u8]) -> PartitionData {
 }
 
 fn answer(version: i16) -> FetchResponse {
-    let refused = PartitionData::default()
+    let mut refused = PartitionData::default()
         .with_partition_index(2)
         .with_error_code(6)
         .with_high_watermark(-1)
-        .with_log_start_offset(-1)
-        .with_current_leader(
-            LeaderIdAndEpoch::default()
-                .with_leader_id(4.into())
-                .with_leader_epoch(8),
-        );
-    let diverged = PartitionData::default()
-        .with_partition_index(3)
-        .with_diverging_epoch(EpochEndOffset::default().with_epoch(5).with_end_offset(50));
+        .with_log_start_offset(-1);
+    let mut diverged = PartitionData::default().with_partition_index(3);
+    if version >= LAST_EPOCH_FROM {
+        let leader = LeaderIdAndEpoch::default().with_leader_id(4.into());
+        refused = refused.with_current_leader(leader.with_leader_epoch(8));
+        let end = EpochEndOffset::default().with_epoch(5).with_end_offset(50);
+        diverged = diverged.with_diverging_epoch(end);
+    }
+    let topic = |number: u8, partitions| match version >= TOPIC_IDS_FROM {
+        true => FetchableTopicResponse::default()
+            .with_topic_id(Uuid::from_bytes([number; 16]))
+            .with_partitions(partitions),
+        false => FetchableTopicResponse::default()
+            .with_topic(StrBytes::from_string(format!("topic-{number}")).into())
+            .with_partitions(partitions),
+    };
+    let (some, none) = (
+        partition(version, 0, b"some records"),
+        partition(version, 1, b""),
+    );
     let topics = vec![
-        FetchableTopicResponse::default()
-            .with_topic_id(Uuid::from_bytes([7; 16]))
-            .with_partitions(vec![partition(0, b"some records"), partition(1, b"")]),
-        FetchableTopicResponse::default()
-            .with_topic_id(Uuid::from_bytes([8; 16]))
-            .with_partitions(vec![refused, diverged, partition(4, &[1; 300])]),
+        topic(7, vec![some, none]),
+        topic(8, vec![refused, diverged, partition(version, 4, &[1; 300])]),
     ];
     let answer = FetchResponse::default()
         .with_throttle_time_ms(12)
+        .with_session_id(if version >= SESSIONS_FROM { 99 } else { 0 })
         .with_responses(topics);
     if version < 16 {
         return answer;
@@ -68,13 +76,24 @@ fn answer(version: i16) -> FetchResponse {
 fn frame(version: i16) -> Vec<u8> {
     let mut body = BytesMut::new();
     answer(version).encode(&mut body, version).unwrap();
-    // Response header 1: the correlation id and no tags.
+    // Response header 1 has no tags behind the correlation id, and 0 has no place for them.
     let mut content = CORRELATION.to_be_bytes().to_vec();
-    content.push(0);
+    if version >= 12 {
+        content.push(0);
+    }
     content.extend_from_slice(&body);
     let mut frame = i32::try_from(content.len()).unwrap().to_be_bytes().to_vec();
     frame.extend_from_slice(&content);
     frame
+}
+
+fn topics() -> Topics {
+    let mut topics = Topics::default();
+    for number in [1, 2, 7, 8] {
+        let name = TopicName::new(&format!("topic-{number}")).unwrap();
+        topics.insert(TopicId::new([number; 16]), &name);
+    }
+    topics
 }
 
 /// Reads a whole answer, the window growing by `grow` bytes; returns what was seen, record bytes
@@ -83,8 +102,9 @@ fn read(version: i16, frame: &[u8], grow: usize) -> Result<(Vec<Step>, Vec<u8>),
     let mut reader = AnswerReader::new(version, CORRELATION);
     let (mut steps, mut records) = (Vec::new(), Vec::new());
     let (mut from, mut to) = (0, 0);
+    let topics = topics();
     loop {
-        let (step, used) = reader.next(&frame[from..to])?;
+        let (step, used) = reader.next(&frame[from..to], &topics)?;
         from += used;
         match step {
             Step::More(_) if to == frame.len() => panic!("the whole frame is there"),
@@ -129,7 +149,8 @@ fn check_content(version: i16, steps: &[Step]) {
         steps[0],
         Step::Head(AnswerHead {
             throttle_ms: 12,
-            error: crate::protocol::ErrorCode::NONE
+            error: crate::protocol::ErrorCode::NONE,
+            session: if version >= SESSIONS_FROM { 99 } else { 0 },
         })
     );
     let Step::Partition(first) = &steps[1] else {
@@ -139,7 +160,7 @@ fn check_content(version: i16, steps: &[Step]) {
     assert_eq!(first.high_watermark, Some(Offset::new(100)));
     assert_eq!(
         (first.log_start, first.records_bytes),
-        (Some(Offset::new(3)), 12)
+        ((version >= 5).then_some(Offset::new(3)), 12)
     );
     let Step::Partition(refused) = &steps[5] else {
         panic!("{:?}", steps[5])
@@ -149,10 +170,11 @@ fn check_content(version: i16, steps: &[Step]) {
         leader: crate::model::BrokerId(4),
         epoch: LeaderEpoch::new(8),
     };
+    let has_tags = version >= LAST_EPOCH_FROM;
     assert_eq!(
         steps[6],
         Step::PartitionEnd(PartitionTail {
-            leader: Some(leader),
+            leader: has_tags.then_some(leader),
             diverging: None
         })
     );
@@ -163,7 +185,7 @@ fn check_content(version: i16, steps: &[Step]) {
     assert_eq!(
         steps[8],
         Step::PartitionEnd(PartitionTail {
-            diverging: Some(diverging),
+            diverging: has_tags.then_some(diverging),
             leader: None
         })
     );
@@ -190,10 +212,23 @@ fn a_request_means_the_same_to_the_generated_decoder() {
     };
     for version in VERSION_MIN..=VERSION_MAX {
         let mut out = b"before".to_vec();
-        let partitions = [asked(1, 0), asked(1, 5), asked(2, 0)];
-        write_request(version, CORRELATION, "twinlog", ask, &partitions, &mut out);
+        let request = super::Request {
+            ask,
+            session: Session { id: 9, epoch: 3 },
+            partitions: &[asked(1, 0), asked(1, 5), asked(2, 0)],
+            forgotten: &[(TopicId::new([7; 16]), PartitionIndex::new(6).unwrap())],
+        };
+        write_request(
+            version,
+            CORRELATION,
+            "twinlog",
+            &request,
+            &topics(),
+            &mut out,
+        );
         let mut bytes = Bytes::from(out).slice(6 + 4..);
-        let header = RequestHeader::decode(&mut bytes, 2).unwrap();
+        let flexible = version >= 12;
+        let header = RequestHeader::decode(&mut bytes, 1 + i16::from(flexible)).unwrap();
         assert_eq!(
             (header.request_api_key, header.correlation_id),
             (API_KEY, CORRELATION)
@@ -201,14 +236,8 @@ fn a_request_means_the_same_to_the_generated_decoder() {
         let request = FetchRequest::decode(&mut bytes, version).unwrap();
         assert!(bytes.is_empty(), "version {version} leaves bytes over");
         assert_eq!(request.replica_id.0, -1);
-        assert_eq!(
-            (
-                request.max_bytes,
-                request.isolation_level,
-                request.session_epoch
-            ),
-            (1 << 24, 0, -1)
-        );
+        assert_eq!((request.max_bytes, request.isolation_level), (1 << 24, 0));
+        check_session_and_name(version, &request);
         let topics: Vec<usize> = request
             .topics
             .iter()
@@ -222,12 +251,31 @@ fn a_request_means_the_same_to_the_generated_decoder() {
                 first.fetch_offset,
                 first.current_leader_epoch
             ),
-            (5, 42, 3)
+            (5, 42, if version >= 9 { 3 } else { -1 })
         );
         assert_eq!(
             (first.last_fetched_epoch, first.partition_max_bytes),
             (-1, 1 << 20)
         );
+    }
+}
+
+/// What older versions leave out.
+fn check_session_and_name(version: i16, request: &FetchRequest) {
+    let session = (request.session_id, request.session_epoch);
+    let forgotten = request
+        .forgotten_topics_data
+        .iter()
+        .map(|topic| &topic.partitions);
+    let forgotten: Vec<i32> = forgotten.flatten().copied().collect();
+    match version >= SESSIONS_FROM {
+        true => assert_eq!((session, forgotten), ((9, 3), vec![6])),
+        false => assert_eq!((session, forgotten), ((0, -1), vec![])),
+    }
+    let (first, name) = (&request.topics[0], TopicName::new("topic-1").unwrap());
+    match version >= TOPIC_IDS_FROM {
+        true => assert_eq!(first.topic_id.into_bytes(), [1; 16]),
+        false => assert_eq!(first.topic.as_str(), name.as_str()),
     }
 }
 
@@ -238,21 +286,22 @@ fn an_answer_to_another_request_is_refused() {
         expected: CORRELATION + 1,
         found: CORRELATION,
     };
-    assert_eq!(reader.next(&frame(16)), Err(expected));
+    assert_eq!(reader.next(&frame(16), Topics::NONE), Err(expected));
 }
 
 proptest! {
     #[test]
     fn damage_ends_in_an_error_or_another_answer_and_never_beyond_the_frame(
         at in 0usize..700, value: u8, grow in 1usize..64,
+        version in VERSION_MIN..=VERSION_MAX,
     ) {
-        let mut damaged = frame(17);
+        let mut damaged = frame(version);
         let at = at % damaged.len();
         damaged[at] = value;
-        let mut reader = AnswerReader::new(17, CORRELATION);
+        let mut reader = AnswerReader::new(version, CORRELATION);
         let (mut from, mut to) = (0, 0);
         for _ in 0..10_000 {
-            match reader.next(&damaged[from..to]) {
+            match reader.next(&damaged[from..to], Topics::NONE) {
                 Err(_) | Ok((Step::End(_), _)) => return Ok(()),
                 Ok((Step::More(_), _)) if to == damaged.len() => return Ok(()),
                 Ok((Step::More(_), _)) => to = (to + grow).min(damaged.len()),
@@ -266,4 +315,17 @@ proptest! {
         }
         prop_assert!(false, "the answer never ends");
     }
+}
+
+#[test]
+fn a_topic_whose_name_we_do_not_know_is_nobodys() {
+    let mut reader = AnswerReader::new(11, CORRELATION);
+    let frame = frame(11);
+    let (_, used) = reader.next(&frame, Topics::NONE).unwrap();
+    let (step, _) = reader.next(&frame[used..], Topics::NONE).unwrap();
+    let Step::Partition(head) = step else {
+        panic!("{step:?}")
+    };
+    assert_eq!(head.topic, TopicId::ZERO);
+    assert!(!reader.is_at_last_partition());
 }

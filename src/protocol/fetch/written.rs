@@ -50,8 +50,6 @@ pub enum Segment<'a> {
     },
 }
 
-/// Answers name no session: whoever begins one is told that there is none, and asks in full again.
-const NO_SESSION: i32 = 0;
 const NO_PREFERRED_REPLICA: i32 = -1;
 /// Brokers are told to the one who asked from this version on.
 const ENDPOINTS_FROM: i16 = 16;
@@ -78,7 +76,7 @@ impl AnswerWriter {
         let mut to = Writer::new(&mut writer.bytes);
         to.i32(head.throttle_ms);
         to.i16(head.error.0);
-        to.i32(NO_SESSION);
+        to.i32(head.session);
         writer.topics(partitions);
         writer.end(version, end);
         set_length(&mut writer.bytes, start, writer.records_bytes);

@@ -139,6 +139,8 @@ fn needs(
         correlation,
         head: AnswerHead {
             throttle_ms: 0,
+            // Whoever begins a session is told that there is none, and asks in full again.
+            session: 0,
             error,
         },
         answers: Vec::new(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::*;
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{
-    AnswerReader, AnswerWriter, Diverging, PartitionHead, PartitionTail, Segment, Step,
+    AnswerReader, AnswerWriter, Diverging, PartitionHead, PartitionTail, Segment, Step, Topics,
 };
 
 const VERSIONS: std::ops::RangeInclusive<i16> = 13..=18;
@@ -68,7 +68,9 @@ fn told(version: i16, frame: &[u8]) -> (ErrorCode, Vec<Told>) {
     let mut reader = AnswerReader::new(version, CORRELATION);
     let (mut from, mut error, mut told) = (0, None, Vec::<Told>::new());
     loop {
-        let (step, used) = reader.next(&frame[from..]).expect("a sound answer");
+        let (step, used) = reader
+            .next(&frame[from..], Topics::NONE)
+            .expect("a sound answer");
         from += used;
         match step {
             Step::Head(head) => error = Some(head.error),

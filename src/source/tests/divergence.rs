@@ -77,7 +77,7 @@ fn held_scene(options: Options) -> (Scene, CursorId) {
         scene.connect().is_empty(),
         "not before the logs are compared"
     );
-    let agreed = Answer::EpochEnd(Some(epoch_end(4, 200)));
+    let agreed = reaches(Some(epoch_end(4, 200)));
     assert_eq!(scene.told(ids[0], agreed, &HELD), Turn::Continue);
     assert_eq!(scene.connect(), [1]);
     (scene, ids[0])
@@ -110,7 +110,7 @@ fn a_log_that_holds_records_is_compared_before_it_is_continued() {
         epoch: epoch(4),
     };
     assert_eq!(question(&mut scene), asked);
-    let answer = Answer::EpochEnd(Some(epoch_end(4, 90)));
+    let answer = reaches(Some(epoch_end(4, 90)));
     assert_eq!(scene.told(ids[0], answer, &HELD), lost(90, 4));
 }
 
@@ -169,7 +169,7 @@ fn a_fetch_out_of_range_that_is_not_below_the_start_is_looked_into() {
         question(&mut scene);
         assert_eq!(scene.told(id, bounds(start, end), &HELD), Turn::Asked);
         assert!(matches!(question(&mut scene), Question::EpochEnd { .. }));
-        let answer = Answer::EpochEnd(Some(epoch_end(2, 80)));
+        let answer = reaches(Some(epoch_end(2, 80)));
         assert_eq!(scene.told(id, answer, &HELD), lost(80, 2));
     }
 }
@@ -191,7 +191,7 @@ fn a_false_alarm_is_followed_by_another_fetch_and_then_by_waits() {
         question(&mut scene);
         scene.told(id, bounds(0, 300), &HELD);
         question(&mut scene);
-        let agreed = Answer::EpochEnd(Some(epoch_end(4, 200)));
+        let agreed = reaches(Some(epoch_end(4, 200)));
         assert_eq!(scene.told(id, agreed, &HELD), Turn::Continue);
     }
 }
@@ -217,7 +217,7 @@ fn a_diverging_answer_stops_a_partition_that_must_not_be_cut() {
         panic!("the epochs are to be compared");
     };
     assert_eq!(asked, epoch(4));
-    let answer = Answer::EpochEnd(Some(epoch_end(2, 60)));
+    let answer = reaches(Some(epoch_end(2, 60)));
     assert_eq!(scene.told(id, answer, &HELD), lost(60, 2));
     assert_eq!(scene.next_of(id), 100, "nothing was cut");
     let said = scene.source.progress(id).map(|progress| progress.committed);
@@ -230,7 +230,7 @@ fn cuts_and_questions_alternate_until_the_logs_agree() {
     scene.round(Part::empty(0).diverging(3, 90));
     question(&mut scene);
     let cut = |to| Turn::Truncate { to: offset(to) };
-    let answer = Answer::EpochEnd(Some(epoch_end(3, 90)));
+    let answer = reaches(Some(epoch_end(3, 90)));
     assert_eq!(scene.told(id, answer, &HELD), cut(80));
     assert!(scene.ask(1).is_none() && scene.source.next_question().is_none());
     scene.source.truncated(id, offset(80), epoch(2));
@@ -238,11 +238,11 @@ fn cuts_and_questions_alternate_until_the_logs_agree() {
         panic!("what is left is compared again");
     };
     assert_eq!(asked, epoch(2));
-    let answer = Answer::EpochEnd(Some(epoch_end(2, 70)));
+    let answer = reaches(Some(epoch_end(2, 70)));
     assert_eq!(scene.told(id, answer, &HELD), cut(70));
     scene.source.truncated(id, offset(70), epoch(2));
     question(&mut scene);
-    let answer = Answer::EpochEnd(Some(epoch_end(2, 70)));
+    let answer = reaches(Some(epoch_end(2, 70)));
     assert_eq!(scene.told(id, answer, &HELD), Turn::Continue);
     let asked = scene.sent(1).only();
     assert_eq!(
@@ -256,7 +256,7 @@ fn a_log_that_is_cut_to_nothing_goes_on_without_a_question() {
     let (mut scene, id) = held_scene(may_truncate());
     scene.round(Part::empty(0).diverging(3, 90));
     question(&mut scene);
-    let answer = Answer::EpochEnd(Some(epoch_end(3, 90)));
+    let answer = reaches(Some(epoch_end(3, 90)));
     let turn = scene.told(id, answer, &[(4, 100)]);
     assert_eq!(turn, Turn::Truncate { to: Offset::ZERO });
     scene.source.truncated(id, Offset::ZERO, LeaderEpoch::NONE);
@@ -278,7 +278,7 @@ fn a_source_that_knows_none_of_our_epochs_is_asked_where_it_ends() {
         let (mut scene, id) = held_scene(options);
         scene.round(Part::empty(0).diverging(-1, -1));
         question(&mut scene);
-        assert_eq!(scene.told(id, Answer::EpochEnd(None), &HELD), Turn::Asked);
+        assert_eq!(scene.told(id, reaches(None), &HELD), Turn::Asked);
         assert!(matches!(question(&mut scene), Question::Bounds { .. }));
         let turn = scene.told(id, bounds(0, 30), &HELD);
         match may {
@@ -293,7 +293,7 @@ fn answers_that_cannot_be_are_not_acted_on() {
     let (mut scene, id) = held_scene(may_truncate());
     scene.round(Part::empty(0).diverging(2, 60));
     question(&mut scene);
-    let absurd = Answer::EpochEnd(Some(epoch_end(9, 60)));
+    let absurd = reaches(Some(epoch_end(9, 60)));
     let turn = scene.told(id, absurd, &HELD);
     let waits = matches!(
         turn,
@@ -311,7 +311,7 @@ fn answers_that_cannot_be_are_not_acted_on() {
     assert_eq!(scene.told(id, bounds(900, 999), &HELD), Turn::Continue);
     assert_eq!(scene.told(id, led_by(3, 9), &HELD), Turn::Continue);
     assert_eq!(scene.next_of(id), 100);
-    let answer = Answer::EpochEnd(Some(epoch_end(2, 60)));
+    let answer = reaches(Some(epoch_end(2, 60)));
     assert_eq!(
         scene.told(id, answer, &HELD),
         Turn::Truncate { to: offset(60) }
@@ -358,6 +358,6 @@ fn a_question_nobody_can_answer_makes_us_doubt_the_leader() {
         panic!("that the end is reached does not make the logs equal");
     };
     assert_eq!(leader, lane(2).broker);
-    let answer = Answer::EpochEnd(Some(epoch_end(4, 90)));
+    let answer = reaches(Some(epoch_end(4, 90)));
     assert_eq!(scene.told(ids[0], answer, &HELD), lost(90, 4));
 }

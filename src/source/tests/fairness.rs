@@ -96,7 +96,7 @@ fn partitions_of_many_lanes_are_asked_on_their_own_lane_only() {
             continue;
         };
         lanes_used += 1;
-        for asked in plan.partitions {
+        for asked in plan.request.partitions {
             seen[usize::try_from(asked.partition.value()).expect("small")] += 1;
         }
     }

@@ -120,7 +120,7 @@ fn a_connection_is_opened_once_and_closed_ones_are_no_failure() {
     let (opening, _) = scene.source.plan_connect(scene.now).expect("wanted");
     assert!(scene.source.plan_connect(scene.now).is_none(), "on its way");
     assert!(scene.ask(1).is_none(), "it is not up");
-    scene.source.lane_up(opening);
+    scene.source.lane_up(opening, scene.version);
     scene.sent(1);
     assert!(!scene.source.is_unused(opening));
     scene.source.unfollow(id);
@@ -315,7 +315,7 @@ fn who_is_stopped_while_its_log_is_cut_stays_stopped() {
     options.may_truncate = true;
     let (mut scene, ids) = Scene::following(options, [held_log(0, 1, 10, 1)]);
     asked_of(&mut scene);
-    let answer = super::super::Answer::EpochEnd(Some(epoch_end(1, 6)));
+    let answer = reaches(Some(epoch_end(1, 6)));
     let turn = scene.told(ids[0], answer, &[(1, 10)]);
     assert_eq!(turn, Turn::Truncate { to: offset(6) });
     scene.source.stop(ids[0]);

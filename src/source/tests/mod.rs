@@ -5,6 +5,7 @@ mod divergence;
 mod fairness;
 mod lanes;
 mod model;
+mod older;
 mod refusals;
 mod scene;
 mod sizes;

@@ -274,7 +274,7 @@ fn a_log_is_not_compared_with_a_leader_older_than_its_last_epoch() {
             epoch: epoch(5),
         };
         assert_eq!(questions(&mut scene), [asked]);
-        let agreed = Answer::EpochEnd(Some(epoch_end(5, 100)));
+        let agreed = reaches(Some(epoch_end(5, 100)));
         assert_eq!(scene.told(id, agreed, &[(5, 100)]), Turn::Done);
     }
 }
@@ -298,7 +298,7 @@ fn a_source_that_stays_older_than_the_log_is_compared_in_the_end() {
         questions(&mut scene)[0],
         Question::EpochEnd { .. }
     ));
-    assert_eq!(scene.told(ids[0], Answer::EpochEnd(None), &[]), Turn::Asked);
+    assert_eq!(scene.told(ids[0], reaches(None), &[]), Turn::Asked);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::*;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fetch::{
-    Ask, AskedPartition, Diverging, LeaderHint, PartitionHead, PartitionTail,
+    Ask, AskedPartition, Diverging, LeaderHint, PartitionHead, PartitionTail, VERSION_MAX,
 };
 
 pub(super) const TOPIC: TopicId = TopicId::new([7; 16]);
@@ -176,6 +176,8 @@ impl Part {
 pub(super) struct Scene {
     pub(super) source: Source,
     pub(super) now: Instant,
+    /// The version of Fetch that all brokers speak.
+    pub(super) version: i16,
 }
 
 impl Scene {
@@ -188,6 +190,7 @@ impl Scene {
         Scene {
             source,
             now: Instant::from_nanos(1),
+            version: VERSION_MAX,
         }
     }
 
@@ -225,7 +228,7 @@ impl Scene {
     pub(super) fn connect(&mut self) -> Vec<i32> {
         let mut opened = Vec::new();
         while let Some((lane, _)) = self.source.plan_connect(self.now) {
-            self.source.lane_up(lane);
+            self.source.lane_up(lane, self.version);
             opened.push(lane.broker.0);
         }
         opened
@@ -236,8 +239,8 @@ impl Scene {
         let plan = self.source.plan_fetch(self.now, lane(broker))?;
         assert_eq!(plan.lane, lane(broker));
         Some(Sent {
-            ask: plan.ask,
-            partitions: plan.partitions.to_vec(),
+            ask: plan.request.ask,
+            partitions: plan.request.partitions.to_vec(),
         })
     }
 
@@ -344,6 +347,12 @@ pub(super) fn epoch_end(number: i32, end: i64) -> EpochEnd {
         epoch: epoch(number),
         end: offset(end),
     }
+}
+
+/// The answer that tells how far an epoch reaches.
+pub(super) fn reaches(end: Option<EpochEnd>) -> Answer {
+    let under = epoch(EPOCH);
+    Answer::EpochEnd { under, end }
 }
 
 /// The answer that names a leader.

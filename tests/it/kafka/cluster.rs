@@ -150,6 +150,11 @@ impl Cluster {
             self.log_dir(node).display()
         );
         for (key, value) in settings {
+            // Of two lines with the same key the later one counts, and may contain the first.
+            let before = text
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{key}=")));
+            let value = value.replace("{before}", before.unwrap_or_default());
             text.push_str(&format!("{key}={value}\n"));
         }
         text
@@ -326,7 +331,7 @@ log.cleaner.io.buffer.size=262144
 ";
 
 /// Ports that nobody listens on now. All are held until the last is found, so they differ.
-fn free_ports(count: usize) -> Vec<u16> {
+pub(super) fn free_ports(count: usize) -> Vec<u16> {
     let held =
         (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
     let held: Vec<TcpListener> = held.collect();

@@ -28,10 +28,12 @@ impl Vault {
 
     /// `twinlog copy --json` until it has caught up.
     pub(super) fn copy(&self, cluster: &Cluster, topics: &str, more: &[&str]) -> Ended {
-        program::run(
-            &self.outputs,
-            &self.copy_args(&cluster.bootstrap(), topics, more),
-        )
+        self.copy_from(&cluster.bootstrap(), topics, more)
+    }
+
+    /// The same from other addresses.
+    pub(super) fn copy_from(&self, from: &str, topics: &str, more: &[&str]) -> Ended {
+        program::run(&self.outputs, &self.copy_args(from, topics, more))
     }
 
     /// `twinlog copy --follow --json`.
@@ -58,6 +60,11 @@ impl Vault {
         points.next().map_or(0, |(_, offset)| {
             offset.parse().expect("a checkpoint holds offsets")
         })
+    }
+
+    /// `twinlog copy --follow --json` from other addresses.
+    pub(super) fn follow_from(&self, from: &str, topics: &str) -> Running {
+        Running::start(&self.outputs, &self.copy_args(from, topics, &["--follow"]))
     }
 
     fn copy_args<'a>(&'a self, from: &'a str, topics: &'a str, more: &[&'a str]) -> Vec<&'a str> {

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::protocol::RequestHeader;
-use crate::protocol::fetch::{Ask, AskedPartition, VERSION_MAX, VERSION_MIN, write_request};
+use crate::protocol::fetch::{
+    Ask, AskedPartition, Request, TOPIC_IDS_FROM, Topics, VERSION_MAX, write_request,
+};
 
 fn generated(version: i16, replica: i32) -> Vec<u8> {
     let partition = |index| {
@@ -74,7 +76,7 @@ fn generated_requests_are_understood() {
         log_start: None,
         max_bytes: 1000,
     };
-    for version in VERSION_MIN..=VERSION_MAX {
+    for version in TOPIC_IDS_FROM..=VERSION_MAX {
         for (replica, expected) in [(-1, None), (-2, None), (3, Some(BrokerId(3)))] {
             let request = read_request(version, &generated(version, replica));
             let expected = FetchRequest {
@@ -95,7 +97,7 @@ fn generated_requests_are_understood() {
 
 #[test]
 fn a_request_cut_anywhere_is_refused() {
-    for version in [VERSION_MIN, VERSION_MAX] {
+    for version in [TOPIC_IDS_FROM, VERSION_MAX] {
         let whole = generated(version, 1);
         for end in 0..whole.len() {
             assert!(read_request(version, &whole[..end]).is_err(), "{end}");
@@ -165,14 +167,15 @@ fn asked() -> impl Strategy<Value = AskedPartition> {
 proptest! {
     #[test]
     fn what_we_write_as_a_client_we_read_as_a_broker(
-        version in VERSION_MIN..=VERSION_MAX,
+        version in TOPIC_IDS_FROM..=VERSION_MAX,
         asked in proptest::collection::vec(asked(), 0..20),
         max_wait_ms in 0..i32::MAX,
         max_bytes in 0..i32::MAX,
     ) {
         let ask = Ask { max_wait_ms, min_bytes: 5, max_bytes };
         let mut frame = Vec::new();
-        write_request(version, 77, "twinlog", ask, &asked, &mut frame);
+        let request = Request::alone(ask, &asked);
+        write_request(version, 77, "twinlog", &request, Topics::NONE, &mut frame);
         let (header, body) = RequestHeader::read(&frame[4..]).unwrap();
         prop_assert_eq!((header.version, header.correlation), (version, 77));
         let request = read_request(version, body).unwrap();
@@ -197,7 +200,7 @@ proptest! {
 
     #[test]
     fn damage_ends_in_a_request_or_a_fault(
-        version in VERSION_MIN..=VERSION_MAX, at in 0usize..500, value: u8,
+        version in TOPIC_IDS_FROM..=VERSION_MAX, at in 0usize..500, value: u8,
     ) {
         let mut bytes = generated(version, 1);
         let at = at % bytes.len();

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 use crate::protocol::ErrorCode;
-use crate::protocol::fetch::{AnswerReader, Step, VERSION_MAX, VERSION_MIN};
+use crate::protocol::fetch::{AnswerReader, Step, TOPIC_IDS_FROM, Topics, VERSION_MAX};
 
 const CORRELATION: i32 = -5;
 
@@ -95,7 +95,9 @@ fn read(version: i16, frame: &[u8]) -> (Vec<Step>, Vec<Vec<u8>>) {
     let mut reader = AnswerReader::new(version, CORRELATION);
     let (mut steps, mut taken, mut from) = (Vec::new(), Vec::new(), 0);
     loop {
-        let (step, used) = reader.next(&frame[from..]).expect("we wrote it");
+        let (step, used) = reader
+            .next(&frame[from..], Topics::NONE)
+            .expect("we wrote it");
         from += used;
         match step {
             Step::Records { available, left } => {
@@ -132,13 +134,13 @@ fn decode(version: i16, frame: &[u8]) -> FetchResponse {
 proptest! {
     #[test]
     fn what_is_written_is_read(
-        version in VERSION_MIN..=VERSION_MAX,
+        version in TOPIC_IDS_FROM..=VERSION_MAX,
         throttle_ms in 0..i32::MAX,
         error: i16,
         partitions in proptest::collection::vec(partition(), 0..12),
         endpoints in proptest::collection::vec(endpoint(), 0..3),
     ) {
-        let head = AnswerHead { throttle_ms, error: ErrorCode(error) };
+        let head = AnswerHead { throttle_ms, error: ErrorCode(error), session: 0 };
         let end = AnswerEnd { endpoints };
         let writer = AnswerWriter::new(version, CORRELATION, head, &partitions, &end);
         let frame = frame(&writer);

@@ -57,8 +57,8 @@ impl Play {
     pub(super) fn fetch(&mut self, lane: LaneId) {
         while let Some(plan) = self.source.plan_fetch(self.now, lane) {
             let mut request = Request {
-                ask: plan.ask,
-                asked: plan.partitions.to_vec(),
+                ask: plan.request.ask,
+                asked: plan.request.partitions.to_vec(),
                 cursors: Vec::new(),
                 parts: None,
                 has_begun: false,

@@ -295,7 +295,10 @@ impl Cluster {
                 ..
             } => log_of(leader, leader_epoch).map_or(Answer::Unavailable, |log| {
                 let end = log.epoch_end(epoch.value());
-                Answer::EpochEnd(end.map(|(number, end)| epoch_end(number, end)))
+                Answer::EpochEnd {
+                    under: leader_epoch,
+                    end: end.map(|(number, end)| epoch_end(number, end)),
+                }
             }),
             Question::Bounds {
                 leader,

@@ -9,6 +9,7 @@ use super::chance::Chance;
 use super::cluster::{BROKERS, Cluster};
 use super::logs::Copy;
 use crate::model::{BrokerId, Instant};
+use crate::protocol::fetch::VERSION_MAX;
 use crate::source::{CursorId, Followed, LaneId, Options, Question, Source};
 use crate::stdx::prng::mix;
 
@@ -233,7 +234,7 @@ impl Play {
         if fails || self.cluster.down.contains(&lane.broker.0) {
             self.source.lane_lost(self.now, lane);
         } else {
-            self.source.lane_up(lane);
+            self.source.lane_up(lane, VERSION_MAX);
             self.lines.insert(lane, Line::default());
         }
     }

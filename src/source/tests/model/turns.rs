@@ -59,7 +59,7 @@ impl Play {
                 part.lost && !self.options.may_truncate && held_to == offset(next)
             }
             Cause::TopicDeleted => part.deleted,
-            Cause::TopicRecreated { .. } => false,
+            Cause::TopicRecreated { .. } | Cause::LeaderEpochFell { .. } => false,
             Cause::Corrupt {
                 next: place,
                 answers,
@@ -96,6 +96,7 @@ fn name_of(turn: &Turn) -> &'static str {
             Cause::SourceTruncated { .. } => "stop: truncated",
             Cause::TopicDeleted => "stop: deleted",
             Cause::TopicRecreated { .. } => "stop: recreated",
+            Cause::LeaderEpochFell { .. } => "stop: epoch fell",
             Cause::Corrupt { .. } => "stop: corrupt",
             Cause::BatchTooLarge { .. } => "stop: too large",
         },

@@ -1,0 +1,133 @@
+//! Sources that speak what older Kafka speaks: a new broker behind a gate that lets no newer
+//! version pass. What is copied is the same, and no session or topic id is taken for granted.
+
+use super::cluster::free_ports;
+use super::gate::{
+    API_VERSIONS, DESCRIBE_CONFIGS, FETCH, Gate, LIST_OFFSETS, METADATA, OFFSET_FOR_LEADER_EPOCH,
+};
+use super::vault::Vault;
+use super::*;
+
+/// The parts of the menagerie that differ in how they are fetched.
+const TOPICS: &str = "zoo\\.(codec-.*|compacted|transactions|wide|large|trimmed|rolled)";
+
+/// What Kafka 2.1 and 2.8 speak; DescribeCluster (60) came with 2.8.
+const LIKE_2_1: &[(i16, i16)] = &[
+    (FETCH, 10),
+    (LIST_OFFSETS, 4),
+    (METADATA, 7),
+    (API_VERSIONS, 2),
+    (OFFSET_FOR_LEADER_EPOCH, 2),
+    (DESCRIBE_CONFIGS, 2),
+];
+const LIKE_2_8: &[(i16, i16)] = &[
+    (FETCH, 12),
+    (LIST_OFFSETS, 6),
+    (METADATA, 11),
+    (API_VERSIONS, 3),
+    (OFFSET_FOR_LEADER_EPOCH, 4),
+    (DESCRIBE_CONFIGS, 4),
+];
+
+/// A broker that can also be reached through a gate, and the gate.
+pub(super) fn gated(version: &str, name: &str, settings: &[(&str, &str)]) -> (Cluster, Gate) {
+    let workload = Arc::new(Workload::start(version));
+    let behind = free_ports(1)[0];
+    let gate = Gate::open(behind);
+    let listeners = format!("{{before}},GATE://127.0.0.1:{behind}");
+    let advertised = format!("{{before}},GATE://127.0.0.1:{}", gate.port);
+    let mut all = vec![
+        ("listeners", listeners.as_str()),
+        ("advertised.listeners", advertised.as_str()),
+        ("listener.security.protocol.map", "{before},GATE:PLAINTEXT"),
+    ];
+    all.extend(settings);
+    (Cluster::start(&workload, name, 1, &all), gate)
+}
+
+#[test]
+fn whatever_version_the_source_speaks_the_copy_is_the_same() {
+    let Some(_turn) = Turn::take("whatever_version_the_source_speaks") else {
+        return;
+    };
+    for version in versions() {
+        let (source, gate) = gated(&version, "older", &[]);
+        source.ask("menagerie prefix=zoo. seed=21 tiny=10");
+        for cap in [4, 7, 9, 11, 12, 13, 18] {
+            copies_the_same(&source, &gate, &format!("fetch-{cap}"), &[(FETCH, cap)]);
+        }
+        copies_the_same(&source, &gate, "like-2.1", LIKE_2_1);
+        copies_the_same(&source, &gate, "like-2.8", LIKE_2_8);
+    }
+}
+
+fn copies_the_same(source: &Cluster, gate: &Gate, name: &str, caps: &[(i16, i16)]) {
+    gate.narrow(caps);
+    gate.take(FETCH);
+    let vault = Vault::new(source, name);
+    let copied = vault
+        .copy_from(&gate.bootstrap(), TOPICS, &[])
+        .expect_code(0);
+    let equal = vault.assert_identical(source, 1, &source.offsets(TOPICS));
+    assert!(equal.batches > 3_000, "{equal:?}");
+    let fetched = gate.take(FETCH);
+    let (_, cap) = caps
+        .iter()
+        .find(|(key, _)| *key == FETCH)
+        .expect("every case has one");
+    let newest = if source.workload.release.version.starts_with("3.") {
+        17
+    } else {
+        18
+    };
+    assert_eq!(fetched.version, (*cap).min(newest), "{name}");
+    let is_nameless = caps.iter().any(|(key, cap)| *key == METADATA && *cap < 10);
+    assert_eq!(
+        copied.stderr.contains("no topic ids"),
+        is_nameless,
+        "{}",
+        copied.stderr
+    );
+    let state = std::fs::read_to_string(vault.dir.join("twinlog.state")).expect("written");
+    assert_eq!(state.contains("by_name"), is_nameless);
+    // A second run begins with the log's last epoch, and finds nothing new.
+    let second = vault
+        .copy_from(&gate.bootstrap(), TOPICS, &[])
+        .expect_code(0);
+    assert_eq!(second.number("/bytes"), 0, "{}", second.stdout);
+    let from = gate.bootstrap();
+    vault
+        .run(&["verify", "--vault", vault.path(), "--from", &from])
+        .expect_code(0);
+    eprintln!(
+        "{}, {name}: {equal:?}, {fetched:?}",
+        source.workload.release.version
+    );
+}
+
+/// A broker that leaves, comes back and leads in another epoch is compared with before it is
+/// fetched from, though no fetch says which epoch our log ends in.
+#[test]
+fn a_followed_source_of_old_versions_may_change_its_leaders_epoch() {
+    let Some(_turn) = Turn::take("a_followed_source_of_old_versions") else {
+        return;
+    };
+    for version in versions() {
+        let (mut source, gate) = gated(&version, "older-epochs", &[]);
+        gate.narrow(LIKE_2_1);
+        source.ask("create topic=lasting partitions=3");
+        source.ask("produce topic=lasting count=300");
+        let vault = Vault::new(&source, "following");
+        let mut following = vault.follow_from(&gate.bootstrap(), "lasting");
+        vault.await_caught_up(&source, "lasting", &mut following);
+        gate.take(OFFSET_FOR_LEADER_EPOCH);
+        source.stop(1);
+        source.restart(1);
+        source.ask("produce topic=lasting count=300 seed=5");
+        let partitions = vault.await_caught_up(&source, "lasting", &mut following);
+        let asked = gate.take(OFFSET_FOR_LEADER_EPOCH);
+        assert!(asked.requests > 0 && asked.version == 2, "{asked:?}");
+        following.stop().expect_code(0);
+        vault.assert_identical(&source, 1, &partitions);
+    }
+}
