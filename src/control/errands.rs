@@ -127,12 +127,13 @@ async fn ask<W: World>(
         for (id, end) in client.epoch_ends(&ends).await? {
             let known = |(epoch, end)| EpochEnd { epoch, end };
             let asked = ends.iter().find(|asked| asked.partition.id == id);
-            let Some(under) = asked.map(|asked| asked.partition.leader_epoch) else {
-                continue;
-            };
-            if let Ok(end) = end {
-                let end = end.map(known);
-                answers.insert(id, Answer::EpochEnd { under, end });
+            if let (Some(asked), Ok(end)) = (asked, end) {
+                let answer = Answer::EpochEnd {
+                    of: asked.epoch,
+                    under: asked.partition.leader_epoch,
+                    end: end.map(known),
+                };
+                answers.insert(id, answer);
             }
         }
     }

@@ -104,9 +104,14 @@ impl Answered for MetadataRequest {
         const PARTITIONS: Shape = List(&[Fixed(14), Numbers(4), Numbers(4), Numbers(4)]);
         // Error, name, id, whether it is internal, partitions, rights.
         const TOPICS: Shape = List(&[Fixed(2), Text, Fixed(16), Fixed(1), PARTITIONS, Fixed(4)]);
+        // Without the id, and before that without the rights.
+        const BY_NAME: Shape = List(&[Fixed(2), Text, Fixed(1), PARTITIONS, Fixed(4)]);
+        const WITHOUT_RIGHTS: Shape = List(&[Fixed(2), Text, Fixed(1), PARTITIONS]);
         // Before the topics the cluster's id and the controller; behind them rights or an error.
         match version {
-            ..=10 => &[Fixed(4), BROKERS, Text, Fixed(4), TOPICS, Fixed(4)],
+            ..=7 => &[Fixed(4), BROKERS, Text, Fixed(4), WITHOUT_RIGHTS],
+            8 | 9 => &[Fixed(4), BROKERS, Text, Fixed(4), BY_NAME, Fixed(4)],
+            10 => &[Fixed(4), BROKERS, Text, Fixed(4), TOPICS, Fixed(4)],
             11 | 12 => &[Fixed(4), BROKERS, Text, Fixed(4), TOPICS],
             _ => &[Fixed(4), BROKERS, Text, Fixed(4), TOPICS, Fixed(2)],
         }

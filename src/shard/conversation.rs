@@ -10,7 +10,7 @@ use super::silence::Vigil;
 use crate::io::{Buf, World};
 use crate::protocol::Malformed;
 use crate::protocol::fetch::{AnswerReader, PartitionHead, Step};
-use crate::source::{LaneId, Outcome, Verdict};
+use crate::source::{LaneId, Outcome, Turn, Verdict};
 
 /// The partition of an answer whose records arrive.
 pub(super) struct Taking {
@@ -103,7 +103,8 @@ impl<W: World> Shard<W> {
             Step::Head(head) => {
                 let throttle_ms = u64::try_from(head.throttle_ms).unwrap_or(0);
                 let throttle = Duration::from_millis(throttle_ms);
-                self.source.answer_begun(now, lane, throttle, head.error);
+                let about = (head.error, head.session);
+                self.source.answer_begun(now, lane, throttle, about);
             }
             Step::Partition(head) => self.partition_begins(lane, &head),
             Step::Records { available, left } => {
@@ -128,6 +129,9 @@ impl<W: World> Shard<W> {
                         lane.broker
                     );
                 }
+                while let Some(cursor) = self.source.next_finished() {
+                    self.turn(cursor, Turn::Done);
+                }
                 if let Some(link) = self.links.get_mut(&lane) {
                     link.reader = None;
                     link.vigil = Vigil::default();
@@ -138,7 +142,9 @@ impl<W: World> Shard<W> {
     }
 
     fn partition_begins(&mut self, lane: LaneId, head: &PartitionHead) {
-        let expect = match self.source.judge(lane, head) {
+        let reader = self.links.get(&lane).and_then(|link| link.reader.as_ref());
+        let is_last = reader.is_some_and(AnswerReader::is_at_last_partition);
+        let expect = match self.source.judge(lane, head, is_last) {
             Verdict::Append(expected) => {
                 let mut expectation = Expectation::from(expected);
                 expectation.beyond = beyond(head.high_watermark);

@@ -31,13 +31,39 @@ pub(super) struct Predicted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) lane: LaneId,
-    pub(super) request: u64,
+    /// The request that asked for it.
+    pub(super) first: u64,
+    pub(super) term: Term,
     pub(super) next: Offset,
+    pub(super) last_epoch: LeaderEpoch,
     pub(super) leader_epoch: LeaderEpoch,
     /// The room asked for, in bytes.
     pub(super) room: u32,
     /// Asked for in a request of its own.
     pub(super) alone: bool,
+}
+
+/// For how many requests something is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Term {
+    /// The one.
+    Once,
+    /// It and all that follow in the session.
+    Standing,
+    /// It and those that followed, up to this one: since then it is asked for anew or not at all.
+    Until(u64),
+}
+
+impl Asked {
+    /// Whether the answer to `request` on `lane` may answer this.
+    pub(super) fn covers(&self, lane: LaneId, request: u64) -> bool {
+        let in_term = match self.term {
+            Term::Once => self.first == request,
+            Term::Standing => self.first <= request,
+            Term::Until(last) => (self.first..=last).contains(&request),
+        };
+        self.lane == lane && in_term
+    }
 }
 
 /// What control is asked.
@@ -76,8 +102,8 @@ pub(super) enum Then {
 ///   any ── damage, divergence, topic gone, told to ──▶ Stopped
 /// ```
 ///
-/// `Fetching` covers waiting in a lane's queue and being in flight. `Done` and `Stopped` are
-/// left by `unfollow` only.
+/// `Fetching` covers waiting in a lane's queue, being in flight and standing in a session. `Done`
+/// and `Stopped` are left by `unfollow` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Fetching,
@@ -88,7 +114,8 @@ pub(super) enum Stage {
     Stopped,
 }
 
-/// The requests of one cursor that may be in flight at a time: one, and the early next one.
+/// What one cursor may have asked for at a time: in the request that is being answered, and in the
+/// one after it.
 const ASKED_MAX: usize = 2;
 
 /// One partition's place in the source. Owned by one shard.
@@ -109,6 +136,12 @@ pub(super) struct Cursor {
     /// may begin inside a batch.
     pub(super) may_begin_before: bool,
     asked: [Option<Asked>; ASKED_MAX],
+    /// The session of its lane in which it stands.
+    pub(super) member_of: Option<u64>,
+    /// The request that told the broker to forget it. It cannot be asked for in the same one.
+    pub(super) forgotten_in: Option<u64>,
+    /// The last request in whose answer it was told of.
+    pub(super) answered_in: Option<u64>,
     /// The source was found to have what the log held when it was first followed, if anything.
     pub(super) compared: bool,
     /// The leader's epoch under which it was last found so. A request that cannot say which
@@ -157,6 +190,9 @@ impl Cursor {
             stated_epoch: epoch,
             may_begin_before: followed.is_empty,
             asked: [None; ASKED_MAX],
+            member_of: None,
+            forgotten_in: None,
+            answered_in: None,
             compared: !epoch.is_some(),
             compared_under: LeaderEpoch::NONE,
             by_name,
@@ -204,11 +240,11 @@ impl Cursor {
         }
     }
 
-    /// Whether a request may ask for it now: nothing of it is in flight, or only the answer
-    /// whose end was foreseen.
+    /// Whether a request may ask for it now: no answer for it is being taken in, or one whose end
+    /// was foreseen.
     pub(super) fn may_be_asked(&self) -> bool {
-        let foreseen = self.answering && self.predicted.is_some() && self.asked_count() == 1;
-        self.stage == Stage::Fetching && (self.asked_count() == 0 || foreseen)
+        let is_open = !self.answering || self.predicted.is_some();
+        self.stage == Stage::Fetching && is_open
     }
 
     /// Whether the present leader is known to have what the log holds. A log that is empty has
@@ -224,20 +260,54 @@ impl Cursor {
         self.stage == Stage::Fetching
     }
 
-    pub(super) fn asked_count(&self) -> usize {
-        self.asked.iter().flatten().count()
+    /// Whether nothing has to be asked: an answer is on its way, or the session asks for just what
+    /// the log needs.
+    pub(super) fn is_asked(&self) -> bool {
+        let (next, last_epoch) = self.next_ask();
+        let wanted = (next, last_epoch, self.leader_epoch, self.room);
+        let mut known = self.asked.iter().flatten();
+        known.any(|asked| match asked.term {
+            Term::Once => true,
+            Term::Standing => {
+                (asked.next, asked.last_epoch, asked.leader_epoch, asked.room) == wanted
+            }
+            Term::Until(_) => false,
+        })
     }
 
-    pub(super) fn put_asked(&mut self, asked: Asked) {
+    /// Enters what a request asks for, while the answer to `front` arrives on the same lane. What
+    /// stood there before stands no longer.
+    pub(super) fn put_asked(&mut self, asked: Asked, front: Option<u64>) {
+        self.end_term(asked.first - 1);
+        let answering = self.answering;
+        self.keep_asked(|before| match before.lane == asked.lane {
+            true => front.is_some_and(|front| before.covers(asked.lane, front)),
+            false => answering,
+        });
         let free = self.asked.iter_mut().find(|place| place.is_none());
         *free.expect("a cursor has two requests in flight at most") = Some(asked);
     }
 
+    /// What stands, stands up to the request `last` and no longer.
+    pub(super) fn end_term(&mut self, last: u64) {
+        for asked in self.asked.iter_mut().flatten() {
+            if asked.term == Term::Standing {
+                asked.term = Term::Until(last);
+            }
+        }
+    }
+
+    /// What `request` has asked for stands from now on. Says whether it had asked for anything.
+    pub(super) fn begin_term(&mut self, lane: LaneId, request: u64) -> bool {
+        let mut known = self.asked.iter_mut().flatten();
+        let asked = known.find(|asked| asked.lane == lane && asked.first == request);
+        asked.map(|asked| asked.term = Term::Standing).is_some()
+    }
+
+    /// What the answer to `request` of `lane` answers.
     pub(super) fn asked_in(&self, lane: LaneId, request: u64) -> Option<Asked> {
         let mut known = self.asked.iter().flatten();
-        known
-            .find(|asked| asked.lane == lane && asked.request == request)
-            .copied()
+        known.find(|asked| asked.covers(lane, request)).copied()
     }
 
     /// Whether an answer to `asked` is what the log needs now.
@@ -248,10 +318,18 @@ impl Cursor {
             && !self.answering
     }
 
-    /// Forgets a request: it is answered, or its answer will not be believed.
-    pub(super) fn forget_asked(&mut self, is_meant: impl Fn(&Asked) -> bool) {
+    /// Forgets what the one request has asked for: it is answered, or never will be. Says whether
+    /// it was still open.
+    pub(super) fn close_once(&mut self, lane: LaneId, request: u64) -> bool {
+        let is_it = |asked: &Asked| asked.term == Term::Once && asked.covers(lane, request);
+        let was_open = self.asked.iter().flatten().any(is_it);
+        self.keep_asked(|asked| !is_it(asked));
+        was_open
+    }
+
+    pub(super) fn keep_asked(&mut self, is_meant: impl Fn(&Asked) -> bool) {
         for place in &mut self.asked {
-            if place.as_ref().is_some_and(&is_meant) {
+            if place.as_ref().is_some_and(|asked| !is_meant(asked)) {
                 *place = None;
             }
         }
@@ -267,6 +345,12 @@ impl Cursor {
         self.source_start = log_start.or(self.source_start);
     }
 
+    /// Whether an empty answer would say something: as far as is known, there should be more.
+    pub(super) fn is_behind(&self) -> bool {
+        let next = self.committed.next;
+        self.until.is_some() || self.high_watermark.is_some_and(|shown| next < shown)
+    }
+
     pub(super) fn went_well(&mut self) {
         self.backoff.reset();
         self.corrupt_answers = 0;
@@ -276,7 +360,15 @@ impl Cursor {
     }
 
     pub(super) fn assert_invariants(&self) {
-        assert!(self.asked_count() <= ASKED_MAX);
+        let stands = |asked: &Asked| asked.term == Term::Standing;
+        let standing = self
+            .asked
+            .iter()
+            .flatten()
+            .filter(|asked| stands(asked))
+            .count();
+        assert!(standing == usize::from(self.member_of.is_some()));
+        assert!(self.member_of.is_none() || self.stage == Stage::Fetching);
         assert!(self.ticket.is_none() || self.stage == Stage::Fetching);
         assert!(self.ticket.is_none() || self.may_be_asked());
         assert!(self.predicted.is_none() || self.answering);

@@ -1,7 +1,8 @@
 //! Which partitions go into the next request, and how much each may take of its answer.
 
-use super::cursor::{Asked, Subject};
-use super::lane::{Lane, Link, Turnstile};
+use super::cursor::{Asked, Subject, Term};
+use super::lane::{Link, Queue, Turnstile};
+use super::session::Manner;
 use super::{CursorId, LaneId, Source};
 use crate::model::Instant;
 use crate::protocol::fetch::{Ask, AskedPartition, LAST_EPOCH_FROM, Request, Topics};
@@ -19,10 +20,6 @@ impl Asks {
         self.partitions.push(partition);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.cursors.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.cursors.is_empty()
     }
@@ -33,8 +30,9 @@ impl Asks {
     }
 }
 
-/// One Fetch request, ready to be written. Its partitions are in the order of their turns:
-/// a broker fills its answer in that order until the bytes are used up.
+/// One Fetch request, ready to be written. Without a session its partitions are in the order of
+/// their turns: a broker fills its answer in that order until the bytes are used up. In a session
+/// the broker keeps that order itself: whoever had records goes behind all others.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchPlan<'a> {
     /// Where it is to be sent.
@@ -49,7 +47,8 @@ pub struct FetchPlan<'a> {
 
 impl Source {
     /// The next request for `lane`, which is then in flight. `None`: nothing to ask, or not
-    /// now. Costs time in proportion to the partitions in the request.
+    /// now. Costs time in proportion to the partitions in the request, which in a session are those
+    /// that have moved.
     ///
     /// A lane has one request in flight. The next one may follow early, while the answer
     /// arrives, as soon as nothing is open in it but the end of a partition that
@@ -60,17 +59,18 @@ impl Source {
         if known.link != Link::Up || now < known.not_before || !known.is_free() {
             return None;
         }
-        let mut asks = known.spare_list();
-        let alone = self.choose(lane, &mut asks);
+        self.renew_session(lane);
+        let mut asks = self.lane_mut(lane).spare_list();
         let number = self.next_request;
-        let known = self.lane_mut(lane);
-        if asks.is_empty() {
-            known.keep_spare(asks);
+        let Some(Choice { alone, held_back }) = self.choose(lane, number, &mut asks) else {
+            self.lane_mut(lane).keep_spare(asks);
             return None;
-        }
-        let waiting = known.has_alone();
+        };
+        let known = self.lane_mut(lane);
+        let manner = if alone { Manner::Apart } else { known.manner() };
+        let waiting = known.has_alone() || held_back;
         self.next_request += 1;
-        self.mark_asked(lane, number, alone, &asks);
+        self.mark_asked(lane, number, alone, manner, &asks);
         let Source {
             lanes,
             options,
@@ -79,7 +79,9 @@ impl Source {
         } = self;
         let known = lanes.get_mut(&lane).expect("found above");
         let version = known.asks_in();
-        let request = known.send(number, asks, alone);
+        let session = known.name_session(manner);
+        known.send(number, asks, alone, manner);
+        let request = known.in_flight.back().expect("just put there");
         let partitions = request.asks.partitions.as_slice();
         let max_bytes = match alone {
             true => partitions[0].max_bytes,
@@ -95,39 +97,69 @@ impl Source {
         Some(FetchPlan {
             lane,
             version,
-            request: Request::alone(ask, partitions),
+            request: Request {
+                ask,
+                session,
+                partitions,
+                forgotten: match manner {
+                    Manner::Continues => &known.forgotten,
+                    Manner::Apart | Manner::Begins => &[],
+                },
+            },
             topics,
         })
     }
 
-    /// Takes those whose turn it is from the queues: one alone, or all that share. Says which.
-    fn choose(&mut self, lane: LaneId, asks: &mut Asks) -> bool {
-        if self.take(lane, asks, 1, Lane::pop_alone) {
-            return true;
+    /// Takes those whose turn it is from the queues: one alone, or all that share. `None`: there is
+    /// nothing to ask for.
+    fn choose(&mut self, lane: LaneId, number: u64, asks: &mut Asks) -> Option<Choice> {
+        let alone = Some(Choice {
+            alone: true,
+            held_back: false,
+        });
+        if self.take_alone(lane, asks) {
+            return alone;
         }
-        if self.take(lane, asks, usize::MAX, Lane::pop_sharing) {
-            return false;
+        let held_back = self.take_sharing(lane, number, asks);
+        if !asks.is_empty() || self.lane_mut(lane).session.is_some() {
+            return Some(Choice {
+                alone: false,
+                held_back,
+            });
         }
         // The others' turn came, but none of them was there any more.
-        self.take(lane, asks, 1, Lane::pop_alone)
+        self.take_alone(lane, asks).then_some(alone).flatten()
     }
 
-    fn take(
-        &mut self,
-        lane: LaneId,
-        asks: &mut Asks,
-        asks_max: usize,
-        pop: impl Fn(&mut Lane) -> Option<Turnstile>,
-    ) -> bool {
-        while asks.len() < asks_max {
-            let Some(turn) = pop(self.lane_mut(lane)) else {
-                break;
+    fn take_alone(&mut self, lane: LaneId, asks: &mut Asks) -> bool {
+        while asks.is_empty() {
+            let Some(turn) = self.lane_mut(lane).pop_alone() else {
+                return false;
             };
             if let Some(ask) = self.redeem(lane, turn) {
                 asks.push(turn.cursor, ask);
             }
         }
-        !asks.is_empty()
+        true
+    }
+
+    /// Says whether anybody has to wait for the request that follows.
+    fn take_sharing(&mut self, lane: LaneId, number: u64, asks: &mut Asks) -> bool {
+        self.take_leaving(lane, number);
+        let mut held_back = Vec::new();
+        while let Some(turn) = self.lane_mut(lane).pop_sharing() {
+            let Some(ask) = self.redeem(lane, turn) else {
+                continue;
+            };
+            match self.cursor(turn.cursor).forgotten_in == Some(number) {
+                true => held_back.push(turn.cursor),
+                false => asks.push(turn.cursor, ask),
+            }
+        }
+        for id in &held_back {
+            self.enqueue(*id, Queue::Hungry);
+        }
+        !held_back.is_empty()
     }
 
     /// What the holder of a place in a queue wants; `None` where it has gone elsewhere.
@@ -137,7 +169,10 @@ impl Source {
         cursor.ticket.take_if(|ticket| *ticket == turn.ticket)?;
         assert!(cursor.may_be_asked(), "a queued cursor is not ready");
         if version < LAST_EPOCH_FROM && !cursor.is_compared() {
-            self.ask(turn.cursor, Subject::EpochEnd);
+            // What is still being taken in belongs to what is compared.
+            if !cursor.answering {
+                self.ask(turn.cursor, Subject::EpochEnd);
+            }
             return None;
         }
         let (fetch_offset, last_fetched_epoch) = cursor.next_ask();
@@ -151,20 +186,41 @@ impl Source {
         })
     }
 
-    fn mark_asked(&mut self, lane: LaneId, request: u64, alone: bool, asks: &Asks) {
+    fn mark_asked(&mut self, lane: LaneId, request: u64, alone: bool, manner: Manner, asks: &Asks) {
+        let known = self.lane_mut(lane);
+        let front = known.in_flight.front().map(|request| request.number);
         for (id, ask) in asks.cursors.iter().zip(&asks.partitions) {
+            match manner {
+                Manner::Apart => self.leave_session(*id),
+                Manner::Begins => {}
+                Manner::Continues => self.join_session(lane, *id),
+            }
             let cursor = self.cursor_mut(*id);
-            cursor.put_asked(Asked {
+            let asked = Asked {
                 lane,
-                request,
+                first: request,
+                term: match manner {
+                    Manner::Continues => Term::Standing,
+                    Manner::Apart | Manner::Begins => Term::Once,
+                },
                 next: ask.fetch_offset,
+                last_epoch: ask.last_fetched_epoch,
                 leader_epoch: ask.leader_epoch,
                 room: cursor.room,
                 alone,
-            });
+            };
+            cursor.put_asked(asked, front);
             cursor.assert_invariants();
         }
     }
+}
+
+/// Who goes into a request.
+struct Choice {
+    /// One, alone.
+    alone: bool,
+    /// Somebody cannot go before the request that follows.
+    held_back: bool,
 }
 
 fn wire_bytes(bytes: u32) -> i32 {

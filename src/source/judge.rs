@@ -1,7 +1,8 @@
 //! A partition's answer → what to do with its records, and how the partition goes on.
 
-use super::cursor::{Asked, Stage, Subject, Then};
+use super::cursor::{Asked, Stage, Subject, Term, Then};
 use super::lane::{Current, Queue};
+use super::session::Manner;
 use super::verdict::{Remedy, remedy};
 use super::{Cause, CursorId, Expected, LaneId, Outcome, Source, Trouble, Turn, Verdict};
 use crate::model::{BrokerId, Instant, LeaderEpoch};
@@ -16,9 +17,9 @@ const PATIENCE_BELOW_UNTIL: u32 = 20;
 pub(super) const OVERSIZED_ANSWERS_MAX: u32 = 3;
 
 impl Source {
-    /// Begins one partition of the answer that arrives on `lane`. Every call is followed by
-    /// one of [`Source::judge_tail`].
-    pub fn judge(&mut self, lane: LaneId, head: &PartitionHead) -> Verdict {
+    /// Begins one partition of the answer that arrives on `lane`; `is_last`: no other follows in
+    /// it. Every call is followed by one of [`Source::judge_tail`].
+    pub fn judge(&mut self, lane: LaneId, head: &PartitionHead, is_last: bool) -> Verdict {
         let owner = self.by_id.get(&(head.topic, head.partition)).copied();
         let known = self.lane_mut(lane);
         assert!(known.current.is_none(), "the partition before has no end");
@@ -27,14 +28,22 @@ impl Source {
         let conclusive = !request.fed;
         request.fed |= head.records_bytes > 0;
         let id = request.expect(head.topic, head.partition).or(owner);
-        let asked = id.and_then(|id| Some((id, self.cursors.get(id.0)?.asked_in(lane, number)?)));
+        let apart = request.manner == Manner::Apart;
+        let asked = id.and_then(|id| {
+            let asked = self.cursors.get(id.0)?.asked_in(lane, number)?;
+            (!apart || asked.term == Term::Once).then_some((id, asked))
+        });
         let believed = asked.is_some_and(|(id, asked)| self.cursor(id).believes(asked));
+        if let Some((id, asked)) = asked {
+            self.answered_about(id, asked, head, number);
+        }
         self.lane_mut(lane).current = Some(Current {
             asked,
             believed,
             error: head.error,
             conclusive,
             looked_ahead: false,
+            is_last,
         });
         match asked {
             Some((id, _)) if believed => self.verdict(id, head),
@@ -42,13 +51,25 @@ impl Source {
         }
     }
 
+    /// What is said of a partition holds whether or not its records are wanted. In a session it is
+    /// not said twice.
+    fn answered_about(&mut self, id: CursorId, asked: Asked, head: &PartitionHead, request: u64) {
+        let cursor = self.cursor_mut(id);
+        cursor.answered_in = Some(request);
+        if head.error == ErrorCode::NONE && asked.leader_epoch == cursor.leader_epoch {
+            cursor.told(head.high_watermark, head.log_start);
+        }
+    }
+
     fn verdict(&mut self, id: CursorId, head: &PartitionHead) -> Verdict {
         let cursor = self.cursor_mut(id);
         cursor.answering = true;
+        // Whoever has come back to the place of an answer that was still under way may be queued;
+        // what is to be asked next is known at the end.
+        cursor.ticket = None;
         if head.error != ErrorCode::NONE {
             return Verdict::Wait { cursor: id };
         }
-        cursor.told(head.high_watermark, head.log_start);
         if head.records_bytes == 0 {
             return Verdict::Wait { cursor: id };
         }
@@ -73,14 +94,15 @@ impl Source {
         let known = self.lane_mut(lane);
         let current = known.current.take().expect("a partition's end has a head");
         let request = known.arriving();
-        request.unanswered = request.unanswered.saturating_sub(1);
+        request.is_told |= current.is_last;
+        let number = request.number;
         let Some((id, asked)) = current.asked else {
             return Turn::Continue;
         };
         let Some(cursor) = self.cursors.get_mut(id.0) else {
             return Turn::Continue;
         };
-        cursor.forget_asked(|place| *place == asked);
+        cursor.close_once(lane, number);
         if !current.believed {
             self.settle(id, Queue::Hungry);
             return Turn::Continue;
@@ -178,7 +200,7 @@ impl Source {
         self.resume_as(id, Queue::Served)
     }
 
-    fn empty(&mut self, id: CursorId, conclusive: bool) -> Turn {
+    pub(super) fn empty(&mut self, id: CursorId, conclusive: bool) -> Turn {
         let patience = self.options.empty_answers_max;
         let cursor = self.cursor_mut(id);
         cursor.backoff.reset();
@@ -192,9 +214,12 @@ impl Source {
             Some(until) if high_watermark < until => patience.saturating_mul(PATIENCE_BELOW_UNTIL),
             _ => patience,
         };
-        if cursor.until.is_some() && cursor.empty_answers >= patience {
+        let has_waited = cursor.empty_answers >= patience;
+        if cursor.until.is_some() && has_waited {
             return self.finish(id);
         }
+        let is_behind = cursor.is_behind();
+        self.doubt(id, is_behind && !has_waited);
         self.resume_as(id, Queue::Hungry)
     }
 
@@ -227,7 +252,9 @@ impl Source {
             true => asked.room.saturating_mul(2),
             false => asked.room,
         };
+        self.leave_session(id);
         let cursor = self.cursor_mut(id);
+        cursor.ticket = None;
         cursor.alone = true;
         cursor.room = doubled.max(need.unwrap_or(0)).min(batch_bytes_max);
         self.settle(id, Queue::Alone);

@@ -6,6 +6,7 @@ use super::CursorId;
 use super::backoff::Backoff;
 use super::cursor::Asked;
 use super::fetch_plan::Asks;
+use super::session::{Manner, Session};
 use crate::model::{BrokerId, Instant, PartitionIndex, TopicId};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fetch::{TOPIC_IDS_FROM, VERSION_MIN};
@@ -55,8 +56,9 @@ pub(super) enum Link {
 pub(super) struct Request {
     pub(super) number: u64,
     pub(super) asks: Asks,
-    /// Partitions whose answer has not ended yet.
-    pub(super) unanswered: usize,
+    pub(super) manner: Manner,
+    /// Nothing more is told of any partition.
+    pub(super) is_told: bool,
     /// Where in `asks` the next partition is expected: brokers answer in the order asked.
     expected: usize,
     /// Its answer has begun to arrive.
@@ -79,6 +81,8 @@ pub(super) struct Current {
     /// something about this partition.
     pub(super) conclusive: bool,
     pub(super) looked_ahead: bool,
+    /// No other partition follows in the answer.
+    pub(super) is_last: bool,
 }
 
 #[derive(Debug)]
@@ -95,6 +99,11 @@ pub(super) struct Lane {
     pub(super) by_name: usize,
     pub(super) in_flight: VecDeque<Request>,
     pub(super) current: Option<Current>,
+    pub(super) session: Option<Session>,
+    /// The broker's number of a session that is of no use any more; 0 for none.
+    pub(super) outdated_session: i32,
+    /// What the last request told the broker to forget.
+    pub(super) forgotten: Vec<(TopicId, PartitionIndex)>,
     hungry: VecDeque<Turnstile>,
     served: VecDeque<Turnstile>,
     alone: VecDeque<Turnstile>,
@@ -114,6 +123,9 @@ impl Lane {
             by_name: 0,
             in_flight: VecDeque::with_capacity(REQUESTS_IN_FLIGHT_MAX),
             current: None,
+            session: None,
+            outdated_session: 0,
+            forgotten: Vec::new(),
             hungry: VecDeque::new(),
             served: VecDeque::new(),
             alone: VecDeque::new(),
@@ -128,8 +140,9 @@ impl Lane {
         let Some(front) = self.in_flight.front() else {
             return true;
         };
-        let ahead = usize::from(self.current.is_some_and(|current| current.looked_ahead));
-        self.in_flight.len() < REQUESTS_IN_FLIGHT_MAX && front.arriving && front.unanswered <= ahead
+        let is_foreseen = |current: Current| current.is_last && current.looked_ahead;
+        let is_open = !front.is_told && !self.current.is_some_and(is_foreseen);
+        self.in_flight.len() < REQUESTS_IN_FLIGHT_MAX && front.arriving && !is_open
     }
 
     /// The version to ask in.
@@ -142,6 +155,11 @@ impl Lane {
 
     pub(super) fn has_queue(&self) -> bool {
         !(self.hungry.is_empty() && self.served.is_empty() && self.alone.is_empty())
+    }
+
+    /// Whether there is anything to ask for.
+    pub(super) fn has_work(&self) -> bool {
+        self.has_queue() || self.members() > 0
     }
 
     /// Whether a general request would leave someone waiting who needs one alone.
@@ -174,7 +192,8 @@ impl Lane {
 
     /// The next one that needs a request alone, if it is its turn.
     pub(super) fn pop_alone(&mut self) -> Option<Turnstile> {
-        let others = !(self.hungry.is_empty() && self.served.is_empty());
+        let queued = !(self.hungry.is_empty() && self.served.is_empty());
+        let others = queued || self.members() > 0;
         if self.alone_last && others {
             return None;
         }
@@ -199,20 +218,23 @@ impl Lane {
     }
 
     /// Puts a request in flight.
-    pub(super) fn send(&mut self, number: u64, asks: Asks, alone: bool) -> &Request {
+    pub(super) fn send(&mut self, number: u64, asks: Asks, alone: bool, manner: Manner) {
         assert!(self.is_free(), "a request too many on a lane");
-        assert!(!asks.is_empty(), "a request for nothing");
+        assert!(
+            !asks.is_empty() || manner == Manner::Continues,
+            "a request for nothing"
+        );
         self.alone_last = alone;
         self.in_flight.push_back(Request {
             number,
-            unanswered: asks.len(),
             asks,
+            manner,
+            is_told: false,
             expected: 0,
             arriving: false,
             fed: false,
             excused: false,
         });
-        self.in_flight.back().expect("just put there")
     }
 
     /// The request whose answer is arriving.
@@ -227,7 +249,7 @@ impl Lane {
 
     pub(super) fn assert_invariants(&self) {
         assert!(self.in_flight.len() <= REQUESTS_IN_FLIGHT_MAX);
-        assert!(self.link == Link::Up || self.in_flight.is_empty());
+        assert!(self.link == Link::Up || self.in_flight.is_empty() && self.session.is_none());
         assert!(self.current.is_none() || self.in_flight.front().is_some_and(|r| r.arriving));
         let entries = self.hungry.len() + self.served.len() + self.alone.len();
         assert!(

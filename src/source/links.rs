@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cursor::Then;
 use super::lane::{Link, Queue, Request};
+use super::session::Manner;
 use super::{CursorId, LaneId, Question, Source, Trouble};
 use crate::model::Instant;
 use crate::protocol::error_code::ErrorCode;
@@ -11,6 +12,12 @@ use crate::protocol::fetch::Endpoint;
 
 /// The longest throttle that is obeyed; a broker that wants more mutes the connection itself.
 const THROTTLE_MAX: Duration = Duration::from_secs(60);
+/// The broker has dropped a session, or does not know it by what we know.
+const SESSION_ERRORS: [ErrorCode; 3] = [
+    ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
+    ErrorCode::INVALID_FETCH_SESSION_EPOCH,
+    ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR,
+];
 
 impl Source {
     /// The next connection to open, and where to; it is then being opened. `None`: none now.
@@ -66,12 +73,19 @@ impl Source {
         known.link = Link::Down;
         // Whoever did not believe the answer may wait in a queue elsewhere by now.
         let current = known.current.take().filter(|current| current.believed);
-        if let Some((id, _)) = current.and_then(|current| current.asked) {
+        let abandoned = current.and_then(|current| current.asked).map(|(id, _)| id);
+        if let Some(id) = abandoned {
             self.abandon_answer(id);
         }
-        for request in std::mem::take(&mut self.lane_mut(lane).in_flight) {
+        let in_flight = std::mem::take(&mut self.lane_mut(lane).in_flight);
+        self.end_session(lane, false);
+        for request in in_flight {
             self.take_back(lane, &request);
             self.lane_mut(lane).keep_spare(request.asks);
+        }
+        self.lane_mut(lane).outdated_session = 0;
+        if let Some(id) = abandoned.filter(|id| self.cursors.get(id.0).is_some()) {
+            self.settle(id, Queue::Hungry);
         }
         self.drop_unused(lane);
         true
@@ -83,14 +97,16 @@ impl Source {
         self.lanes.get(&lane).is_none_or(|known| known.cursors == 0)
     }
 
-    /// The answer to the oldest request of `lane` begins: what its head says of it as a whole.
+    /// The answer to the oldest request of `lane` begins: what its head says of it as a whole, its
+    /// error and the session that it belongs to (0 for none).
     pub fn answer_begun(
         &mut self,
         now: Instant,
         lane: LaneId,
         throttle: Duration,
-        error: ErrorCode,
+        (error, session): (ErrorCode, i32),
     ) {
+        let is_over = self.match_session(lane, !throttle.is_zero(), error, session);
         let Source {
             lanes,
             options,
@@ -108,13 +124,46 @@ impl Source {
             known.backoff.reset();
             cluster.did_well(lane.broker);
         } else {
+            // A session that the broker has dropped is no failure, unless it does so again at once.
+            let is_excused = is_over && known.backoff.failures() == 0;
             let until = known.backoff.fail(now, options, prng);
-            known.not_before = known.not_before.max(until);
+            if !is_excused {
+                known.not_before = known.not_before.max(until);
+            }
         }
     }
 
+    /// Begins or ends the lane's session as the head of an answer says. Says whether the error, if
+    /// there is one, is about the session alone.
+    fn match_session(
+        &mut self,
+        lane: LaneId,
+        throttled: bool,
+        error: ErrorCode,
+        told: i32,
+    ) -> bool {
+        let known = self.lanes.get_mut(&lane);
+        let known = known.expect("a lane with an answer is there");
+        let manner = known.arriving().manner;
+        let ours = known.session.as_ref().map(|session| session.id);
+        match (manner, error) {
+            (Manner::Apart, _) => {}
+            // A session whose first answer does not tell of everybody is of no use.
+            (Manner::Begins, ErrorCode::NONE) if throttled => known.outdated_session = told,
+            (Manner::Begins, ErrorCode::NONE) if told != 0 => self.begin_session(lane, told),
+            (Manner::Begins, _) => {}
+            (Manner::Continues, ErrorCode::NONE) if ours == Some(told) => {}
+            (Manner::Continues, ErrorCode::FETCH_SESSION_ID_NOT_FOUND) => {
+                self.end_session(lane, false);
+            }
+            (Manner::Continues, _) => self.end_session(lane, true),
+        }
+        manner != Manner::Apart && SESSION_ERRORS.contains(&error)
+    }
+
     /// The answer is complete. Says how many partitions it left out that it should not have;
-    /// those wait and are asked for again.
+    /// those wait and are asked for again. In a session that goes on, whoever is left out is
+    /// unchanged.
     pub fn answer_done(&mut self, now: Instant, lane: LaneId) -> usize {
         let known = self.lane_mut(lane);
         assert!(
@@ -124,15 +173,24 @@ impl Source {
         let request = known.in_flight.pop_front();
         let request = request.expect("an answer has its request: the session matches them");
         let mut missing = 0;
-        if request.excused {
-            self.take_back(lane, &request);
-        } else {
-            missing = self.miss(now, lane, &request);
+        match (request.excused, request.manner) {
+            (true, _) => self.take_back(lane, &request),
+            (false, Manner::Apart | Manner::Begins) => missing = self.miss(now, lane, &request),
+            (false, Manner::Continues) => {}
+        }
+        if !request.excused && !request.fed && request.manner != Manner::Apart {
+            self.told_nothing(lane, request.number);
         }
         let known = self.lane_mut(lane);
         known.keep_spare(request.asks);
         known.assert_invariants();
         missing
+    }
+
+    /// The next of the partitions that are [`Turn::Done`] because the answer that ended last had
+    /// nothing for them; to be asked after each answer.
+    pub fn next_finished(&mut self) -> Option<CursorId> {
+        self.finished.pop_front()
     }
 
     /// The moment of the next thing to do, if nothing else happens before. Meant for when all
@@ -147,7 +205,7 @@ impl Source {
                 Link::Up if known.is_free() => known.not_before,
                 Link::Up | Link::Connecting => return None,
             };
-            known.has_queue().then_some(open)
+            known.has_work().then_some(open)
         });
         lanes.chain(rest).min()
     }
@@ -185,7 +243,9 @@ impl Source {
     fn miss(&mut self, now: Instant, lane: LaneId, request: &Request) -> usize {
         let mut missing = 0;
         for id in &request.asks.cursors {
-            if !self.forget_open(lane, request.number, *id) {
+            if !self.forget_open(lane, request.number, *id)
+                && !self.was_left_out(lane, request, *id)
+            {
                 continue;
             }
             missing += 1;
@@ -198,13 +258,17 @@ impl Source {
 
     /// Whether `id` still waited for its part of the request; it does no longer.
     fn forget_open(&mut self, lane: LaneId, request: u64, id: CursorId) -> bool {
-        let Some(cursor) = self.cursors.get_mut(id.0) else {
+        let cursor = self.cursors.get_mut(id.0);
+        cursor.is_some_and(|cursor| cursor.close_once(lane, request))
+    }
+
+    /// Whether `id` stands in the session that the request began, and its answer told nothing of
+    /// it: that first one has to tell of everybody.
+    fn was_left_out(&self, lane: LaneId, request: &Request, id: CursorId) -> bool {
+        let Some(cursor) = self.cursors.get(id.0) else {
             return false;
         };
-        let Some(open) = cursor.asked_in(lane, request) else {
-            return false;
-        };
-        cursor.forget_asked(|asked| *asked == open);
-        true
+        let stands = cursor.member_of == Some(request.number) && cursor.lane == lane;
+        stands && cursor.answered_in != Some(request.number)
     }
 }

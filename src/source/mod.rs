@@ -11,11 +11,13 @@
 //!    [`Source::answered`].
 //! 4. As an answer arrives: [`Source::answer_begun`]; per partition [`Source::judge`], then
 //!    [`Source::advanced`] for what is appended, then [`Source::judge_tail`]; at the end
-//!    [`Source::answer_done`]. [`Source::look_ahead`] lets the next request leave early.
+//!    [`Source::answer_done`] and [`Source::next_finished`]. [`Source::look_ahead`] lets the next
+//!    request leave early.
 //! 5. It sleeps until [`Source::next_deadline`] at most.
 //!
 //! Invariants: one request per partition in flight, or two where the answer that arrives was
-//! foreseen to its end; an answer is believed only if it was asked for at the very offset and
+//! foreseen to its end; what stands in a session is what the log needs, or is named anew by the
+//! next request; an answer is believed only if it was asked for at the very offset and
 //! leader epoch that the log needs now; the committed place moves by what the log committed,
 //! by a recorded gap and by a truncation, by nothing else.
 
@@ -30,6 +32,7 @@ mod links;
 mod moves;
 mod options;
 mod question;
+mod session;
 mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -102,6 +105,8 @@ pub struct Source {
     resting: BTreeSet<(Instant, CursorId)>,
     /// At most one per cursor and one per broker that still has a meaning.
     questions: VecDeque<Question>,
+    /// Partitions that are done since an answer has left them out.
+    finished: VecDeque<CursorId>,
     next_request: u64,
     next_ticket: u64,
 }
@@ -121,7 +126,8 @@ impl Source {
             lanes: BTreeMap::new(),
             resting: BTreeSet::new(),
             questions: VecDeque::new(),
-            next_request: 0,
+            finished: VecDeque::new(),
+            next_request: 1,
             next_ticket: 0,
         }
     }
@@ -170,6 +176,9 @@ impl Source {
 
     /// Follows a partition no longer. What is still under way for it will be ignored.
     pub fn unfollow(&mut self, id: CursorId) {
+        if self.cursors.get(id.0).is_some() {
+            self.leave_session(id);
+        }
         let Some(cursor) = self.cursors.remove(id.0) else {
             return;
         };
@@ -244,23 +253,23 @@ impl Source {
         let Some(cursor) = self.cursors.get_mut(id.0) else {
             return;
         };
-        let asked_once = cursor.asked_count() == 1;
-        if !cursor.answering || !asked_once || cursor.stage != Stage::Fetching {
+        if !cursor.answering || cursor.stage != Stage::Fetching {
             return;
         }
         let finishes = cursor.until.is_some_and(|until| next >= until);
         if next <= cursor.committed.next || finishes {
             return;
         }
-        cursor.predicted = Some(Predicted { next, epoch });
-        let lane = cursor.lane;
         let queued = cursor.ticket.is_some();
-        let known = self.lane_mut(lane);
-        let Some(current) = known.current.as_mut() else {
+        let known = self.lanes.get_mut(&cursor.lane);
+        let known = known.expect("a cursor's lane is there");
+        let has_left = known.in_flight.len() != 1;
+        let Some(current) = known.current.as_mut().filter(|_| !has_left) else {
             return;
         };
         if current.asked.is_some_and(|(answered, _)| answered == id) {
             current.looked_ahead = true;
+            cursor.predicted = Some(Predicted { next, epoch });
             if !queued {
                 self.enqueue(id, Queue::Served);
             }

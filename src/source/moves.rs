@@ -26,11 +26,11 @@ impl Source {
             .expect("a lane stays while it has cursors or a link")
     }
 
-    /// Queues a cursor for its next request, if it wants one and none is in flight.
+    /// Queues a cursor for its next request, if it wants one and none is in flight or stands.
     pub(super) fn settle(&mut self, id: CursorId, queue: Queue) {
         let cursor = self.cursor(id);
         let waits = cursor.stage == Stage::Fetching && cursor.ticket.is_none();
-        if waits && !cursor.answering && cursor.asked_count() == 0 {
+        if waits && !cursor.answering && !cursor.is_asked() {
             let queue = if cursor.alone { Queue::Alone } else { queue };
             self.enqueue(id, queue);
         }
@@ -109,6 +109,9 @@ impl Source {
 
     /// Leaves the present stage with all that belongs to it.
     pub(super) fn halt(&mut self, id: CursorId, next: Stage) {
+        if next != Stage::Fetching {
+            self.leave_session(id);
+        }
         let cursor = self.cursor_mut(id);
         cursor.ticket = None;
         let left = std::mem::replace(&mut cursor.stage, next);
@@ -168,6 +171,9 @@ impl Source {
     /// From now on `leader` is asked. Answers of the one before are not believed any more.
     pub(super) fn move_to(&mut self, id: CursorId, leader: BrokerId, epoch: LeaderEpoch) {
         let lanes_per_broker = self.options.lanes_per_broker;
+        self.leave_session(id);
+        let known = self.lane_mut(self.cursor(id).lane);
+        let front = known.in_flight.front().map(|request| request.number);
         let cursor = self.cursor_mut(id);
         let (topic, partition) = (cursor.topic_id, cursor.name.partition);
         let lane = lane_of(leader, topic, partition, lanes_per_broker);
@@ -176,9 +182,9 @@ impl Source {
         cursor.leader = leader;
         cursor.leader_epoch = epoch;
         // An answer that is being taken in was sound when it began; its end settles the rest.
-        if !cursor.answering {
-            cursor.forget_asked(|_| true);
-        }
+        let (answering, from) = (cursor.answering, left);
+        cursor
+            .keep_asked(|asked| answering && front.is_some_and(|front| asked.covers(from, front)));
         let by_name = cursor.by_name;
         self.enter_lane(lane, by_name);
         self.leave_lane(left, by_name);

@@ -55,6 +55,8 @@ pub enum Question {
 pub enum Answer {
     /// To `EpochEnd`.
     EpochEnd {
+        /// The epoch that was asked for.
+        of: LeaderEpoch,
         /// The leader's epoch under which it was asked.
         under: LeaderEpoch,
         /// The source's largest epoch not above the one asked for, and its end. `None`: the
@@ -130,6 +132,12 @@ impl Source {
         let Stage::Questioning(subject) = cursor.stage else {
             return Turn::Continue;
         };
+        if let Answer::EpochEnd { of, .. } = answer
+            && of != cursor.committed.epoch
+        {
+            // To a question of before; the log has gone on since.
+            return Turn::Continue;
+        }
         match (subject, answer) {
             (_, Answer::TopicDeleted) => self.stop_for(id, Cause::TopicDeleted),
             (_, Answer::TopicRecreated { topic_id }) => {
@@ -152,6 +160,7 @@ impl Source {
                 Answer::EpochEnd {
                     under,
                     end: Some(end),
+                    ..
                 },
             ) => self.aligned(now, id, (under, end), held),
             (Subject::Bounds, Answer::Bounds { start, end }) => self.bounded(now, id, start, end),

@@ -18,7 +18,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use twinlog::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
 use twinlog::protocol::fetch::{
-    self, AnswerReader, Ask, AskedPartition, PartitionHead, Request, Step, Topics, write_request,
+    self, AnswerReader, Ask, AskedPartition, PartitionHead, Step, Topics, write_request,
 };
 use twinlog::record::{Expect, Rest, check};
 use uuid::Uuid;
@@ -104,7 +104,7 @@ impl Client {
             max_bytes: bytes_max,
         };
         let mut request = Vec::new();
-        let whole = Request::alone(ask, asked);
+        let whole = fetch::Request::alone(ask, asked);
         write_request(
             version,
             CORRELATION,

@@ -146,7 +146,7 @@ fn an_early_request_to_the_leader_before_is_not_believed() {
 fn a_lane_that_is_lost_loses_both_requests() {
     let (mut scene, _) = Scene::of_one(options());
     let (id, _, _) = early(&mut scene, 10);
-    scene.source.lane_lost(scene.now, lane(1));
+    scene.lose(1);
     scene.source.look_ahead(id, offset(10), epoch(EPOCH));
     scene.sleep();
     assert_eq!(scene.connect(), [1]);

@@ -24,7 +24,7 @@ fn a_lane_that_is_lost_in_mid_answer_is_opened_again_and_asked_from_the_committe
     let part = Part::records(1, 9);
     assert!(matches!(scene.head(1, &part), Verdict::Append(_)));
     scene.append(ids[1], &part);
-    scene.source.lane_lost(scene.now, lane(1));
+    scene.lose(1);
     assert_eq!(
         asked_of(&mut scene),
         [Question::Broker {
@@ -76,7 +76,7 @@ fn a_broker_that_answers_is_forgiven() {
     let (mut scene, _) = Scene::of_one(options());
     for round in 1..=5 {
         scene.round(Part::records(0, round));
-        scene.source.lane_lost(scene.now, lane(1));
+        scene.lose(1);
         assert!(scene.sleep() <= 120);
         assert_eq!(scene.connect(), [1]);
     }
@@ -105,7 +105,7 @@ fn a_broker_nobody_told_of_is_asked_about_and_connected_to_once_known() {
 #[test]
 fn a_new_address_is_tried_at_once_and_a_known_one_is_not() {
     let (mut scene, _) = Scene::of_one(options());
-    scene.source.lane_lost(scene.now, lane(1));
+    scene.lose(1);
     scene.source.broker_at(endpoint(1, 9092));
     assert!(scene.connect().is_empty());
     scene.source.broker_at(endpoint(1, 9093));
@@ -189,7 +189,7 @@ fn a_lane_lost_over_an_answer_nobody_believes_takes_no_turn_from_another_lane() 
     scene.sleep();
     scene.connect();
     moved(&mut scene, id, 2, 2);
-    scene.source.lane_lost(scene.now, lane(1));
+    scene.lose(1);
     assert_eq!(scene.connect(), [2]);
     assert_eq!(scene.sent(2).only().fetch_offset, offset(0));
 }
@@ -204,7 +204,7 @@ fn a_lane_lost_with_different_partitions_in_both_requests_asks_for_all_again() {
     scene.source.look_ahead(ids[1], offset(9), epoch(EPOCH));
     moved(&mut scene, ids[1], 1, 2);
     assert_eq!(scene.sent(1).order(), [0]);
-    scene.source.lane_lost(scene.now, lane(1));
+    scene.lose(1);
     scene.sleep();
     scene.connect();
     let mut order = scene.sent(1).order();

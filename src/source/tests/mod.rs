@@ -8,4 +8,5 @@ mod model;
 mod older;
 mod refusals;
 mod scene;
+mod sessions;
 mod sizes;

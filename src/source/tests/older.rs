@@ -40,6 +40,7 @@ fn compared_with_every_leader(version: i16) {
     assert!(scene.ask(1).is_none(), "not before it is compared");
     assert_eq!(next_question(&mut scene), Some(about_epoch(id, 2)));
     let agreed = |number| Answer::EpochEnd {
+        of: epoch(EPOCH),
         under: epoch(number),
         end: Some(epoch_end(EPOCH, 10)),
     };
@@ -67,6 +68,21 @@ fn where_a_fetch_does_not_tell_of_divergence_each_leader_is_asked_first() {
 }
 
 #[test]
+fn an_answer_about_an_epoch_that_the_log_has_left_behind_means_nothing() {
+    let (mut scene, ids) = Scene::following(options(), [held_log(0, 1, 10, 1)]);
+    let answer = |of, end| Answer::EpochEnd {
+        of: epoch(of),
+        under: epoch(EPOCH),
+        end: Some(epoch_end(of, end)),
+    };
+    assert_eq!(scene.told(ids[0], answer(0, 5), &[]), Turn::Continue);
+    assert!(scene.ask(1).is_none(), "it still waits");
+    assert_eq!(scene.told(ids[0], answer(1, 10), &[]), Turn::Continue);
+    scene.connect();
+    scene.sent(1);
+}
+
+#[test]
 fn what_a_new_leader_has_lost_is_found_before_anything_is_fetched() {
     let mut scene = Scene::new(options());
     scene.version = 11;
@@ -76,6 +92,7 @@ fn what_a_new_leader_has_lost_is_found_before_anything_is_fetched() {
     scene.source.leader_moved(id, BrokerId(1), epoch(2));
     assert!(scene.ask(1).is_none());
     let lost = Answer::EpochEnd {
+        of: epoch(EPOCH),
         under: epoch(2),
         end: Some(epoch_end(EPOCH, 7)),
     };
@@ -99,16 +116,10 @@ fn a_topic_without_an_id_is_asked_for_by_its_name_and_its_neighbours_with_it() {
     let (id, _) = scene.source.follow(nameless());
     scene.source.follow(new_log(1, 1));
     scene.connect();
-    let version = |scene: &mut Scene| {
-        let plan = scene.source.plan_fetch(scene.now, lane(1)).expect("due");
-        plan.version
-    };
-    assert_eq!(version(&mut scene), TOPIC_IDS_FROM - 1);
+    assert_eq!(scene.sent(1).version, TOPIC_IDS_FROM - 1);
     scene.source.unfollow(id);
-    scene.begin(1);
-    scene.give(1, Part::records(1, 5));
-    scene.done(1);
-    assert_eq!(version(&mut scene), scene.version);
+    scene.answer(1, [Part::records(1, 5)]);
+    assert_eq!(scene.sent(1).version, scene.version);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! A source played by hand: what the shard, the brokers and control would say to it.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::super::*;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fetch::{
-    Ask, AskedPartition, Diverging, LeaderHint, PartitionHead, PartitionTail, VERSION_MAX,
+    Ask, AskedPartition, Diverging, LeaderHint, PartitionHead, PartitionTail, Session, VERSION_MAX,
 };
 
 pub(super) const TOPIC: TopicId = TopicId::new([7; 16]);
@@ -73,6 +74,10 @@ pub(super) fn held_log(partition: i32, leader: i32, next: i64, last: i32) -> Fol
 pub(super) struct Sent {
     pub(super) ask: Ask,
     pub(super) partitions: Vec<AskedPartition>,
+    pub(super) version: i16,
+    pub(super) session: Session,
+    /// The numbers of the partitions that the session is to forget.
+    pub(super) forgotten: Vec<i32>,
 }
 
 impl Sent {
@@ -178,6 +183,10 @@ pub(super) struct Scene {
     pub(super) now: Instant,
     /// The version of Fetch that all brokers speak.
     pub(super) version: i16,
+    /// The session that answers belong to; 0 for none.
+    pub(super) session: i32,
+    /// Per broker and request how many partitions its answer still has to tell of.
+    open: BTreeMap<i32, VecDeque<usize>>,
 }
 
 impl Scene {
@@ -191,6 +200,8 @@ impl Scene {
             source,
             now: Instant::from_nanos(1),
             version: VERSION_MAX,
+            session: 0,
+            open: BTreeMap::new(),
         }
     }
 
@@ -224,6 +235,12 @@ impl Scene {
         u64::try_from(slept.as_millis()).expect("a short sleep")
     }
 
+    /// The connection to a broker breaks.
+    pub(super) fn lose(&mut self, broker: i32) {
+        self.open.remove(&broker);
+        self.source.lane_lost(self.now, lane(broker));
+    }
+
     /// Opens every connection that is wanted now; says which.
     pub(super) fn connect(&mut self) -> Vec<i32> {
         let mut opened = Vec::new();
@@ -238,9 +255,15 @@ impl Scene {
     pub(super) fn ask(&mut self, broker: i32) -> Option<Sent> {
         let plan = self.source.plan_fetch(self.now, lane(broker))?;
         assert_eq!(plan.lane, lane(broker));
+        let asked = plan.request.partitions.len();
+        self.open.entry(broker).or_default().push_back(asked);
+        let forgotten = plan.request.forgotten.iter();
         Some(Sent {
             ask: plan.request.ask,
             partitions: plan.request.partitions.to_vec(),
+            version: plan.version,
+            session: plan.request.session,
+            forgotten: forgotten.map(|(_, index)| index.value()).collect(),
         })
     }
 
@@ -256,12 +279,26 @@ impl Scene {
 
     pub(super) fn begin_with(&mut self, broker: i32, throttle_ms: u64, error: ErrorCode) {
         let throttle = Duration::from_millis(throttle_ms);
+        let about = (error, self.session);
         self.source
-            .answer_begun(self.now, lane(broker), throttle, error);
+            .answer_begun(self.now, lane(broker), throttle, about);
+    }
+
+    /// The answer under way tells of so many partitions.
+    pub(super) fn tells_of(&mut self, broker: i32, count: usize) {
+        *self.open_in(broker) = count;
+    }
+
+    fn open_in(&mut self, broker: i32) -> &mut usize {
+        let open = self.open.get_mut(&broker).and_then(VecDeque::front_mut);
+        open.expect("a request is in flight")
     }
 
     pub(super) fn head(&mut self, broker: i32, part: &Part) -> Verdict {
-        self.source.judge(lane(broker), &part.head)
+        let open = self.open_in(broker);
+        *open = open.saturating_sub(1);
+        let is_last = *open == 0;
+        self.source.judge(lane(broker), &part.head, is_last)
     }
 
     /// The log takes the part's records.
@@ -286,6 +323,7 @@ impl Scene {
     }
 
     pub(super) fn done(&mut self, broker: i32) -> usize {
+        self.open.get_mut(&broker).and_then(VecDeque::pop_front);
         self.source.answer_done(self.now, lane(broker))
     }
 
@@ -296,6 +334,8 @@ impl Scene {
         parts: impl IntoIterator<Item = Part>,
     ) -> Vec<Turn> {
         self.begin(broker);
+        let parts: Vec<Part> = parts.into_iter().collect();
+        self.tells_of(broker, parts.len());
         let turns = parts.into_iter().map(|part| self.give(broker, part));
         let turns = turns.collect();
         assert_eq!(self.done(broker), 0, "the answer leaves something out");
@@ -311,6 +351,12 @@ impl Scene {
 
     /// Control's answer, where our log holds no epoch but `held`, up to the offset beside it.
     pub(super) fn told(&mut self, id: CursorId, answer: Answer, held: &[(i32, i64)]) -> Turn {
+        let mut answer = answer;
+        if let Answer::EpochEnd { of, .. } = &mut answer
+            && !of.is_some()
+        {
+            *of = self.source.cursor(id).committed.epoch;
+        }
         let ends = |asked: LeaderEpoch| {
             let known = held
                 .iter()
@@ -349,10 +395,13 @@ pub(super) fn epoch_end(number: i32, end: i64) -> EpochEnd {
     }
 }
 
-/// The answer that tells how far an epoch reaches.
+/// The answer that tells how far the epoch reaches that our log ends in.
 pub(super) fn reaches(end: Option<EpochEnd>) -> Answer {
-    let under = epoch(EPOCH);
-    Answer::EpochEnd { under, end }
+    Answer::EpochEnd {
+        of: LeaderEpoch::NONE,
+        under: epoch(EPOCH),
+        end,
+    }
 }
 
 /// The answer that names a leader.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::cluster::PartAnswer;
 use super::logs::Batch;
 use super::play::{Manner, Play};
+use super::sessions::Wanted;
 use crate::model::LeaderEpoch;
 use crate::protocol::error_code::ErrorCode;
-use crate::protocol::fetch::{Ask, AskedPartition};
+use crate::protocol::fetch::AskedPartition;
 use crate::source::{CursorId, Expected, LaneId, Outcome, Turn, Verdict};
 
 /// One connection that is up.
@@ -19,12 +20,13 @@ pub(super) struct Line {
 
 #[derive(Debug)]
 struct Request {
-    ask: Ask,
-    asked: Vec<AskedPartition>,
+    wanted: Wanted,
     /// Whose the partitions are.
     cursors: Vec<CursorId>,
     /// What the broker has answered and has not arrived; none before it has looked.
     parts: Option<VecDeque<PartAnswer>>,
+    /// The error of the answer as a whole, and its session.
+    about: (ErrorCode, i32),
     has_begun: bool,
     open: Option<Open>,
 }
@@ -57,14 +59,24 @@ impl Play {
     pub(super) fn fetch(&mut self, lane: LaneId) {
         while let Some(plan) = self.source.plan_fetch(self.now, lane) {
             let mut request = Request {
-                ask: plan.request.ask,
-                asked: plan.request.partitions.to_vec(),
+                wanted: Wanted {
+                    ask: plan.request.ask,
+                    session: plan.request.session,
+                    asked: plan.request.partitions.to_vec(),
+                    forgotten: plan.request.forgotten.to_vec(),
+                },
                 cursors: Vec::new(),
                 parts: None,
+                about: (ErrorCode::NONE, 0),
                 has_begun: false,
                 open: None,
             };
-            for asked in &request.asked {
+            let goes_on = request.wanted.session.epoch > 0;
+            assert!(
+                goes_on || !request.wanted.asked.is_empty(),
+                "a request for nothing"
+            );
+            for asked in &request.wanted.asked {
                 let cursor = self.check_asked(lane, asked);
                 request.cursors.push(cursor);
             }
@@ -94,7 +106,8 @@ impl Play {
         let (_, _, leader) = self.source.name(id).expect("it is followed");
         assert!(!mirror.has_ended && leader == lane.broker);
         let requests = self.lines.values().flat_map(|line| &line.requests);
-        let in_flight = requests.flat_map(|request| request.cursors.iter().zip(&request.asked));
+        let in_flight =
+            requests.flat_map(|request| request.cursors.iter().zip(&request.wanted.asked));
         let is_same = |(cursor, other): &(&CursorId, &AskedPartition)| {
             **cursor == id && other.leader_epoch == asked.leader_epoch
         };
@@ -111,21 +124,46 @@ impl Play {
         let line = self.lines.get_mut(&lane).expect("it is busy");
         let request = line.requests.front_mut().expect("it is busy");
         let Some(parts) = &mut request.parts else {
-            let (ask, asked) = (request.ask, &request.asked);
-            let cluster = &self.cluster;
+            let wanted = &request.wanted;
             let stormy = self.is_stormy;
-            let parts = cluster.fetch(lane.broker.0, ask, asked, stormy, &mut self.chance);
+            let answer = self
+                .cluster
+                .fetch(lane.broker.0, wanted, stormy, &mut self.chance);
+            let (session, parts) = match answer {
+                Ok(answer) => answer,
+                Err(error) => {
+                    request.about.0 = error;
+                    (0, Vec::new())
+                }
+            };
+            request.about.1 = session;
             request.parts = Some(parts.into());
             return;
         };
         if !request.has_begun {
             request.has_begun = true;
-            let (throttle_ms, error) = head_of(self.is_stormy, &mut self.chance);
+            let (mut error, session) = request.about;
+            let mut throttle_ms = 0;
+            // In a session what was told is not told again: it may not be lost on the way.
+            let is_whole = request.wanted.session.epoch <= 0;
+            if error == ErrorCode::NONE && is_whole {
+                (throttle_ms, error) = head_of(self.is_stormy, &mut self.chance);
+            }
             if throttle_ms > 0 || error != ErrorCode::NONE {
                 parts.clear();
             }
+            if error == ErrorCode::FETCH_SESSION_ID_NOT_FOUND {
+                self.seen.insert("evicted");
+            }
+            if parts.is_empty() && !is_whole {
+                self.seen.insert("silence");
+            }
+            if !request.wanted.forgotten.is_empty() {
+                self.seen.insert("forgotten");
+            }
             let throttle = Duration::from_millis(throttle_ms);
-            return self.source.answer_begun(self.now, lane, throttle, error);
+            let about = (error, session);
+            return self.source.answer_begun(self.now, lane, throttle, about);
         }
         if let Some(open) = request.open.take() {
             return self.take_records(lane, open);
@@ -137,11 +175,19 @@ impl Play {
         if self.source.answer_done(self.now, lane) > 0 {
             self.has_seen("left out");
         }
+        while let Some(id) = self.source.next_finished() {
+            self.has_seen("finished in silence");
+            let number = self.number_of(id).expect("it is followed");
+            self.take_turn(number, Turn::Done);
+        }
     }
 
     fn begin_part(&mut self, lane: LaneId, part: PartAnswer) {
         let number = self.cluster.number_of(part.head.topic);
-        let verdict = self.source.judge(lane, &part.head);
+        let line = self.lines.get_mut(&lane).expect("its answer arrives");
+        let request = line.requests.front().expect("its answer arrives");
+        let is_last = request.parts.as_ref().is_some_and(VecDeque::is_empty);
+        let verdict = self.source.judge(lane, &part.head, is_last);
         let (cursor, expected) = match verdict {
             Verdict::Append(expected) => (Some(expected.cursor), Some(expected)),
             Verdict::Wait { cursor } => (Some(cursor), None),
@@ -204,7 +250,7 @@ impl Play {
             let stopped = if batch.bytes > self.options.batch_bytes_max {
                 let need = Some(batch.bytes);
                 Some(Outcome::TooSmall { need })
-            } else if is_damaged {
+            } else if is_damaged || batch.epoch < expected.epoch_min.value() {
                 Some(Outcome::Corrupt)
             } else if batch.epoch > expected.epoch_max.value() {
                 Some(Outcome::EpochAhead)

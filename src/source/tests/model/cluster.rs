@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::scene::{epoch_end, index, offset};
 use super::chance::Chance;
 use super::logs::{Batch, SourceLog};
+use super::sessions::{Sessions, Wanted};
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId};
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fetch::{
-    Ask, AskedPartition, Diverging, LeaderHint, PartitionHead, PartitionTail,
+    Ask, AskedPartition, Diverging, LAST_EPOCH_FROM, LeaderHint, PartitionHead, PartitionTail,
 };
 use crate::source::{Answer, Question};
 
 pub(super) const BROKERS: i32 = 3;
+/// Without sessions, without leader epochs, without last epochs, without topic ids, with all.
+const VERSIONS: [i16; 6] = [4, 8, 11, 12, 18, 18];
+/// From this version on a fetch says which leader it means.
+const LEADER_EPOCH_FROM: i16 = 9;
 
 /// One partition, each of a topic of its own.
 #[derive(Debug)]
@@ -47,6 +52,9 @@ pub(super) struct PartAnswer {
 pub(super) struct Cluster {
     pub(super) parts: Vec<Part>,
     pub(super) down: BTreeSet<i32>,
+    /// The newest version of Fetch that each broker speaks, by its number less one.
+    versions: Vec<i16>,
+    pub(super) sessions: Sessions,
     next_tag: u64,
 }
 
@@ -65,8 +73,14 @@ impl Cluster {
         Cluster {
             parts: (0..parts).map(part).collect(),
             down: BTreeSet::new(),
+            versions: (0..BROKERS).map(|_| chance.pick(&VERSIONS)).collect(),
+            sessions: Sessions::default(),
             next_tag: 1,
         }
+    }
+
+    pub(super) fn version(&self, broker: i32) -> i16 {
+        self.versions[usize::try_from(broker - 1).expect("numbered from 1")]
     }
 
     pub(super) fn number_of(&self, topic: TopicId) -> usize {
@@ -159,7 +173,7 @@ impl Cluster {
         &self,
         number: usize,
         broker: i32,
-        epoch: LeaderEpoch,
+        epoch: Option<LeaderEpoch>,
     ) -> Result<&SourceLog, ErrorCode> {
         if self.parts[number].deleted {
             return Err(ErrorCode::UNKNOWN_TOPIC_ID);
@@ -167,27 +181,47 @@ impl Cluster {
         let Some((known, log)) = self.led_by(number, broker) else {
             return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
         };
-        match epoch.value().cmp(&known) {
+        match epoch.map_or(known, LeaderEpoch::value).cmp(&known) {
             std::cmp::Ordering::Less => Err(ErrorCode::FENCED_LEADER_EPOCH),
             std::cmp::Ordering::Equal => Ok(log),
             std::cmp::Ordering::Greater => Err(ErrorCode::UNKNOWN_LEADER_EPOCH),
         }
     }
 
-    /// A broker's answer, filled in the order asked; `stormy` ones have all kinds of faults.
+    /// A broker's answer, and the session that it belongs to; `stormy` ones have all kinds of
+    /// faults.
     pub(super) fn fetch(
+        &mut self,
+        broker: i32,
+        request: &Wanted,
+        stormy: bool,
+        chance: &mut Chance,
+    ) -> Result<(i32, Vec<PartAnswer>), ErrorCode> {
+        let mut sessions = std::mem::take(&mut self.sessions);
+        let standing = sessions.take_in(broker, request, stormy, chance);
+        let answer = standing.map(|(session, asked, is_first)| {
+            let is_partial = session != 0 && !is_first;
+            let parts = self.fill_parts(broker, request.ask, &asked, (stormy, is_partial), chance);
+            (session, sessions.what_is_new(session, parts))
+        });
+        self.sessions = sessions;
+        answer
+    }
+
+    /// What is wanted, filled in its order. In a session nobody is left out by mistake.
+    fn fill_parts(
         &self,
         broker: i32,
         ask: Ask,
         asked: &[AskedPartition],
-        stormy: bool,
+        (stormy, is_partial): (bool, bool),
         chance: &mut Chance,
     ) -> Vec<PartAnswer> {
         let mut left = u32::try_from(ask.max_bytes).expect("positive");
         let mut fed = false;
         let mut parts = Vec::new();
         for one in asked {
-            if stormy && chance.one_in(60) {
+            if stormy && !is_partial && chance.one_in(60) {
                 continue;
             }
             let mut part = self.fetch_one(broker, one, stormy, chance);
@@ -232,9 +266,14 @@ impl Cluster {
         };
         let found = match stormy && chance.one_in(50) {
             true => Err(chance.pick(&PASSING)),
-            false => self.asked_of(number, broker, asked.leader_epoch),
+            false => {
+                let epoch = Some(asked.leader_epoch);
+                let says = self.version(broker) >= LEADER_EPOCH_FROM;
+                self.asked_of(number, broker, epoch.filter(|_| says))
+            }
         };
-        let checked = found.and_then(|log| Ok((log, in_range(log, asked)?)));
+        let says = self.version(broker) >= LAST_EPOCH_FROM;
+        let checked = found.and_then(|log| Ok((log, in_range(log, asked, says)?)));
         let (log, diverging) = match checked {
             Ok(found) => found,
             Err(error) => {
@@ -281,7 +320,7 @@ impl Cluster {
         }
         let log_of = |leader: BrokerId, epoch| match self.down.contains(&leader.0) {
             true => Err(ErrorCode::NETWORK_EXCEPTION),
-            false => self.asked_of(number, leader.0, epoch),
+            false => self.asked_of(number, leader.0, Some(epoch)),
         };
         match question {
             Question::Leader { .. } => Answer::Leader {
@@ -296,6 +335,7 @@ impl Cluster {
             } => log_of(leader, leader_epoch).map_or(Answer::Unavailable, |log| {
                 let end = log.epoch_end(epoch.value());
                 Answer::EpochEnd {
+                    of: epoch,
                     under: leader_epoch,
                     end: end.map(|(number, end)| epoch_end(number, end)),
                 }
@@ -324,11 +364,15 @@ const PASSING: [ErrorCode; 6] = [
 ];
 
 /// The checks of a fetch against a leader's log, in Kafka's order (`Partition.readRecords`).
-fn in_range(log: &SourceLog, asked: &AskedPartition) -> Result<Option<Diverging>, ErrorCode> {
+fn in_range(
+    log: &SourceLog,
+    asked: &AskedPartition,
+    says_last: bool,
+) -> Result<Option<Diverging>, ErrorCode> {
     let from = asked.fetch_offset.value();
     let last = asked.last_fetched_epoch;
     let mut diverging = None;
-    if last.is_some() {
+    if last.is_some() && says_last {
         let known = log.epoch_end(last.value());
         let (epoch, end) = known.ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
         if from >= log.start && (epoch < last.value() || end < from) {

@@ -154,7 +154,7 @@ impl Copy {
             let continues = batch.before == last.tag;
             assert!(
                 continues || !comparable,
-                "{batch:?} does not follow {last:?}"
+                "{batch:?} comes after {last:?}, which it does not follow"
             );
         }
         self.batches.push(batch);

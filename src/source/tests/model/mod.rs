@@ -7,6 +7,7 @@ mod chance;
 mod cluster;
 mod logs;
 mod play;
+mod sessions;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ const SEEDS: u64 = 3_000;
 const STEPS: usize = 400;
 
 /// What has to happen somewhere, or the worlds are too quiet to prove anything.
-const EVENTS: [&str; 17] = [
+const EVENTS: [&str; 21] = [
     "asked",
     "gap",
     "truncate",
@@ -35,6 +36,10 @@ const EVENTS: [&str; 17] = [
     "early request",
     "ignored",
     "too small",
+    "evicted",
+    "silence",
+    "forgotten",
+    "finished in silence",
 ];
 
 /// Plays one world to its end. Where something breaks, the message names the seed.

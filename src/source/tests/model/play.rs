@@ -9,7 +9,7 @@ use super::chance::Chance;
 use super::cluster::{BROKERS, Cluster};
 use super::logs::Copy;
 use crate::model::{BrokerId, Instant};
-use crate::protocol::fetch::VERSION_MAX;
+use crate::source::cursor::Cursor;
 use crate::source::{CursorId, Followed, LaneId, Options, Question, Source};
 use crate::stdx::prng::mix;
 
@@ -71,6 +71,11 @@ impl Play {
         let mut cluster = Cluster::new(count, &mut chance);
         for number in 0..count {
             cluster.produce(number, false, &mut chance);
+            if chance.one_in(3) {
+                // The last records are gone already.
+                cluster.parts[number].log.skip(2);
+                cluster.parts[number].log.show_all();
+            }
         }
         let mut play = Play {
             source: Source::new(options.clone(), seed),
@@ -234,7 +239,8 @@ impl Play {
         if fails || self.cluster.down.contains(&lane.broker.0) {
             self.source.lane_lost(self.now, lane);
         } else {
-            self.source.lane_up(lane, VERSION_MAX);
+            let version = self.cluster.version(lane.broker.0);
+            self.source.lane_up(lane, version);
             self.lines.insert(lane, Line::default());
         }
     }
@@ -359,6 +365,10 @@ impl Play {
 
     /// What holds after every step.
     fn check(&self) {
+        assert!(
+            self.source.finished.is_empty(),
+            "the end of a partition is not heard"
+        );
         for mirror in &self.mirrors {
             let Some(id) = mirror.id else { continue };
             let progress = self.source.progress(id).expect("it is followed");
@@ -369,8 +379,43 @@ impl Play {
         for (_, cursor) in self.source.cursors.iter() {
             cursor.assert_invariants();
         }
-        for lane in self.source.lanes.values() {
-            lane.assert_invariants();
+        for (lane, known) in &self.source.lanes {
+            known.assert_invariants();
+            self.check_session(*lane);
+        }
+    }
+
+    /// While nothing is under way, the broker wants of us just what stands in its session, and
+    /// whatever stands there is what the log needs or will be asked for anew.
+    fn check_session(&self, lane: LaneId) {
+        let known = &self.source.lanes[&lane];
+        let Some(session) = &known.session else {
+            return;
+        };
+        let of_lane = |cursor: &&Cursor| cursor.lane == lane;
+        let cursors = self.source.cursors.iter().map(|(_, cursor)| cursor);
+        let members = cursors.filter(of_lane);
+        let members = members.filter(|cursor| cursor.member_of == Some(session.number));
+        let members: Vec<&Cursor> = members.collect();
+        assert_eq!(members.len(), session.members);
+        for cursor in &members {
+            let waits = cursor.ticket.is_some() || cursor.answering;
+            assert!(
+                cursor.is_asked() || waits,
+                "{cursor:?} stands there for nothing"
+            );
+        }
+        let Some(there) = self.cluster.sessions.members(session.id) else {
+            return;
+        };
+        if known.in_flight.is_empty() {
+            let leaving = session.leaving.iter().copied();
+            let ours = members
+                .iter()
+                .map(|cursor| (cursor.topic_id, cursor.name.partition));
+            let ours: BTreeSet<_> = ours.chain(leaving).collect();
+            let theirs = there.iter().map(|asked| (asked.topic, asked.partition));
+            assert_eq!(ours, theirs.collect(), "the broker remembers others");
         }
     }
 
