@@ -19,6 +19,7 @@ mod dump;
 mod following;
 mod gate;
 mod harness;
+mod idling;
 mod inspecting;
 mod jars;
 mod jvm;
