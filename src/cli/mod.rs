@@ -1,4 +1,4 @@
-//! What a user types: demo, copy, verify, inspect, adopt.
+//! What a user types: demo, check, copy, verify, inspect, adopt.
 //!
 //! The only folder that knows both the engine and the machine: it reads files and arguments,
 //! starts threads, and says what came of it. Results go to standard output, all else to
@@ -9,6 +9,7 @@
 )]
 
 mod adopt;
+mod check;
 mod copy;
 mod demo;
 mod engine;
@@ -44,6 +45,7 @@ enum Command {
     Demo(demo::DemoArguments),
     #[command(hide = true)]
     DemoSource(demo::source::SourceArguments),
+    Check(check::CheckArguments),
     Copy(copy::CopyArguments),
     Verify(verify::VerifyArguments),
     Inspect(inspect::InspectArguments),
@@ -87,6 +89,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let ending = match arguments.command {
         Command::Demo(demo) => demo.run(quiet),
         Command::DemoSource(source) => source.run(),
+        Command::Check(check) => check.run(),
         Command::Copy(copy) => copy.run(quiet),
         Command::Verify(verify) => verify.run(quiet),
         Command::Inspect(inspect) => inspect.run(),

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
-    AlterPartitionReassignmentsRequest, ApiVersionsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetForLeaderEpochRequest,
+    AlterPartitionReassignmentsRequest, ApiVersionsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeLogDirsRequest, IncrementalAlterConfigsRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
 };
 use kafka_protocol::protocol::{Decodable, HeaderVersion, Request};
 
@@ -144,6 +144,35 @@ impl Answered for DescribeConfigsRequest {
         match version {
             ..=2 => &[Fixed(4), List(&[Fixed(2), Text, Fixed(1), Text, SETTINGS])],
             _ => &[Fixed(4), List(&[Fixed(2), Text, Fixed(1), Text, DESCRIBED])],
+        }
+    }
+}
+
+impl Answered for DescribeClusterRequest {
+    fn shape(version: i16) -> &'static [Shape] {
+        // Number, host, port, rack; later whether it is fenced.
+        const BROKERS: Shape = List(&[Fixed(4), Text, Fixed(4), Text]);
+        const FENCED: Shape = List(&[Fixed(4), Text, Fixed(4), Text, Fixed(1)]);
+        // Error and its text, later of what, the cluster's id, the controller; rights at the end.
+        match version {
+            0 => &[Fixed(6), Text, Text, Fixed(4), BROKERS, Fixed(4)],
+            1 => &[Fixed(6), Text, Fixed(1), Text, Fixed(4), BROKERS, Fixed(4)],
+            _ => &[Fixed(6), Text, Fixed(1), Text, Fixed(4), FENCED, Fixed(4)],
+        }
+    }
+}
+
+impl Answered for DescribeLogDirsRequest {
+    fn shape(version: i16) -> &'static [Shape] {
+        // Number, size, lag, whether it is on its way here.
+        const TOPICS: Shape = List(&[Text, List(&[Fixed(21)])]);
+        // Error and path; later all space and what is free of it.
+        const DIRS: Shape = List(&[Fixed(2), Text, TOPICS]);
+        const VOLUMES: Shape = List(&[Fixed(2), Text, TOPICS, Fixed(16)]);
+        match version {
+            ..=2 => &[Fixed(4), DIRS],
+            3 => &[Fixed(6), DIRS],
+            _ => &[Fixed(6), VOLUMES],
         }
     }
 }

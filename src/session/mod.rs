@@ -10,6 +10,7 @@ mod calls;
 mod channel;
 mod client;
 mod fault;
+mod survey;
 mod versions;
 
 pub use address::{BrokerAddress, NotAnAddress};
@@ -22,4 +23,5 @@ pub use calls::{
 pub use channel::{Channel, Security};
 pub use client::{CLIENT_ID, Client, Fetched, Opening};
 pub use fault::SessionFault;
+pub use survey::{Operation, Rights, TopicRights};
 pub use versions::Negotiated;

@@ -70,6 +70,7 @@ pub(super) fn name<R: Request + Message>() -> &'static str {
         Ok(ApiKey::OffsetForLeaderEpoch) => "OffsetForLeaderEpoch",
         Ok(ApiKey::DescribeConfigs) => "DescribeConfigs",
         Ok(ApiKey::DescribeCluster) => "DescribeCluster",
+        Ok(ApiKey::DescribeLogDirs) => "DescribeLogDirs",
         Ok(ApiKey::AlterPartitionReassignments) => "AlterPartitionReassignments",
         Ok(ApiKey::IncrementalAlterConfigs) => "IncrementalAlterConfigs",
         _ => "a request",

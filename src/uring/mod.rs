@@ -16,6 +16,7 @@ mod net;
 mod operation;
 mod probe;
 mod ring;
+mod space;
 
 pub use clock::{RealClock, process_cpu, thread_cpu};
 pub use cores::cores;
@@ -23,6 +24,7 @@ pub use disk::{RealDisk, RealFile};
 pub use net::{RealListener, RealNet, RealStream};
 pub use probe::{Facts, Fault, judge, probe};
 pub use ring::{RealWorld, run, spawn_thread};
+pub use space::free_bytes;
 
 #[cfg(test)]
 mod tests;

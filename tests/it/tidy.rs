@@ -88,12 +88,13 @@ const EMPTY_NAMES: [&str; 9] = [
 
 /// Files of `src` that may hold `async`: the seam to the world, and the sequences off the path
 /// of the data. What decides is a plain function.
-const ASYNC_FILES: [&str; 12] = [
+const ASYNC_FILES: [&str; 13] = [
     "io/",
     "uring/",
     "session/client.rs",
     "session/calls.rs",
     "session/admin.rs",
+    "session/survey.rs",
     "shard/",
     "control/",
     "cli/",

@@ -31,8 +31,15 @@ import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 
 /** Topics and partitions, seen and changed by the admin client. b= is the bootstrap address. */
 final class Topics {
@@ -40,6 +47,7 @@ final class Topics {
 
     static void register(Map<String, Workload.Command> commands) {
         commands.put("ready", Topics::ready);
+        commands.put("allow", Topics::allow);
         commands.put("create", (args, answer) -> create(args, answer));
         commands.put("configure", Topics::configure);
         commands.put("settings", Topics::settings);
@@ -68,6 +76,18 @@ final class Topics {
         var cluster = admin(args.text("b")).describeCluster();
         answer.field("alive", cluster.nodes().get(8, TimeUnit.SECONDS).size());
         answer.field("cluster", cluster.clusterId().get(8, TimeUnit.SECONDS));
+    }
+
+    /** Allows operations= (commas between) on topic= to whoever comes from host=, unauthenticated. */
+    private static void allow(Workload.Args args, Workload.Answer answer) throws Exception {
+        var topic = new ResourcePattern(ResourceType.TOPIC, args.text("topic"), PatternType.LITERAL);
+        List<AclBinding> bindings = Arrays.stream(args.text("operations").split(","))
+            .map(AclOperation::valueOf)
+            .map(operation -> new AccessControlEntry(
+                "User:ANONYMOUS", args.text("host"), operation, AclPermissionType.ALLOW))
+            .map(entry -> new AclBinding(topic, entry))
+            .collect(Collectors.toList());
+        admin(args.text("b")).createAcls(bindings).all().get();
     }
 
     /** partitions= and rf=, or assign=1+2,2+1 (the replicas of each partition); settings as c.name=. */

@@ -10,8 +10,12 @@ use kafka_protocol::messages::alter_partition_reassignments_response::{
 use kafka_protocol::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
 };
+use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kafka_protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::list_offsets_response::{
@@ -24,9 +28,9 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
 };
 use kafka_protocol::messages::{
-    AlterPartitionReassignmentsResponse, ApiVersionsResponse, BrokerId, DescribeConfigsResponse,
-    IncrementalAlterConfigsResponse, ListOffsetsResponse, MetadataResponse,
-    OffsetForLeaderEpochResponse, TopicName,
+    AlterPartitionReassignmentsResponse, ApiVersionsResponse, BrokerId, DescribeClusterResponse,
+    DescribeConfigsResponse, DescribeLogDirsResponse, IncrementalAlterConfigsResponse,
+    ListOffsetsResponse, MetadataResponse, OffsetForLeaderEpochResponse, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use proptest::prelude::*;
@@ -120,6 +124,27 @@ fn set(count: usize) -> IncrementalAlterConfigsResponse {
     IncrementalAlterConfigsResponse::default().with_responses(vec![response; count])
 }
 
+fn described(brokers: usize) -> DescribeClusterResponse {
+    let broker = DescribeClusterBroker::default()
+        .with_host(text("localhost"))
+        .with_rack(Some(text("a rack")));
+    DescribeClusterResponse::default()
+        .with_error_message(None)
+        .with_cluster_id(text("a-cluster"))
+        .with_brokers(vec![broker; brokers])
+}
+
+fn log_dirs(partitions: usize) -> DescribeLogDirsResponse {
+    let partition = DescribeLogDirsPartition::default().with_partition_size(7);
+    let topic = DescribeLogDirsTopic::default()
+        .with_name(TopicName(text("orders")))
+        .with_partitions(vec![partition; partitions]);
+    let dir = DescribeLogDirsResult::default()
+        .with_log_dir(text("/var/kafka"))
+        .with_topics(vec![topic; 2]);
+    DescribeLogDirsResponse::default().with_results(vec![dir; 2])
+}
+
 /// A frame as a broker sends it.
 fn frame<R: Answered>(answer: &impl Encodable, version: i16) -> Bytes {
     let mut frame = BytesMut::new();
@@ -194,6 +219,8 @@ fn every_answer_is_read_in_every_version() {
     check_every_version::<DescribeConfigsRequest>(settings);
     check_every_version::<AlterPartitionReassignmentsRequest>(reassigned);
     check_every_version::<IncrementalAlterConfigsRequest>(set);
+    check_every_version::<DescribeClusterRequest>(described);
+    check_every_version::<DescribeLogDirsRequest>(log_dirs);
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::ApiVersionsResponse;
 use kafka_protocol::protocol::{Decodable, Encodable};
+use socket2::{Domain, Socket, Type};
 
 pub(super) const FETCH: i16 = 1;
 pub(super) const LIST_OFFSETS: i16 = 2;
@@ -47,6 +48,8 @@ struct Seen {
 pub(super) struct Gate {
     pub(super) port: u16,
     to: u16,
+    /// The address under which the broker sees those who come through.
+    from: SocketAddr,
     caps: Arc<Mutex<Caps>>,
     seen: Arc<Mutex<Seen>>,
 }
@@ -61,12 +64,13 @@ struct Waiting {
 type Pending = Arc<Mutex<BTreeMap<i32, Waiting>>>;
 
 impl Gate {
-    /// A gate on a port of its own that leads to `to`.
-    pub(super) fn open(to: u16) -> Gate {
+    /// A gate on a port of its own that leads to `to`, which sees the address `from`.
+    pub(super) fn open(to: u16, from: &str) -> Gate {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
         let gate = Gate {
             port: listener.local_addr().expect("it is bound").port(),
             to,
+            from: SocketAddr::new(from.parse().expect("an address of loopback"), 0),
             caps: Arc::default(),
             seen: Arc::default(),
         };
@@ -104,9 +108,17 @@ impl Gate {
         std::mem::take(&mut lock(&self.seen).errors)
     }
 
+    fn connect(&self) -> std::io::Result<TcpStream> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.bind(&self.from.into())?;
+        let to = SocketAddr::from(([127, 0, 0, 1], self.to));
+        socket.connect(&to.into())?;
+        Ok(socket.into())
+    }
+
     fn lead(self, client: TcpStream) {
         // While the broker is down nobody is let through.
-        let Ok(broker) = TcpStream::connect(("127.0.0.1", self.to)) else {
+        let Ok(broker) = self.connect() else {
             return;
         };
         for stream in [&client, &broker] {

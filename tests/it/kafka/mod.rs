@@ -11,6 +11,7 @@
 )]
 
 mod adopting;
+mod checking;
 mod cluster;
 mod compare;
 mod copying;

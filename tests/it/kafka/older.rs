@@ -31,9 +31,19 @@ const LIKE_2_8: &[(i16, i16)] = &[
 
 /// A broker that can also be reached through a gate, and the gate.
 pub(super) fn gated(version: &str, name: &str, settings: &[(&str, &str)]) -> (Cluster, Gate) {
+    gated_as("127.0.0.1", version, name, settings)
+}
+
+/// The same, where the broker sees those who come through the gate at another address.
+pub(super) fn gated_as(
+    from: &str,
+    version: &str,
+    name: &str,
+    settings: &[(&str, &str)],
+) -> (Cluster, Gate) {
     let workload = Arc::new(Workload::start(version));
     let behind = free_ports(1)[0];
-    let gate = Gate::open(behind);
+    let gate = Gate::open(behind, from);
     let listeners = format!("{{before}},GATE://127.0.0.1:{behind}");
     let advertised = format!("{{before}},GATE://127.0.0.1:{}", gate.port);
     let mut all = vec![
