@@ -116,7 +116,7 @@ impl<D: Disk> Sides<D> {
         if held.bytes == theirs.bytes() {
             self.comparison.identical += 1;
             self.comparison.bytes += theirs.bytes().len() as u64;
-        } else if self.is_compacted && held.next == theirs.next_offset() {
+        } else if self.is_compacted && is_rewrite(&held.bytes, theirs.bytes()) {
             self.comparison.compacted += 1;
         } else {
             let what = different(&held.bytes, theirs.bytes());
@@ -174,6 +174,20 @@ impl<D: Disk> Sides<D> {
             Some(_) => 0,
         }
     }
+}
+
+/// Whether `theirs` may be what compaction has left of `ours`: the offsets, the leader epoch, the
+/// producer and the kind stay, records only go.
+fn is_rewrite(ours: &[u8], theirs: &[u8]) -> bool {
+    /// Base offset; leader epoch and magic; last offset delta; producer id to base sequence.
+    const KEPT: [std::ops::Range<usize>; 4] = [0..8, 12..17, 23..27, 43..57];
+    /// Transactional or not, control or not.
+    const KIND: u8 = 0x30;
+    let same = |range: std::ops::Range<usize>| ours.get(range.clone()) == theirs.get(range);
+    let kind = |bytes: &[u8]| bytes.get(22).map(|attributes| attributes & KIND);
+    let count = |bytes: &[u8]| bytes.get(57..61).map(<[u8]>::to_vec);
+    // A batch's count is no negative number, so that its bytes are ordered as it is.
+    KEPT.into_iter().all(same) && kind(ours) == kind(theirs) && count(theirs) <= count(ours)
 }
 
 fn different(ours: &[u8], theirs: &[u8]) -> String {

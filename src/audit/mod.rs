@@ -88,6 +88,12 @@ impl<D: Disk> Subject<D> {
         self.found.state.producer_id_shift
     }
 
+    /// What is wrong with the files at its top, in words.
+    #[must_use]
+    pub fn damage(&self) -> &[String] {
+        &self.found.damage
+    }
+
     /// Partitions that the vault's notes name and that have no directory.
     pub fn missing(&self) -> impl Iterator<Item = &TopicPartition> {
         let held = |id: &&TopicPartition| self.found.partitions.binary_search(id).is_err();
@@ -102,6 +108,7 @@ impl<D: Disk> Subject<D> {
         let state = self.found.state.partitions.get(id);
         let claims = Claims {
             topic_id: state.map_or(TopicId::ZERO, |state| state.topic_id),
+            log_start: self.found.log_starts.get(id).copied(),
             durable: self.durable(id),
             is_clean: self.found.clean,
         };

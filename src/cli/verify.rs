@@ -90,6 +90,7 @@ pub(super) fn verify(
         is_written: subject.is_written()?,
         ..Verdict::default()
     };
+    verdict.faults.extend(subject.damage().iter().cloned());
     for id in subject.missing() {
         verdict
             .faults

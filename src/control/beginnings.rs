@@ -148,11 +148,13 @@ impl<W: World> Control<W> {
         id: &TopicPartition,
         topic_id: TopicId,
         (leader, leader_epoch): (BrokerId, LeaderEpoch),
-        (start, end): (Offset, Offset),
+        bounds: (Offset, Offset),
         settings: Option<&TopicSettings>,
     ) -> Mirror {
+        let (start, end) = bounds;
         let known = self.books.known(id);
         let is_clean = known.is_some() && self.books.found().clean;
+        let recovery_point = known.as_ref().map_or(start, |known| known.recovery_point);
         Mirror {
             id: id.clone(),
             topic_id,
@@ -160,8 +162,9 @@ impl<W: World> Control<W> {
             leader,
             leader_epoch,
             log_start: known.as_ref().map_or(start, |known| known.log_start),
-            recovery_point: known.map_or(start, |known| known.recovery_point),
+            recovery_point,
             is_clean,
+            refetchable: refetchable(&bounds, settings, recovery_point),
             options: settings.map(log_options).unwrap_or_default(),
             producer_id_shift: self.books.found().state.producer_id_shift,
             until: (!self.job.follow).then_some(end),
@@ -185,6 +188,18 @@ impl<W: World> Control<W> {
             }
         }
     }
+}
+
+/// From where on what the vault has lost can be fetched as it was: from the source's log start,
+/// if it still reaches as far as the vault did and does not compact.
+fn refetchable(
+    (start, end): &(Offset, Offset),
+    settings: Option<&TopicSettings>,
+    recovery_point: Offset,
+) -> Option<Offset> {
+    let policy = settings?.get("cleanup.policy")?;
+    let is_as_it_was = !policy.contains("compact") && *end >= recovery_point;
+    is_as_it_was.then_some(*start)
 }
 
 /// The topic's own settings; Kafka's defaults where they are not told.

@@ -113,6 +113,10 @@ impl<D: Disk> Books<D> {
             let state = PartitionState {
                 topic_id: line.topic_id,
                 position: line.durable,
+                log_start: match line.is_open {
+                    true => Some(line.log_start),
+                    false => partitions.get(id).and_then(|before| before.log_start),
+                },
                 gaps: line.gaps.iter().map(gap).collect(),
                 ending,
             };

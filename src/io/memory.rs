@@ -15,6 +15,9 @@ use crate::model::Position;
 struct Inode {
     live: Vec<u8>,
     synced: Vec<u8>,
+    /// A sync has failed: what was written before it is taken for clean, and never reaches the
+    /// disk.
+    is_poisoned: bool,
 }
 
 #[derive(Default)]
@@ -27,6 +30,13 @@ struct State {
     changes: usize,
     changes_max: Option<usize>,
     syncs_fail: bool,
+    syncs: usize,
+    /// This sync fails, by its number.
+    failing_sync: Option<usize>,
+    /// Changes for which the disk needs room.
+    grows: usize,
+    /// Those of them for which it has none, by their numbers.
+    full: std::ops::Range<usize>,
     bytes_read: u64,
 }
 
@@ -91,6 +101,50 @@ impl MemoryDisk {
         self.0.borrow_mut().syncs_fail = fail;
     }
 
+    /// Makes the sync that follows `syncs` further ones fail, and no other.
+    pub(crate) fn fail_sync_after(&self, syncs: usize) {
+        let mut state = self.0.borrow_mut();
+        state.failing_sync = Some(state.syncs + syncs);
+    }
+
+    /// Syncs so far.
+    pub(crate) fn syncs(&self) -> usize {
+        self.0.borrow().syncs
+    }
+
+    /// Has no room for `times` changes, after `grows` further ones that need some.
+    pub(crate) fn fill_after(&self, grows: usize, times: usize) {
+        let mut state = self.0.borrow_mut();
+        let from = state.grows + grows;
+        state.full = from..from + times;
+    }
+
+    /// Changes so far for which room was needed.
+    pub(crate) fn grows(&self) -> usize {
+        self.0.borrow().grows
+    }
+
+    fn room(&self) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        let nth = state.grows;
+        state.grows += 1;
+        match state.full.contains(&nth) {
+            true => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts a sync; it may be the one that fails.
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        let nth = state.syncs;
+        state.syncs += 1;
+        match state.syncs_fail || state.failing_sync == Some(nth) {
+            true => Err(io::Error::other("sync failed")),
+            false => Ok(()),
+        }
+    }
+
     /// Changes so far.
     pub(crate) fn changes(&self) -> usize {
         self.0.borrow().changes
@@ -118,7 +172,7 @@ impl MemoryDisk {
             _ => &state.names,
         };
         MemoryDisk::holding(names, &state.dirs, |inode| {
-            let Inode { live, synced } = &state.inodes[inode];
+            let Inode { live, synced, .. } = &state.inodes[inode];
             let same = live.iter().zip(synced).take_while(|(a, b)| a == b).count();
             match chance() % 4 {
                 0 => synced.clone(),
@@ -149,6 +203,7 @@ impl MemoryDisk {
         state.inodes.push(Inode {
             live: bytes.to_vec(),
             synced: bytes.to_vec(),
+            is_poisoned: false,
         });
         state.names.insert(path.to_owned(), inode);
         state.synced_names.insert(path.to_owned(), inode);
@@ -239,7 +294,9 @@ impl File for MemoryFile {
         if bytes.is_empty() {
             return self.disk.alive();
         }
+        let room = self.disk.room();
         let written = match self.disk.change() {
+            Ok(()) if room.is_err() => &bytes[..bytes.len() / 2],
             Ok(()) => bytes,
             Err(Cut::Now) => &bytes[..bytes.len() / 2],
             Err(Cut::Before) => return Err(killed()),
@@ -251,6 +308,7 @@ impl File for MemoryFile {
             live.resize(at + written.len(), 0);
         }
         live[at..at + written.len()].copy_from_slice(written);
+        room?;
         if written.len() < bytes.len() {
             return Err(killed());
         }
@@ -266,21 +324,25 @@ impl File for MemoryFile {
         self.writable()?;
         self.disk.change().map_err(|_| killed())?;
         let size = usize::try_from(size.value()).expect("small");
-        self.disk.0.borrow_mut().inodes[self.inode]
-            .live
-            .resize(size, 0);
+        let mut state = self.disk.0.borrow_mut();
+        let inode = &mut state.inodes[self.inode];
+        // What is written again is dirty again.
+        inode.is_poisoned &= size >= inode.live.len();
+        inode.live.resize(size, 0);
         Ok(())
     }
 
     fn sync_blocking(&self) -> io::Result<()> {
         self.disk.change().map_err(|_| killed())?;
+        let synced = self.disk.sync();
         let mut state = self.disk.0.borrow_mut();
-        if state.syncs_fail {
-            return Err(io::Error::other("sync failed"));
-        }
+        let lies_later = !state.syncs_fail;
         let inode = &mut state.inodes[self.inode];
-        inode.synced = inode.live.clone();
-        Ok(())
+        inode.is_poisoned |= synced.is_err() && lies_later;
+        if synced.is_ok() && !inode.is_poisoned {
+            inode.synced = inode.live.clone();
+        }
+        synced
     }
 
     fn sync(&self) -> impl Future<Output = io::Result<()>> + 'static {
@@ -298,13 +360,16 @@ impl Disk for MemoryDisk {
         let inode = match (known, how) {
             (Some(inode), Open::CreateEmpty) => {
                 self.change().map_err(|_| killed())?;
-                self.0.borrow_mut().inodes[inode].live.clear();
+                let emptied = &mut self.0.borrow_mut().inodes[inode];
+                emptied.live.clear();
+                emptied.is_poisoned = false;
                 inode
             }
             (Some(inode), _) => inode,
             (None, Open::Read | Open::Write) => return Err(missing()),
             (None, Open::WriteOrCreate | Open::CreateEmpty) => {
                 self.0.borrow().needs_parent(path)?;
+                self.room()?;
                 self.change().map_err(|_| killed())?;
                 let mut state = self.0.borrow_mut();
                 state.inodes.push(Inode::default());
@@ -383,13 +448,13 @@ impl Disk for MemoryDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change().map_err(|_| killed())?;
-        let mut state = self.0.borrow_mut();
+        let state = self.0.borrow();
         if !state.has_dir(dir) {
             return Err(missing());
         }
-        if state.syncs_fail {
-            return Err(io::Error::other("sync failed"));
-        }
+        drop(state);
+        self.sync()?;
+        let mut state = self.0.borrow_mut();
         state.synced_names = state.names.clone();
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::model::Offset;
+use crate::model::{Offset, TopicId};
 use crate::record::ControlFault;
 
 /// Whose fault it is shows in the variant; each text says the way out where there is one.
@@ -30,9 +30,8 @@ pub enum LogFault {
     },
     /// A file is not what was written to it.
     #[error(
-        "{} is damaged at byte {at}: {why}; it was durable before, so this is no torn write: \
-         run twinlog verify --vault on the vault, then move the partition's directory aside and \
-         copy it again", path.display()
+        "{} is damaged at byte {at}: {why}; it was durable before, so this is no torn write: {}",
+        path.display(), way_out(path.parent())
     )]
     Damaged {
         /// The file.
@@ -41,11 +40,13 @@ pub enum LogFault {
         at: u64,
         /// What is wrong.
         why: String,
+        /// The end of what is sound before it, where that is known.
+        sound_end: Option<Offset>,
     },
     /// Segments that were durable are gone.
     #[error(
-        "{} ends at offset {end}, but offsets up to {durable} were durable: files are missing; \
-         restore them, or move the directory aside and copy the partition again", dir.display()
+        "{} ends at offset {end}, but offsets up to {durable} were durable: files are missing: {}",
+        dir.display(), way_out(Some(dir))
     )]
     Missing {
         /// The partition's directory.
@@ -54,6 +55,19 @@ pub enum LogFault {
         end: Offset,
         /// Where it was known to reach.
         durable: Offset,
+    },
+    /// A directory that belongs to another topic.
+    #[error(
+        "{} holds topic id {found}, it should be {expected}: it comes from elsewhere: {}",
+        dir.display(), way_out(Some(dir))
+    )]
+    Elsewhere {
+        /// The partition's directory.
+        dir: PathBuf,
+        /// The topic id that its `partition.metadata` names.
+        found: TopicId,
+        /// The topic's id.
+        expected: TopicId,
     },
     /// A marker of a transaction that cannot be read.
     #[error("the control batch at offset {at} cannot be read: {fault}")]
@@ -65,7 +79,29 @@ pub enum LogFault {
     },
 }
 
+/// The commands that lead on from damage that cannot be mended here.
+fn way_out(dir: Option<&Path>) -> String {
+    let nowhere = Path::new("");
+    let dir = dir.unwrap_or(nowhere);
+    let vault = dir.parent().unwrap_or(nowhere).display();
+    let name = dir.file_name().unwrap_or_default().display();
+    format!(
+        "`twinlog verify --vault {vault} --from HOST:PORT` shows what the source still has; after \
+         `mv {} {vault}.{name}.damaged` the same copy fetches the partition anew",
+        dir.display()
+    )
+}
+
 impl LogFault {
+    /// Up to where the log is sound, of a log that has lost what was durable.
+    pub(super) fn sound_end(&self) -> Option<Offset> {
+        match self {
+            LogFault::Damaged { sound_end, .. } => *sound_end,
+            LogFault::Missing { end, .. } => Some(*end),
+            _ => None,
+        }
+    }
+
     /// Whether it may pass by itself, and nothing is lost that the log has: a disk that is full.
     #[must_use]
     pub fn may_pass(&self) -> bool {

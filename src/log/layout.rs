@@ -41,6 +41,22 @@ pub(super) fn offset_of(name: &str, suffix: &str) -> Option<Offset> {
     digits.parse().ok().and_then(Offset::from_wire)
 }
 
+/// Whether a file of this name is made from what lies in a segment.
+pub(super) fn is_derived(name: &str) -> bool {
+    let suffixes = [INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT];
+    let mut suffixes = suffixes.into_iter();
+    suffixes.any(|suffix| offset_of(name, suffix).is_some())
+}
+
+/// Whether a file of this name belongs into a partition's directory.
+pub(super) fn is_ours(name: &str) -> bool {
+    let is_segment = offset_of(name, LOG).is_some();
+    let is_unfinished = name
+        .rsplit_once('.')
+        .is_some_and(|(_, end)| end == UNFINISHED);
+    is_segment || is_derived(name) || is_unfinished || name == EPOCHS || name == METADATA
+}
+
 /// The offsets that files of this suffix are named by, rising as the names do.
 pub(super) fn offsets(entries: &[Entry], suffix: &str) -> Vec<Offset> {
     let names = entries.iter().map(|entry| entry.name.as_str());
@@ -59,6 +75,25 @@ pub(super) fn content<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>,
     let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
     bytes.truncate(read);
     Ok(Some(bytes))
+}
+
+/// Writes `partition.metadata` again where it is missing or damaged.
+///
+/// # Errors
+/// The disk's, or it names another topic.
+pub(super) fn renew_metadata<D: Disk>(disk: &D, dir: &Path, id: TopicId) -> Result<(), LogFault> {
+    let bytes = content(disk, &dir.join(METADATA))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let named = text.trim_end().strip_prefix("version: 0\ntopic_id: ");
+    match named.and_then(|named| named.parse::<TopicId>().ok()) {
+        Some(found) if found == id => Ok(()),
+        Some(found) if found != TopicId::ZERO => Err(LogFault::Elsewhere {
+            dir: dir.to_owned(),
+            found,
+            expected: id,
+        }),
+        _ => write_metadata(disk, dir, id),
+    }
 }
 
 /// Writes `partition.metadata`, durably.

@@ -128,6 +128,7 @@ impl<D: Disk> Reader<D> {
             path: layout::path(&self.dir, base, LOG),
             at: place.position.value(),
             why,
+            sound_end: None,
         }
     }
 }

@@ -10,7 +10,11 @@
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
 //! | a torn or damaged batch at or above what was durable | cut there; later segments go |
 //! | a segment that ends before the next one begins | the same: its end was never written |
-//! | a torn or damaged batch below what was durable | refused: the disk has lost what it had |
+//! | a torn or damaged batch below what was durable | cut, where all of it can be fetched again |
+//! | the same, where it cannot be | refused: the disk has lost what it had |
+//! | indexes or snapshots of older segments gone | all is read from the first such segment on |
+//! | `partition.metadata` damaged or gone | written again |
+//! | `partition.metadata` of another topic | refused: the files come from elsewhere |
 //!
 //! What is read is checked, checksums included. What lies below the place where reading begins
 //! is believed: it was synced. Only `verify` reads everything.
@@ -27,10 +31,11 @@ use super::append::Log;
 use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
-use super::layout::{self, EPOCHS, LOG, SNAPSHOT, UNFINISHED};
+use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, UNFINISHED};
 use super::producers::Producers;
 use super::segment::{GAP_MAX, Segment};
 use super::store::{Files, Store};
+use super::truncate::truncate;
 use super::walk::{Arrived, Obstacle, Route, walk};
 use kept::Kept;
 
@@ -45,6 +50,8 @@ pub struct Beginning {
     pub recovery_point: Offset,
     /// It was closed cleanly: everything was synced.
     pub is_clean: bool,
+    /// What lies at or above can be fetched again just as it was: what is damaged there is cut.
+    pub refetchable: Option<Offset>,
 }
 
 /// A log, ready to be appended to.
@@ -78,10 +85,38 @@ pub fn open<D: Disk>(
     now: WallTime,
 ) -> Result<Opened<D>, LogFault> {
     disk.create_dir(dir).map_err(at(dir))?;
+    let opened = attempt(disk.clone(), dir, options, known, now);
+    let lost = |end: &Offset| known.refetchable.is_some_and(|from| from <= *end);
+    let fault = match opened {
+        Err(fault) => fault,
+        opened => return opened,
+    };
+    let Some(end) = fault.sound_end().filter(lost) else {
+        return Err(fault);
+    };
+    tracing::warn!("what follows offset {end} is fetched again: {fault}");
+    truncate(&disk, dir, end)?;
+    let known = Beginning {
+        recovery_point: known.recovery_point.min(end),
+        is_clean: false,
+        refetchable: None,
+        ..known
+    };
+    attempt(disk, dir, options, known, now)
+}
+
+fn attempt<D: Disk>(
+    disk: D,
+    dir: &Path,
+    options: LogOptions,
+    known: Beginning,
+    now: WallTime,
+) -> Result<Opened<D>, LogFault> {
     let found = Found::list(&disk, dir)?;
     if found.bases.is_empty() {
         return create(disk, dir, options, known, now);
     }
+    layout::renew_metadata(&disk, dir, known.topic_id)?;
     Recovery {
         disk,
         dir: dir.to_owned(),
@@ -107,6 +142,15 @@ fn create<D: Disk>(
             end: known.log_start,
             durable: known.recovery_point,
         });
+    }
+    // What was derived from segments that are gone.
+    let entries = disk.list(dir).map_err(at(dir))?;
+    for entry in entries
+        .iter()
+        .filter(|entry| layout::is_derived(&entry.name))
+    {
+        let path = dir.join(&entry.name);
+        disk.remove_file(&path).map_err(at(&path))?;
     }
     layout::write_metadata(&disk, dir, known.topic_id)?;
     let files = Files::create(&disk, dir, known.log_start)?;
@@ -143,6 +187,20 @@ impl Found {
             bases,
             snapshots,
         })
+    }
+
+    /// The first segment below `durable` that lacks what all of them have: its indexes, and the
+    /// producers as of its beginning.
+    fn first_incomplete(&self, durable: Offset) -> Option<Offset> {
+        let names = [INDEX, TIME_INDEX].map(|suffix| layout::offsets(&self.entries, suffix));
+        let has = |offsets: &[Offset], base: &Offset| offsets.binary_search(base).is_ok();
+        let below = self.bases.iter().enumerate();
+        let mut below = below.take_while(|(_, base)| **base < durable);
+        let incomplete = below.find(|(nth, base)| {
+            let has_producers = *nth == 0 || has(&self.snapshots, base);
+            !has_producers || names.iter().any(|offsets| !has(offsets, base))
+        });
+        incomplete.map(|(_, base)| *base)
     }
 }
 
@@ -248,6 +306,7 @@ impl<D: Disk> Recovery<D> {
             true => Offset::new(i64::MAX),
             false => self.known.recovery_point.max(start),
         };
+        let durable = self.found.first_incomplete(durable).unwrap_or(durable);
         let epochs = layout::content(&self.disk, &self.dir.join(EPOCHS))?;
         let epochs = epochs
             .and_then(|bytes| String::from_utf8(bytes).ok())
@@ -314,6 +373,7 @@ impl<D: Disk> Recovery<D> {
                     path: name.clone(),
                     at: position.value(),
                     why: format!("offset {} is too far from the segment's base", fact.last),
+                    sound_end: None,
                 });
             }
             log.recover(&fact, fact.base >= producers_at);
@@ -339,6 +399,7 @@ impl<D: Disk> Recovery<D> {
                 path,
                 at: arrived.position,
                 why: obstacle.map(ToString::to_string).unwrap_or_default(),
+                sound_end: Some(log.log_end.max(log.log_start)),
             });
         }
         let end = Position::new(arrived.position);

@@ -48,6 +48,7 @@ fn known(recovery_point: Offset, is_clean: bool) -> Beginning {
         log_start: Offset::ZERO,
         recovery_point,
         is_clean,
+        refetchable: None,
     }
 }
 
@@ -172,6 +173,7 @@ fn recovers(left: &MemoryDisk, batches: &[Vec<u8>], durable: Offset, what: &str)
     assert_eq!(content(left), whole, "{what}");
     let claims = Claims {
         topic_id: TopicId::new([7; 16]),
+        log_start: Some(Offset::ZERO),
         durable: end,
         is_clean: true,
     };
@@ -210,6 +212,7 @@ fn survives_everything(traffic: Traffic) {
 fn unclean(disk: &MemoryDisk, durable: Offset) -> Vec<Finding> {
     let claims = Claims {
         topic_id: TopicId::new([7; 16]),
+        log_start: Some(Offset::ZERO),
         durable,
         is_clean: false,
     };
@@ -333,6 +336,7 @@ fn any_flipped_byte_is_found() {
     let durable = worked(&disk, &batches);
     let claims = Claims {
         topic_id: TopicId::new([7; 16]),
+        log_start: Some(Offset::ZERO),
         durable,
         is_clean: true,
     };
@@ -359,6 +363,9 @@ fn any_flipped_byte_is_found() {
         .collect();
     assert!(missed.is_empty(), "not found: {missed:#?}");
 }
+
+mod damaged;
+mod full;
 
 #[test]
 fn a_cut_log_ends_at_a_batch_and_grows_again() {

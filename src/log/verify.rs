@@ -36,6 +36,8 @@ const FINDINGS_MAX: usize = 100;
 pub struct Claims {
     /// Its topic's id.
     pub topic_id: TopicId,
+    /// The first offset that may be read, where that is known.
+    pub log_start: Option<Offset>,
     /// It reaches at least to here.
     pub durable: Offset,
     /// Nobody writes it, and it was closed cleanly: its end is exactly `durable`.
@@ -128,6 +130,21 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
             }
         }
     }
+    for name in entries.iter().filter(|entry| !layout::is_ours(&entry.name)) {
+        audit.find(dir.join(&name.name), None, "it is no file of a partition");
+    }
+    let begins = bases.first().zip(claims.log_start);
+    if let Some((base, start)) = begins.filter(|(base, start)| *base > start) {
+        let why = format!("offsets {start} to {base} are missing before it");
+        audit.find(layout::path(dir, *base, LOG), None, why);
+    }
+    if claims.is_clean {
+        for offset in bases.iter().skip(1).chain([&claims.durable]) {
+            if snapshots.binary_search(offset).is_err() {
+                audit.find(layout::path(dir, *offset, SNAPSHOT), None, "it is missing");
+            }
+        }
+    }
     audit.compare_snapshots_to(Offset::new(i64::MAX))?;
     audit.verified.segments = bases.len();
     audit.verified.snapshots = snapshots.len();
@@ -151,6 +168,7 @@ pub fn last_epoch<D: Disk>(disk: &D, dir: &Path) -> Result<LeaderEpoch, LogFault
             path,
             at: 0,
             why: fault.to_string(),
+            sound_end: None,
         })
 }
 
@@ -291,10 +309,14 @@ impl<D: Disk> Audit<'_, D> {
     fn ends(&mut self) {
         let claims = self.claims;
         let end = self.verified.range.map(|(_, end)| end);
+        let dir = self.dir.to_owned();
         let Some(end) = end else {
+            if claims.log_start.is_some_and(|start| start < claims.durable) {
+                let why = format!("it has no batch, but offset {} was durable", claims.durable);
+                self.find(dir, None, why);
+            }
             return;
         };
-        let dir = self.dir.to_owned();
         if end < claims.durable {
             let why = format!(
                 "it ends at offset {end}, but {} was durable",
@@ -329,6 +351,7 @@ impl<D: Disk> Audit<'_, D> {
                 let why = "it does not agree with the epochs of the batches";
                 self.find(path, None, why);
             }
+            Ok(stored) if stored.to_text() != text => self.find(path, None, "its form is wrong"),
             Ok(_) => {}
         }
         Ok(())

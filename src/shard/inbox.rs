@@ -69,6 +69,8 @@ pub struct Mirror {
     pub recovery_point: Offset,
     /// The vault was closed cleanly.
     pub is_clean: bool,
+    /// From here on the source still has all that the vault had, just as it was.
+    pub refetchable: Option<Offset>,
     /// The topic's settings of segments.
     pub options: LogOptions,
     /// What is added to the producer ids of its batches; the vault remembers it.

@@ -156,8 +156,15 @@ impl<W: World> Shard<W> {
             partition.suspicion = Some(what);
             return Err(Outcome::Corrupt);
         }
+        let before = partition.end();
         let Partition { log, store, .. } = partition;
         if let Err(fault) = store.append(log, wall, *run) {
+            // What lay before the trouble is the log's.
+            let (end, epoch) = (partition.end(), partition.log.last_epoch());
+            if end > before {
+                self.source.advanced(cursor, end, epoch);
+                self.appended(cursor);
+            }
             return Err(self.unwritten(cursor, &fault));
         }
         partition.tally.bytes += run.bytes().len() as u64;

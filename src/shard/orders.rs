@@ -67,6 +67,7 @@ impl<W: World> Shard<W> {
             log_start: mirror.log_start,
             recovery_point: mirror.recovery_point,
             is_clean: mirror.is_clean,
+            refetchable: mirror.refetchable,
         };
         let (disk, wall) = (self.world.disk().clone(), self.world.clock().wall());
         open(disk, &mirror.dir, mirror.options, known, wall)

@@ -57,6 +57,29 @@ pub(super) fn from_text(text: &str, path: &Path) -> Result<Offsets, VaultFault> 
     Ok(entries.into_iter().collect())
 }
 
+/// The same; of a file that is damaged, or gone while `noted` has entries, `noted` is believed,
+/// and `damage` told.
+pub(super) fn read_or<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    which: Checkpoint,
+    noted: Offsets,
+    damage: &mut Vec<String>,
+) -> Result<Offsets, VaultFault> {
+    let path = dir.join(which.file_name());
+    match read(disk, dir, which) {
+        Ok(offsets) if offsets.is_empty() && !noted.is_empty() => {
+            damage.push(format!("{} is missing or empty", path.display()));
+            Ok(noted)
+        }
+        Err(fault @ VaultFault::Damaged { .. }) => {
+            damage.push(fault.to_string());
+            Ok(noted)
+        }
+        told => told,
+    }
+}
+
 pub(super) fn write<D: Disk>(
     disk: &D,
     dir: &Path,

@@ -67,15 +67,24 @@ pub enum VaultFault {
         /// The directory.
         path: PathBuf,
     },
-    /// One of the small files is not as it was written.
-    #[error(
-        "{} is damaged, {why}: restore it from a backup, or move it aside and \
-         run twinlog verify --vault on its directory", path.display()
-    )]
+    /// One of the small files is not as it was written. A vault's own are written again by the
+    /// next copy, from what the others say.
+    #[error("{} is damaged: {why}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        why: String,
+    },
+    /// Neither our notes nor their copy can be read.
+    #[error(
+        "twinlog.state in {} is damaged, {why}, and so is its copy: restore one of them from a \
+         backup; or `mv {0} {0}.damaged`, and the same copy makes the vault anew", dir.display()
+    )]
+    NotesLost {
+        /// The vault.
+        dir: PathBuf,
+        /// What is wrong with the first.
         why: String,
     },
     /// The disk said no.

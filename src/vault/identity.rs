@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::io::{Disk, Durability, replace};
 
-use super::{VaultFault, at};
+use super::{VaultFault, at, read_text};
 
 pub(super) const FILE: &str = "meta.properties";
 
@@ -22,14 +22,50 @@ pub struct Identity {
 impl Identity {
     /// The file's text. Backslashes escape what Java's `Properties` would take for syntax.
     #[must_use]
+    ///
+    /// The first line is a comment for a broker, and the checksum of the others for us.
     pub fn to_text(&self) -> String {
-        format!(
-            "#\nversion=1\ncluster.id={}\nnode.id={}\ndirectory.id={}\n",
-            escaped(&self.cluster_id),
+        let body = format!(
+            "version=1\n{}\nnode.id={}\ndirectory.id={}\n",
+            cluster_line(&self.cluster_id),
             self.node_id,
             escaped(&self.directory_id)
-        )
+        );
+        format!("{}\n{body}", head(&body))
     }
+}
+
+fn cluster_line(cluster_id: &str) -> String {
+    format!("cluster.id={}", escaped(cluster_id))
+}
+
+fn head(body: &str) -> String {
+    format!("#twinlog {:08x}", crc32fast::hash(body.as_bytes()))
+}
+
+/// What is wrong with the file of a vault that was copied from `cluster_id`, in words.
+pub(super) fn judge<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    cluster_id: &str,
+) -> Result<Option<String>, VaultFault> {
+    let text = match read_text(disk, &dir.join(FILE)) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(Some("it is missing".to_owned())),
+        Err(VaultFault::Damaged { why, .. }) => return Ok(Some(why)),
+        Err(fault) => return Err(fault),
+    };
+    let line = cluster_line(cluster_id);
+    Ok(match text.split_once('\n') {
+        Some((found, body)) if found != head(body) => {
+            Some("its checksum does not agree".to_owned())
+        }
+        Some((_, body)) if !body.lines().any(|found| found == line) => {
+            Some(format!("it does not name cluster {cluster_id}"))
+        }
+        Some(_) => None,
+        None => Some("it has no first line".to_owned()),
+    })
 }
 
 pub(super) fn write<D: Disk>(disk: &D, dir: &Path, identity: &Identity) -> Result<(), VaultFault> {

@@ -4,6 +4,7 @@
 //! identity, the clean-shutdown marker and the checkpoints here, takes every directory for a
 //! partition and stops on one that is none; plain files that it does not know it leaves alone.
 
+mod agreement;
 mod checkpoints;
 mod fault;
 mod identity;
@@ -21,13 +22,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Durability, Entry, File, Open, replace};
-use crate::model::{Position, ProducerIdShift, TopicPartition};
+use crate::model::{Offset, Position, ProducerIdShift, TopicPartition};
 
 /// Java's `FileLock` on this file is how a broker claims a log directory (`LogManager`).
 const LOCK: &str = ".lock";
 /// Its presence in a log directory says that everything was synced and closed
 /// (`CleanShutdownFileHandler`).
 pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+/// What stands in it. A broker takes the epoch into its registration; -1 is its own "none".
+const MARKER: &str = r#"{"version":0,"brokerEpoch":-1}"#;
 /// No small file of a vault is larger, in bytes; more is damage.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -54,6 +57,9 @@ pub struct Found {
     pub log_starts: Offsets,
     /// Every partition directory, sorted.
     pub partitions: Vec<TopicPartition>,
+    /// What is wrong with the files at the top, in words. What could be told from the others
+    /// stands above.
+    pub damage: Vec<String>,
 }
 
 impl<D: Disk> Vault<D> {
@@ -80,6 +86,7 @@ impl<D: Disk> Vault<D> {
         let mut found = Vault::look(&disk, dir)?;
         refuse_other_source(dir, &found.state, identity)?;
         agree_on_shift(&disk, dir, &mut found, shift)?;
+        mend(&disk, dir, &found, identity)?;
         let vault = Vault {
             disk,
             dir: dir.to_owned(),
@@ -97,24 +104,57 @@ impl<D: Disk> Vault<D> {
     pub fn look(disk: &D, dir: &Path) -> Result<Found, VaultFault> {
         let entries = disk.list(dir).map_err(at(dir))?;
         let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-        if !has(state::FILE) {
+        if !has(state::FILE) && !has(state::COPY) {
             return Err(VaultFault::NotAVault {
                 dir: dir.to_owned(),
             });
         }
-        let checkpoint = |which: Checkpoint| checkpoints::read(disk, dir, which);
-        let clean = has(CLEAN_SHUTDOWN);
-        let state = state::read(disk, dir)?;
-        let recovery_points = checkpoint(Checkpoint::RecoveryPoint)?;
-        Ok(Found {
-            clean,
+        let mut damage = Vec::new();
+        let state = state::read(disk, dir, &mut damage)?;
+        let notes_are_sound = damage.is_empty();
+        if let Some(why) = identity::judge(disk, dir, &state.source_cluster_id)? {
+            damage.push(format!(
+                "{} is damaged: {why}",
+                dir.join(identity::FILE).display()
+            ));
+        }
+        let marker = read_text(disk, &dir.join(CLEAN_SHUTDOWN))?;
+        if marker.as_ref().is_some_and(|marker| marker != MARKER) {
+            let path = dir.join(CLEAN_SHUTDOWN);
+            damage.push(format!("{} is damaged", path.display()));
+        }
+        let directories = partitions(dir, &entries)?;
+        let noted = |offset: fn(&PartitionState) -> Option<Offset>| -> Offsets {
+            let held = directories.iter();
+            let noted = held.filter_map(|id| Some((id.clone(), state.partitions.get(id)?)));
+            noted
+                .filter_map(|(id, state)| Some((id, offset(state)?)))
+                .collect()
+        };
+        let mut checkpoint =
+            |which, noted: Offsets| checkpoints::read_or(disk, dir, which, noted, &mut damage);
+        let position = |state: &PartitionState| Some(state.position);
+        let recovery_points = checkpoint(Checkpoint::RecoveryPoint, noted(position))?;
+        let high_watermarks = checkpoint(Checkpoint::HighWatermark, noted(position))?;
+        let log_starts = checkpoint(Checkpoint::LogStart, noted(|state| state.log_start))?;
+        // After the checkpoints: whoever writes meanwhile makes directories before he tells, and
+        // takes the marker away before that.
+        let entries = disk.list(dir).map_err(at(dir))?;
+        let is_closed = entries.iter().any(|entry| entry.name == CLEAN_SHUTDOWN);
+        let mut found = Found {
+            clean: marker.is_some() && is_closed,
             state,
             recovery_points,
-            high_watermarks: checkpoint(Checkpoint::HighWatermark)?,
-            log_starts: checkpoint(Checkpoint::LogStart)?,
-            // After the checkpoints: whoever writes meanwhile makes directories before he tells.
-            partitions: partitions(dir, &disk.list(dir).map_err(at(dir))?)?,
-        })
+            high_watermarks,
+            log_starts,
+            partitions: partitions(dir, &entries)?,
+            damage,
+        };
+        if notes_are_sound {
+            let contradictions = agreement::contradictions(&found);
+            found.damage.extend(contradictions);
+        }
+        Ok(found)
     }
 
     /// Whether a process has the vault in `dir` open to write it. Reads only.
@@ -161,8 +201,9 @@ impl<D: Disk> Vault<D> {
     /// What the system says, with the file's name.
     pub fn close(self) -> Result<(), VaultFault> {
         let path = self.dir.join(CLEAN_SHUTDOWN);
-        // A broker takes the epoch into its registration; -1 is its own "none".
-        let content = br#"{"version":0,"brokerEpoch":-1}"#;
+        let state = state::read(&self.disk, &self.dir, &mut Vec::new())?;
+        state::write_copy(&self.disk, &self.dir, &state)?;
+        let content = MARKER.as_bytes();
         replace(&self.disk, &path, content, Durability::PowerLoss).map_err(at(&path))
     }
 
@@ -195,7 +236,7 @@ fn refuse_strange(entries: &[Entry], dir: &Path) -> Result<(), VaultFault> {
     let unfinished = format!("{}.tmp", state::FILE);
     let harmless = |entry: &Entry| !entry.is_dir && [LOCK, &unfinished].contains(&&*entry.name);
     let dir = || dir.to_owned();
-    if has(state::FILE) || entries.iter().all(harmless) {
+    if has(state::FILE) || has(state::COPY) || entries.iter().all(harmless) {
         Ok(())
     } else if has(identity::FILE) {
         Err(VaultFault::BrokersDirectory { dir: dir() })
@@ -213,18 +254,39 @@ fn complete<D: Disk>(
 ) -> Result<(), VaultFault> {
     let entries = disk.list(dir).map_err(at(dir))?;
     let lacks = |name: &str| !entries.iter().any(|entry| entry.name == name);
-    if lacks(state::FILE) {
+    if lacks(state::FILE) && lacks(state::COPY) {
         let state = State {
             source_cluster_id: identity.cluster_id.clone(),
             producer_id_shift: shift,
             partitions: BTreeMap::new(),
         };
         state::write(disk, dir, &state)?;
+        state::write_copy(disk, dir, &state)?;
     }
     if lacks(identity::FILE) {
         identity::write(disk, dir, identity)?;
     }
     Ok(())
+}
+
+/// Writes again what is damaged and does not change as a copy goes on; the checkpoints follow with
+/// the first notes. The copy of the notes is renewed in any case.
+fn mend<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    found: &Found,
+    identity: &Identity,
+) -> Result<(), VaultFault> {
+    for what in &found.damage {
+        tracing::warn!("{what}; it is written again from what else is known");
+    }
+    if !found.damage.is_empty() {
+        state::write(disk, dir, &found.state)?;
+    }
+    if identity::judge(disk, dir, &identity.cluster_id)?.is_some() {
+        identity::write(disk, dir, identity)?;
+    }
+    state::write_copy(disk, dir, &found.state)
 }
 
 fn refuse_other_source(dir: &Path, state: &State, identity: &Identity) -> Result<(), VaultFault> {

@@ -13,6 +13,8 @@ use crate::model::{Offset, ProducerIdShift, TopicId, TopicPartition};
 use super::{VaultFault, at, read_text};
 
 pub(super) const FILE: &str = "twinlog.state";
+/// The same as it was when the vault was opened or closed last.
+pub(super) const COPY: &str = "twinlog.state.copy";
 const HEAD: &str = "twinlog.state 1 ";
 
 /// Our own notes about a whole vault.
@@ -33,6 +35,8 @@ pub struct PartitionState {
     pub topic_id: TopicId,
     /// The log end when this was written.
     pub position: Offset,
+    /// The first offset that may be read; unknown in notes of an early version.
+    pub log_start: Option<Offset>,
     /// What the source had lost before we came, in order.
     pub gaps: Vec<Gap>,
     /// How copying ended last time.
@@ -62,13 +66,37 @@ pub enum Ending {
     },
 }
 
-pub(super) fn read<D: Disk>(disk: &D, dir: &Path) -> Result<State, VaultFault> {
-    let path = dir.join(FILE);
-    let text = read_text(disk, &path)?.unwrap_or_default();
+/// The notes, or their copy where they are damaged; what is damaged is told to `damage`.
+pub(super) fn read<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    damage: &mut Vec<String>,
+) -> Result<State, VaultFault> {
+    match (read_one(disk, dir, FILE), read_one(disk, dir, COPY)) {
+        (Ok(state), Ok(_)) => Ok(state),
+        (Ok(state), Err(fault @ VaultFault::Damaged { .. }))
+        | (Err(fault @ VaultFault::Damaged { .. }), Ok(state)) => {
+            damage.push(fault.to_string());
+            Ok(state)
+        }
+        (Err(VaultFault::Damaged { why, .. }), Err(VaultFault::Damaged { .. })) => {
+            Err(VaultFault::NotesLost {
+                dir: dir.to_owned(),
+                why,
+            })
+        }
+        (Err(fault), _) | (_, Err(fault)) => Err(fault),
+    }
+}
+
+/// One of the two files by itself.
+pub(super) fn read_one<D: Disk>(disk: &D, dir: &Path, file: &str) -> Result<State, VaultFault> {
+    let path = dir.join(file);
     let damaged = |why: &str| VaultFault::Damaged {
         path: path.clone(),
         why: why.to_owned(),
     };
+    let text = read_text(disk, &path)?.ok_or_else(|| damaged("it is missing"))?;
     let (head, json) = text
         .split_once('\n')
         .ok_or_else(|| damaged("it has no first line"))?;
@@ -83,7 +111,14 @@ pub(super) fn read<D: Disk>(disk: &D, dir: &Path) -> Result<State, VaultFault> {
 }
 
 pub(super) fn write<D: Disk>(disk: &D, dir: &Path, state: &State) -> Result<(), VaultFault> {
-    let path: PathBuf = dir.join(FILE);
+    write_one(disk, dir.join(FILE), state)
+}
+
+pub(super) fn write_copy<D: Disk>(disk: &D, dir: &Path, state: &State) -> Result<(), VaultFault> {
+    write_one(disk, dir.join(COPY), state)
+}
+
+fn write_one<D: Disk>(disk: &D, path: PathBuf, state: &State) -> Result<(), VaultFault> {
     let mut json = serde_json::to_string_pretty(&Stored::of(state))
         .expect("numbers, texts and maps with text keys are JSON");
     json.push('\n');
@@ -114,6 +149,8 @@ struct StoredPartition {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_name: bool,
     position: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log_start: Option<i64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gaps: Vec<(i64, i64)>,
     ending: String,
@@ -165,6 +202,7 @@ impl StoredPartition {
             topic_id: state.topic_id.to_string(),
             by_name: state.topic_id == TopicId::of_name(&id.topic),
             position: state.position.value(),
+            log_start: state.log_start.map(Offset::value),
             gaps: state.gaps.iter().map(gap).collect(),
             ending: ending.to_owned(),
             why,
@@ -189,6 +227,10 @@ impl StoredPartition {
         Some(PartitionState {
             topic_id,
             position: Offset::from_wire(self.position)?,
+            log_start: match self.log_start {
+                Some(start) => Some(Offset::from_wire(start)?),
+                None => None,
+            },
             gaps: self.gaps.into_iter().map(gap).collect::<Option<_>>()?,
             ending,
         })

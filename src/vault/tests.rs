@@ -35,6 +35,7 @@ fn sample() -> State {
     let partition = |ending| PartitionState {
         topic_id: TopicId::new([3; 16]),
         position: Offset::new(12),
+        log_start: Some(Offset::new(2)),
         gaps: vec![Gap {
             from: Offset::new(3),
             to: Offset::new(5),
@@ -73,7 +74,9 @@ fn a_vault_remembers_what_was_saved_and_how_it_was_closed() {
     let (vault, found) = open_with(&disk, sample().producer_id_shift).expect("ours");
     assert!(found.clean);
     assert_eq!(found.recovery_points, offsets);
-    assert_eq!(found.log_starts, Offsets::new());
+    // Nobody has saved them, but the notes know one that is there.
+    let noted = Offsets::from([(id("a-1"), Offset::new(2))]);
+    assert_eq!(found.log_starts, noted);
     assert_eq!(found.state, sample());
     assert_eq!(found.partitions, [id("a-1")]);
     drop(vault);
@@ -173,20 +176,108 @@ fn a_vault_of_unshifted_ids_takes_no_shift_later() {
     assert!(refused.to_string().contains(advice), "{refused}");
 }
 
-#[test]
-fn any_changed_byte_of_the_state_file_is_found() {
+/// A vault that was closed cleanly, with two partitions that all its files know.
+fn closed() -> (MemoryDisk, Found) {
     let disk = MemoryDisk::default();
     let (vault, _) = open(&disk).expect("a new vault");
-    vault.save_state(&sample()).expect("saved");
-    let path = Path::new(DIR).join("twinlog.state");
-    let sound = disk.bytes(&path).expect("there");
-    for at in 0..sound.len() {
-        let mut bytes = sound.clone();
-        bytes[at] ^= 1;
-        disk.put(&path, &bytes);
-        let look = Vault::look(&disk, Path::new(DIR));
-        assert!(matches!(look, Err(VaultFault::Damaged { .. })), "byte {at}");
+    let mut state = sample();
+    state.producer_id_shift = ProducerIdShift::NONE;
+    state.partitions.remove(&id("b-c-10"));
+    let offsets = |offset: i64| -> Offsets {
+        let all = state.partitions.keys();
+        all.map(|id| (id.clone(), Offset::new(offset))).collect()
+    };
+    for which in [Checkpoint::RecoveryPoint, Checkpoint::HighWatermark] {
+        vault.save(which, &offsets(12)).expect("saved");
     }
+    vault
+        .save(Checkpoint::LogStart, &offsets(2))
+        .expect("saved");
+    vault.save_state(&state).expect("saved");
+    for id in state.partitions.keys() {
+        disk.create_dir(&vault.partition_dir(id)).expect("made");
+    }
+    vault.close().expect("closed");
+    let found = Vault::look(&disk, Path::new(DIR)).expect("a vault");
+    assert_eq!(found.damage, [""; 0]);
+    (disk, found)
+}
+
+/// Damage to one file at the top is found, mended from the others by the next copy, and gone.
+fn is_found_and_mended(damaged: &MemoryDisk, sound: &Found, what: &str) {
+    let found = Vault::look(damaged, Path::new(DIR)).expect("a vault");
+    assert!(!found.damage.is_empty(), "not found: {what}");
+    let (vault, opened) = open(damaged).unwrap_or_else(|fault| panic!("{what}: {fault}"));
+    assert_eq!(opened.state, sound.state, "{what}");
+    // What a copy writes with its first notes.
+    vault
+        .save(Checkpoint::RecoveryPoint, &sound.recovery_points)
+        .expect("saved");
+    vault
+        .save(Checkpoint::HighWatermark, &sound.high_watermarks)
+        .expect("saved");
+    vault
+        .save(Checkpoint::LogStart, &sound.log_starts)
+        .expect("saved");
+    vault.close().expect("closed");
+    let found = Vault::look(damaged, Path::new(DIR)).expect("a vault");
+    assert_eq!(found.damage, [""; 0], "{what}");
+}
+
+#[test]
+fn any_changed_byte_at_the_top_is_found_and_mended() {
+    let (disk, sound) = closed();
+    for path in disk.paths() {
+        let bytes = disk.bytes(&path).expect("listed");
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            let damaged = disk.after_kill();
+            damaged.put(&path, &flipped);
+            is_found_and_mended(&damaged, &sound, &format!("{} byte {at}", path.display()));
+        }
+    }
+}
+
+#[test]
+fn any_missing_or_cut_file_at_the_top_is_found_and_mended() {
+    let (disk, sound) = closed();
+    let means_nothing = [LOCK, CLEAN_SHUTDOWN];
+    for path in disk.paths() {
+        let name = path.file_name().expect("it has one").to_string_lossy();
+        let bytes = disk.bytes(&path).expect("listed");
+        if !means_nothing.contains(&&*name) {
+            let damaged = disk.after_kill();
+            damaged.remove_file(&path).expect("it is there");
+            is_found_and_mended(&damaged, &sound, &format!("{name} is missing"));
+        }
+        for left in [0, bytes.len() / 2] {
+            if left < bytes.len() {
+                let damaged = disk.after_kill();
+                damaged.put(&path, &bytes[..left]);
+                is_found_and_mended(&damaged, &sound, &format!("{name} cut to {left}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn notes_that_are_lost_twice_are_refused_with_the_way_out() {
+    let (disk, _) = closed();
+    for name in ["twinlog.state", "twinlog.state.copy"] {
+        disk.put(&Path::new(DIR).join(name), b"?");
+    }
+    let said = open(&disk).err().expect("nothing is known").to_string();
+    assert!(said.contains("mv /vault /vault.damaged"), "{said}");
+}
+
+#[test]
+fn a_directory_that_the_notes_do_not_know_is_found() {
+    let (disk, _) = closed();
+    disk.create_dir(&Path::new(DIR).join("else-0"))
+        .expect("made");
+    let found = Vault::look(&disk, Path::new(DIR)).expect("a vault");
+    assert!(found.damage.iter().any(|what| what.contains("else-0")));
 }
 
 #[test]

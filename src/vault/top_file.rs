@@ -21,7 +21,13 @@ pub enum TopFile {
 /// Whether a file of this name is one that [`read_top_file`] can read.
 #[must_use]
 pub fn is_top_file(name: &str) -> bool {
-    is_checkpoint(name) || [state::FILE, identity::FILE, super::CLEAN_SHUTDOWN].contains(&name)
+    let others = [
+        state::FILE,
+        state::COPY,
+        identity::FILE,
+        super::CLEAN_SHUTDOWN,
+    ];
+    is_checkpoint(name) || others.contains(&name)
 }
 
 fn is_checkpoint(name: &str) -> bool {
@@ -45,10 +51,10 @@ pub fn read_top_file<D: Disk>(disk: &D, path: &Path) -> Result<TopFile, VaultFau
         let offsets = checkpoints::from_text(&text, path)?;
         return Ok(TopFile::Offsets(offsets));
     }
-    if name == state::FILE {
+    if [state::FILE, state::COPY].contains(&&*name) {
         let dir = path.parent().unwrap_or(Path::new(""));
         // Its checksum and form.
-        drop(state::read(disk, dir)?);
+        drop(state::read_one(disk, dir, &name)?);
     }
     Ok(TopFile::Lines(text.lines().map(str::to_owned).collect()))
 }

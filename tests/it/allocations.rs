@@ -56,6 +56,7 @@ fn counted(shift: ProducerIdShift) -> u64 {
         log_start: Offset::ZERO,
         recovery_point: Offset::ZERO,
         is_clean: false,
+        refetchable: None,
     };
     uring::run(None, |world| async move {
         let disk = *world.disk();

@@ -71,6 +71,7 @@ fn vault(dir: &Path) {
         log_start: Offset::ZERO,
         recovery_point: Offset::ZERO,
         is_clean: false,
+        refetchable: None,
     };
     let options = LogOptions {
         index_interval_bytes: 0,

@@ -8,7 +8,7 @@
 
 pub(crate) mod lies;
 pub(crate) mod proxy;
-mod source;
+pub(crate) mod source;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@ mod allocations;
 mod config_doc;
 mod counting;
 mod demo;
+mod full_disk;
 mod inspecting;
 mod kafka;
 mod lying;

@@ -181,6 +181,7 @@ impl<D: Disk> Grown<D> {
             log_start: Offset::ZERO,
             recovery_point: Offset::ZERO,
             is_clean: false,
+            refetchable: None,
         };
         let options = LogOptions::default();
         let Opened { log, store, .. } = open(

@@ -92,6 +92,7 @@ fn partition() -> MemoryDisk {
         log_start: Offset::ZERO,
         recovery_point: Offset::ZERO,
         is_clean: false,
+        refetchable: None,
     };
     let Opened {
         mut log, mut store, ..

@@ -186,6 +186,7 @@ impl<D: Disk> Recovery<D> {
                 path,
                 at: i32::MAX as u64,
                 why: "no segment is larger than 2 GiB".to_owned(),
+                sound_end: None,
             });
         }
         Ok((files, size))

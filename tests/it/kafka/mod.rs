@@ -16,6 +16,7 @@ mod cluster;
 mod compare;
 mod copying;
 mod crashing;
+mod damaging;
 mod dump;
 mod following;
 mod gate;

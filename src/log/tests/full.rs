@@ -1,0 +1,124 @@
+//! A disk that is full for a while, at every change that needs room; and one whose sync fails, at
+//! every sync.
+
+use super::*;
+
+/// Repeats what only lacks room until it is done.
+fn until_it_goes<T>(refused: &mut usize, mut what: impl FnMut() -> Result<T, LogFault>) -> T {
+    loop {
+        match what() {
+            Ok(done) => return done,
+            Err(fault) => {
+                assert!(fault.may_pass(), "{fault}");
+                *refused += 1;
+                assert!(*refused < 100, "it never goes: {fault}");
+            }
+        }
+    }
+}
+
+/// Appends everything with a sync now and then, each thing as often as the disk refuses it. Says
+/// how often that was.
+fn work_patiently(disk: &MemoryDisk, batches: &[Vec<u8>]) -> (Offset, usize) {
+    let mut refused = 0;
+    let known = known(Offset::ZERO, false);
+    let Opened {
+        mut log, mut store, ..
+    } = until_it_goes(&mut refused, || {
+        open(disk.clone(), &dir(), OPTIONS, known, WALL)
+    });
+    for (nth, batch) in batches.iter().enumerate() {
+        let end = next_offset(batch);
+        until_it_goes(&mut refused, || {
+            // What was appended before the trouble is not appended again.
+            match log.watermarks().log_end < end {
+                true => append(&mut log, &mut store, batch),
+                false => Ok(()),
+            }
+        });
+        if nth % SYNC_EVERY == SYNC_EVERY - 1 {
+            until_it_goes(&mut refused, || store.close(&mut log, WALL));
+        }
+    }
+    let durable = until_it_goes(&mut refused, || store.close(&mut log, WALL));
+    (durable, refused)
+}
+
+#[test]
+fn a_full_disk_is_waited_out_wherever_it_fills() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    let grows = disk.grows();
+    assert!(grows > 50, "{grows} changes that need room are no test");
+    for after in 0..grows {
+        for times in [1, 4] {
+            let disk = MemoryDisk::default();
+            disk.fill_after(after, times);
+            let (durable, refused) = work_patiently(&disk, &batches);
+            let what = format!("full {times} times after {after}");
+            assert!(refused > 0, "{what}: nothing was refused");
+            assert!(content(&disk) == batches.concat(), "{what}");
+            let claims = Claims {
+                topic_id: TopicId::new([7; 16]),
+                log_start: Some(Offset::ZERO),
+                durable,
+                is_clean: true,
+            };
+            let verified = verify(&disk, &dir(), claims).expect("the disk works");
+            assert_eq!(verified.findings, [], "{what}");
+            recovers(&disk.after_kill(), &batches, durable, &what);
+        }
+    }
+}
+
+#[test]
+fn a_kill_while_the_disk_is_full_leaves_a_prefix() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    for after in 0..disk.grows() {
+        let disk = MemoryDisk::default();
+        disk.fill_after(after, usize::MAX >> 1);
+        let mut reached = Reached::default();
+        let fault = work(&disk, &batches, &mut reached).expect_err("it is full");
+        assert!(fault.may_pass(), "{fault}");
+        let what = format!("killed when it was full after {after}");
+        recovers(&disk.after_kill(), &batches, reached.durable, &what);
+        let left = disk.after_power_loss(|| 0);
+        recovers(&left, &batches, reached.durable, &what);
+    }
+}
+
+/// The operating system takes what it could not write for clean: the next sync succeeds and has
+/// written nothing. What was not durable is cut, and only what is written again counts.
+#[test]
+fn a_failed_sync_is_never_followed_by_durable() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    let syncs = disk.syncs();
+    assert!(syncs > 20, "{syncs} syncs are no test");
+    for after in 0..syncs {
+        let disk = MemoryDisk::default();
+        disk.fail_sync_after(after);
+        let mut reached = Reached::default();
+        let what = format!("sync {after} fails");
+        let Err(fault) = work(&disk, &batches, &mut reached) else {
+            panic!("{what}, and nobody noticed");
+        };
+        let left = disk.after_power_loss(|| 0);
+        recovers(&left, &batches, reached.durable, &what);
+        if reached.durable == Offset::ZERO {
+            continue;
+        }
+        assert!(!fault.may_pass(), "{what}: {fault}");
+        truncate(&disk, &dir(), reached.durable).expect("the disk works again");
+        recovers(&disk, &batches, reached.durable, &what);
+        let lost = disk.after_power_loss(|| 0);
+        assert!(
+            content(&lost) == batches.concat(),
+            "{what}: called durable, and lost"
+        );
+    }
+}

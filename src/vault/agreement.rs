@@ -1,0 +1,60 @@
+//! Whether what a vault's top-level files say of its partitions is the same everywhere.
+
+use super::{Found, Offsets};
+use crate::model::TopicPartition;
+
+/// Everything in which our notes, the checkpoints and the directories contradict each other, in
+/// words.
+///
+/// The notes are written last, so that in a vault that was not closed cleanly they may lag behind
+/// the checkpoints.
+pub(super) fn contradictions(found: &Found) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for id in &found.partitions {
+        let Some(noted) = found.state.partitions.get(id) else {
+            if found.clean {
+                wrong.push(format!(
+                    "{id}: the vault's notes do not know it, whose is it?"
+                ));
+            }
+            continue;
+        };
+        let files = [
+            ("recovery-point-offset-checkpoint", &found.recovery_points),
+            ("replication-offset-checkpoint", &found.high_watermarks),
+        ];
+        for (file, offsets) in files {
+            wrong.extend(differs(found, id, file, offsets));
+        }
+        let start = found.log_starts.get(id);
+        if found.clean && noted.log_start.is_some() && noted.log_start.as_ref() != start {
+            wrong.push(format!(
+                "{id}: log-start-offset-checkpoint says {}, the vault's notes say {}",
+                said(start),
+                said(noted.log_start.as_ref())
+            ));
+        }
+    }
+    let strangers = found.recovery_points.keys();
+    let strangers = strangers.filter(|id| !found.state.partitions.contains_key(id));
+    wrong.extend(strangers.filter(|_| found.clean).map(|id| {
+        format!("{id}: recovery-point-offset-checkpoint names it, the vault's notes do not")
+    }));
+    wrong
+}
+
+fn differs(found: &Found, id: &TopicPartition, file: &str, offsets: &Offsets) -> Option<String> {
+    let noted = found.state.partitions.get(id)?.position;
+    let told = offsets.get(id);
+    let agrees = match told {
+        Some(told) if found.clean => *told == noted,
+        Some(told) => *told >= noted,
+        None => !found.clean,
+    };
+    let said = said(told);
+    (!agrees).then(|| format!("{id}: {file} says {said}, the vault's notes say {noted}"))
+}
+
+fn said(offset: Option<&crate::model::Offset>) -> String {
+    offset.map_or("nothing".to_owned(), ToString::to_string)
+}
