@@ -58,3 +58,30 @@ impl fmt::Display for ProducerEpoch {
         self.0.fmt(f)
     }
 }
+
+/// A broker's epoch in a KRaft cluster: the metadata log's offset at which it registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BrokerEpoch(i64);
+
+impl BrokerEpoch {
+    /// Kafka's "no epoch known": older than every real one.
+    pub const NONE: BrokerEpoch = BrokerEpoch(-1);
+
+    /// An epoch as stated on the wire or in a file; every negative number means [`Self::NONE`].
+    #[must_use]
+    pub fn new(epoch: i64) -> BrokerEpoch {
+        BrokerEpoch(epoch.max(-1))
+    }
+
+    /// The number itself, −1 for none.
+    #[must_use]
+    pub fn value(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for BrokerEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -4,8 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 /// A topic's 128-bit id; printed as Kafka prints it (URL-safe base64 without padding).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId([u8; 16]);
@@ -14,7 +12,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// 128 bits are 21 digits of six bits and a last one of two.
 const BASE64_DIGITS: usize = 22;
 /// The name space of ids that stand for a name; our own, so that nobody else's id is one of them.
-const BY_NAME: Uuid = Uuid::from_u128(0x7477_696e_6c6f_6780_8062_7900_6e61_6d65);
+const BY_NAME: uuid::Uuid = uuid::Uuid::from_u128(0x7477_696e_6c6f_6780_8062_7900_6e61_6d65);
 
 impl TopicId {
     /// The id that stands for "none" on the wire.
@@ -37,7 +35,7 @@ impl TopicId {
     /// topic is still the one it was.
     #[must_use]
     pub fn of_name(name: &TopicName) -> TopicId {
-        TopicId(Uuid::new_v5(&BY_NAME, name.as_str().as_bytes()).into_bytes())
+        TopicId(uuid::Uuid::new_v5(&BY_NAME, name.as_str().as_bytes()).into_bytes())
     }
 
     /// Whether both can be ids of one topic of this name: they are equal, or one of them only
@@ -88,6 +86,30 @@ impl FromStr for TopicId {
             }
         }
         Ok(TopicId(id.to_be_bytes()))
+    }
+}
+
+/// A 128-bit id of something that is no topic: a log directory, an incarnation; printed likewise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uuid([u8; 16]);
+
+impl Uuid {
+    /// An id from its sixteen bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 16]) -> Uuid {
+        Uuid(bytes)
+    }
+
+    /// The sixteen bytes, as on the wire.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+}
+
+impl fmt::Display for Uuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        TopicId(self.0).fmt(f)
     }
 }
 

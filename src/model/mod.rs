@@ -6,10 +6,10 @@ mod offset;
 mod time;
 mod watermarks;
 
-pub use epoch::{LeaderEpoch, ProducerEpoch};
+pub use epoch::{BrokerEpoch, LeaderEpoch, ProducerEpoch};
 pub use ids::{
     BrokerId, PartitionIndex, ProducerId, ProducerIdShift, ShardId, TopicId, TopicName,
-    TopicPartition, UnknownTopicId,
+    TopicPartition, UnknownTopicId, Uuid,
 };
 pub use offset::{Offset, Position};
 pub use time::{Instant, WallTime};

@@ -4,10 +4,12 @@
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+pub mod controller;
 pub mod error_code;
 pub mod fetch;
 pub mod frame;
 pub mod header;
+pub mod metadata_record;
 pub mod mirror_rpc;
 mod primitive;
 pub mod shape;
@@ -15,4 +17,4 @@ pub mod versions;
 
 pub use error_code::ErrorCode;
 pub use header::RequestHeader;
-pub use primitive::{Malformed, Reader, Short, Unread, Writer};
+pub use primitive::{Malformed, Reader, Short, Unread, Writer, written};

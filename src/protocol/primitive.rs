@@ -23,6 +23,12 @@ pub enum Malformed {
         /// What was read.
         field: &'static str,
     },
+    /// A text that is no UTF-8.
+    #[error("{field} is no text")]
+    Text {
+        /// What was read.
+        field: &'static str,
+    },
     /// A frame that ended before or after its content.
     #[error("{left} bytes are left over behind the last field")]
     LeftOver {
@@ -151,6 +157,22 @@ impl<'b> Reader<'b> {
         self.array().map(i64::from_be_bytes)
     }
 
+    /// Two bytes without a sign.
+    ///
+    /// # Errors
+    /// Fewer bytes are left.
+    pub fn u16(&mut self) -> Result<u16, Short> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// A byte that is true unless it is 0.
+    ///
+    /// # Errors
+    /// Fewer bytes are left.
+    pub fn bool(&mut self) -> Result<bool, Short> {
+        self.array::<1>().map(|[byte]| byte != 0)
+    }
+
     /// Sixteen bytes.
     ///
     /// # Errors
@@ -186,6 +208,50 @@ impl<'b> Reader<'b> {
     pub fn compact(&mut self, field: &'static str) -> Result<Option<usize>, Unread> {
         let stated = self.varint(field)?;
         Ok(stated.checked_sub(1).map(|length| length as usize))
+    }
+
+    /// A compact string, or none.
+    ///
+    /// # Errors
+    /// Fewer bytes are left, or they are no UTF-8.
+    pub fn text(&mut self, field: &'static str) -> Result<Option<&'b str>, Unread> {
+        let Some(length) = self.compact(field)? else {
+            return Ok(None);
+        };
+        let text = str::from_utf8(self.bytes(length)?);
+        Ok(Some(text.map_err(|_| Malformed::Text { field })?))
+    }
+
+    /// How many elements a compact list has, each of at least `least` bytes, or none. Only where
+    /// all bytes are there: a count that they cannot hold is refused before anyone makes room.
+    ///
+    /// # Errors
+    /// Fewer bytes are left, or not enough for so many elements.
+    pub fn count(&mut self, least: usize, field: &'static str) -> Result<Option<usize>, Unread> {
+        match self.compact(field)? {
+            Some(count) if count.saturating_mul(least) > self.left() => {
+                let value = i64::try_from(count).unwrap_or(i64::MAX);
+                Err(Malformed::Impossible { field, value }.into())
+            }
+            count => Ok(count),
+        }
+    }
+
+    /// A compact list of elements of `least` bytes or more, or none; as [`Reader::count`].
+    ///
+    /// # Errors
+    /// As [`Reader::count`], or what `element` says.
+    pub fn list<T>(
+        &mut self,
+        least: usize,
+        field: &'static str,
+        mut element: impl FnMut(&mut Reader<'b>) -> Result<T, Unread>,
+    ) -> Result<Option<Vec<T>>, Unread> {
+        let Some(count) = self.count(least, field)? else {
+            return Ok(None);
+        };
+        let elements = (0..count).map(|_| element(self));
+        elements.collect::<Result<Vec<T>, Unread>>().map(Some)
     }
 
     /// Tagged fields; each is given to `take` with its bytes, which knows some of them.
@@ -272,6 +338,53 @@ impl<'b> Writer<'b> {
         self.varint(stated.expect("nothing of ours is longer than 4 GiB"));
     }
 
+    /// A byte for a yes or no.
+    pub fn bool(&mut self, value: bool) {
+        self.out.push(u8::from(value));
+    }
+
+    /// Two bytes without a sign.
+    pub fn u16(&mut self, value: u16) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    /// A compact string, or none.
+    pub fn text(&mut self, value: Option<&str>) {
+        match value {
+            None => self.varint(0),
+            Some(text) => {
+                self.compact(text.len());
+                self.bytes(text.as_bytes());
+            }
+        }
+    }
+
+    /// A compact list.
+    pub fn list<T>(
+        &mut self,
+        elements: impl ExactSizeIterator<Item = T>,
+        mut element: impl FnMut(&mut Writer<'_>, T),
+    ) {
+        self.compact(elements.len());
+        for one in elements {
+            element(self, one);
+        }
+    }
+
+    /// Tagged fields by rising tags, each with its bytes; those with none are left out.
+    pub fn tags(&mut self, fields: &[(u32, Option<Vec<u8>>)]) {
+        let there = fields
+            .iter()
+            .filter_map(|(tag, bytes)| Some((tag, bytes.as_ref()?)));
+        let count = there.clone().count();
+        self.varint(u32::try_from(count).expect("a handful"));
+        for (tag, bytes) in there {
+            self.varint(*tag);
+            self.varint(u32::try_from(bytes.len()).expect("our tagged fields are short"));
+            self.bytes(bytes);
+        }
+    }
+
     /// A nullable string of the older, not compact kind.
     pub fn string(&mut self, value: &str) {
         let length = i16::try_from(value.len()).expect("our strings are short");
@@ -283,4 +396,12 @@ impl<'b> Writer<'b> {
     pub fn no_tags(&mut self) {
         self.out.push(0);
     }
+}
+
+/// The bytes that `write` writes, for a tagged field.
+#[must_use]
+pub fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut Writer::new(&mut out));
+    out
 }
