@@ -28,7 +28,7 @@ const EXCUSED: [(&str, &str, usize); 0] = [];
 
 /// Which folder of `src` may import which; `folder::module` allows that module alone. What stands
 /// beside the folders (`lib.rs`, `main.rs`) may import anything.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("stdx", &[]),
     ("record", &["model", "stdx"]),
@@ -36,14 +36,16 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("io", &["model", "stdx"]),
     ("session", &["model", "stdx", "protocol", "io"]),
     ("log", &["model", "stdx", "record", "io"]),
+    ("replica", &["model", "stdx"]),
     ("vault", &["model", "stdx", "io"]),
     ("source", &["model", "stdx", "protocol"]),
     ("server", &["model", "stdx", "protocol", "session"]),
+    ("kraft", &["model", "stdx", "record", "protocol", "session"]),
     (
         "shard",
         &[
-            "model", "stdx", "record", "protocol", "session", "io", "log", "source", "server",
-            "vault",
+            "model", "stdx", "record", "protocol", "session", "io", "log", "replica", "source",
+            "server", "vault",
         ],
     ),
     (
@@ -55,6 +57,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "session",
             "io",
             "vault",
+            "kraft",
             "shard::inbox",
         ],
     ),
