@@ -10,6 +10,7 @@ mod books;
 mod catalogue;
 mod errands;
 mod ledger;
+pub mod membership;
 mod options;
 mod questions;
 mod run;

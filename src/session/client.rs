@@ -15,6 +15,7 @@ use super::versions::{Negotiated, name};
 use super::{BrokerAddress, Channel, Security, SessionFault};
 use crate::io::{Buf, Clock, Net, World};
 use crate::model::{Instant, TopicId, TopicName};
+use crate::protocol::controller::{self, ControllerCall};
 use crate::protocol::fetch::{
     AnswerReader, Ask, AskedPartition, PartitionHead, Request as FetchRequest, Step,
     TOPIC_IDS_FROM, Topics, write_request,
@@ -84,7 +85,8 @@ impl<W: World> Client<W> {
         let mut request = ApiVersionsRequest::default();
         request.client_software_name = StrBytes::from_static_str(CLIENT_ID);
         request.client_software_version = StrBytes::from_static_str(env!("CARGO_PKG_VERSION"));
-        let mut answer = self.call_as(&request, 3).await?;
+        // Version 3 leaves out features whose levels begin with 0.
+        let mut answer = self.call_as(&request, 4).await?;
         if ErrorCode(answer.error_code) == ErrorCode::UNSUPPORTED_VERSION {
             answer = self.call_as(&request, 0).await?;
         }
@@ -154,6 +156,26 @@ impl<W: World> Client<W> {
                 why,
             },
         })
+    }
+
+    /// Asks a controller, as a broker does.
+    ///
+    /// # Errors
+    /// No version, no answer, or none that can be read; the connection is of no use then.
+    pub async fn ask<C: ControllerCall>(&mut self, call: &C) -> Result<C::Answer, SessionFault> {
+        let version = self.versions.best_call::<C>();
+        let version = version.ok_or_else(|| SessionFault::Unsupported {
+            at: self.at.clone(),
+            what: C::NAME,
+        })?;
+        let correlation = self.next_correlation;
+        self.next_correlation = correlation.wrapping_add(1);
+        let frame = controller::frame(call, version, correlation, CLIENT_ID);
+        self.send(C::NAME, &frame).await?;
+        let answer = self.answer(C::NAME).await?;
+        let content = answer.get(LENGTH_BYTES..).unwrap_or_default();
+        controller::answer::<C>(content, version, correlation)
+            .map_err(|fault| self.malformed(C::NAME, fault))
     }
 
     /// Fetches from one partition that the broker leads: the rare way, for comparisons. A shard

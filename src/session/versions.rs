@@ -8,12 +8,15 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Message, Request, VersionRange};
 
+use crate::protocol::controller::ControllerCall;
 use crate::protocol::fetch;
 
 /// What a broker says it speaks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Negotiated {
     theirs: BTreeMap<i16, (i16, i16)>,
+    supported: BTreeMap<String, (i16, i16)>,
+    finalized: BTreeMap<String, i16>,
 }
 
 impl Negotiated {
@@ -21,9 +24,40 @@ impl Negotiated {
         let range = |api: &kafka_protocol::messages::api_versions_response::ApiVersion| {
             (api.api_key, (api.min_version, api.max_version))
         };
+        let supported = answer.supported_features.iter();
+        let finalized = answer.finalized_features.iter();
         Negotiated {
             theirs: answer.api_keys.iter().map(range).collect(),
+            supported: supported
+                .map(|known| {
+                    (
+                        known.name.to_string(),
+                        (known.min_version, known.max_version),
+                    )
+                })
+                .collect(),
+            finalized: finalized
+                .map(|known| (known.name.to_string(), known.max_version_level))
+                .collect(),
         }
+    }
+
+    /// Levels of features that it supports.
+    #[must_use]
+    pub fn supported(&self) -> &BTreeMap<String, (i16, i16)> {
+        &self.supported
+    }
+
+    /// Levels of features that its cluster has agreed upon.
+    #[must_use]
+    pub fn finalized(&self) -> &BTreeMap<String, i16> {
+        &self.finalized
+    }
+
+    /// The newest version of a request to a controller that both sides speak.
+    #[must_use]
+    pub fn best_call<C: ControllerCall>(&self) -> Option<i16> {
+        self.common(C::KEY, C::VERSIONS)
     }
 
     /// The newest version of a request that both sides speak.
@@ -84,6 +118,7 @@ mod tests {
     fn theirs(key: i16, least: i16, most: i16) -> Negotiated {
         Negotiated {
             theirs: [(key, (least, most))].into(),
+            ..Negotiated::default()
         }
     }
 
