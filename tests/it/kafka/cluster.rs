@@ -16,13 +16,14 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 /// How often a start is tried with other ports, since somebody may take a port that was free.
 const START_TRIES: u32 = 3;
 
-/// Nodes 1..=n; node 1 is controller and broker in one, the others are brokers.
+/// Nodes 1..=n, all of them brokers; the first one, or the first few, are controllers as well.
 pub(super) struct Cluster {
     /// The clients that act on this cluster.
     pub(super) workload: Arc<Workload>,
     dir: PathBuf,
     id: String,
-    controller_port: u16,
+    /// Where the controllers listen, that of node 1 first.
+    controllers: Vec<u16>,
     nodes: Vec<Node>,
 }
 
@@ -76,11 +77,21 @@ impl Cluster {
         brokers: u32,
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_quorum(workload, name, (brokers, 1), settings)
+    }
+
+    /// The same with so many brokers, of which so many are controllers.
+    pub(super) fn start_quorum(
+        workload: &Arc<Workload>,
+        name: &str,
+        nodes: (u32, u32),
+        settings: &[(&str, &str)],
+    ) -> Self {
         let version = &workload.release.version;
         let dir = jars::root().join("run").join(format!("{name}-{version}"));
         let mut failure = String::new();
         for _ in 0..START_TRIES {
-            match Self::try_start(workload, &dir, brokers, settings) {
+            match Self::try_start(workload, &dir, nodes, settings) {
                 Ok(cluster) => return cluster,
                 Err(tail) => failure = tail,
             }
@@ -94,15 +105,16 @@ impl Cluster {
     fn try_start(
         workload: &Arc<Workload>,
         dir: &Path,
-        brokers: u32,
+        (brokers, controllers): (u32, u32),
         settings: &[(&str, &str)],
     ) -> Result<Self, String> {
         if dir.exists() {
             fs::remove_dir_all(dir).expect("what an earlier run left can be removed");
         }
         fs::create_dir_all(dir).expect("target is writable");
-        let ports = free_ports(brokers as usize + 1);
-        let nodes = (1..=brokers).zip(&ports[1..]).map(|(id, &port)| Node {
+        let ports = free_ports((brokers + controllers) as usize);
+        let (controllers, brokers_at) = ports.split_at(controllers as usize);
+        let nodes = (1..=brokers).zip(brokers_at).map(|(id, &port)| Node {
             id,
             port,
             jvm: None,
@@ -111,7 +123,7 @@ impl Cluster {
             workload: Arc::clone(workload),
             dir: dir.to_owned(),
             id: cluster_id(dir, ports[0]),
-            controller_port: ports[0],
+            controllers: controllers.to_vec(),
             nodes: nodes.collect(),
         };
         for node in 1..=brokers {
@@ -134,19 +146,23 @@ impl Cluster {
     }
 
     fn properties(&self, node: u32, settings: &[(&str, &str)]) -> String {
-        let (port, voter) = (self.node(node).port, self.controller_port);
-        let (roles, controller) = match node {
-            1 => (
+        let port = self.node(node).port;
+        let own = self.controllers.get(node as usize - 1);
+        let (roles, controller) = match own {
+            Some(own) => (
                 "broker,controller",
-                format!(",CONTROLLER://127.0.0.1:{voter}"),
+                format!(",CONTROLLER://127.0.0.1:{own}"),
             ),
-            _ => ("broker", String::new()),
+            None => ("broker", String::new()),
         };
+        let voters = (1..).zip(&self.controllers);
+        let voters = voters.map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
+        let voters = voters.collect::<Vec<_>>().join(",");
         let mut text = format!(
             "node.id={node}\nprocess.roles={roles}\nlog.dirs={}\n\
              listeners=PLAINTEXT://127.0.0.1:{port}{controller}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-             controller.quorum.voters=1@127.0.0.1:{voter}\n{COMMON}",
+             controller.quorum.voters={voters}\n{COMMON}",
             self.log_dir(node).display()
         );
         for (key, value) in settings {
@@ -181,6 +197,25 @@ impl Cluster {
             .iter()
             .map(|node| format!("127.0.0.1:{}", node.port));
         all.collect::<Vec<_>>().join(",")
+    }
+
+    /// `host:port` of every controller.
+    pub(super) fn controllers(&self) -> String {
+        let all = self.controllers.iter();
+        let all = all.map(|port| format!("127.0.0.1:{port}"));
+        all.collect::<Vec<_>>().join(",")
+    }
+
+    /// The node whose controller listens there.
+    pub(super) fn controller_at(&self, port: u16) -> u32 {
+        let mut all = (1..).zip(&self.controllers);
+        let found = all.find(|(_, own)| **own == port);
+        found.expect("one of ours").0
+    }
+
+    /// `host:port` of one broker.
+    pub(super) fn broker(&self, node: u32) -> String {
+        format!("127.0.0.1:{}", self.node(node).port)
     }
 
     /// Runs a command of the workload on this cluster; panics with its words where it fails.

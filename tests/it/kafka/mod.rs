@@ -24,6 +24,7 @@ mod harness;
 mod idling;
 mod inspecting;
 mod jars;
+mod joining;
 mod jvm;
 mod lied_to;
 mod older;
