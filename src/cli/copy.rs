@@ -20,6 +20,9 @@ use summary::Summary;
 ///
 /// Ends when everything is here that lay below the high watermarks at the start; with --follow,
 /// when it is stopped. A second run on the same vault fetches what is new.
+///
+/// What fails, at the source or on this disk, is tried again: with --follow for ever, else for
+/// source.patience_ms; then its partition is given up by name, and the copy ends with 1.
 #[derive(Debug, Args)]
 pub(super) struct CopyArguments {
     /// Brokers of the source to begin with.

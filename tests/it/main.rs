@@ -3,6 +3,7 @@ mod allocations;
 mod config_doc;
 mod counting;
 mod demo;
+mod failed_sync;
 mod full_disk;
 mod inspecting;
 mod kafka;
