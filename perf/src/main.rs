@@ -35,6 +35,8 @@ enum Command {
     Copy(copy::Options),
     /// The same beside a stock follower and MirrorMaker 2, all from one real broker.
     Peers(peers::Options),
+    /// What idle partitions cost the engine and a stock follower.
+    Idle(peers::idle::Options),
     /// A source broker that replays record batches from memory; prints its port.
     Broker(broker::Options),
     /// Sends bytes to the first who connects; prints its port.
@@ -59,6 +61,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Copy(options) => copy::run(&options)?,
         Command::Peers(options) => peers::run(options)?,
+        Command::Idle(options) => peers::idle::run(&options)?,
         Command::Broker(options) => broker::run(&options)?,
         Command::Sender(options) => floor::send(&options)?,
         Command::Floor(options) => floor::receive(&options)?,

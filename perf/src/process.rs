@@ -90,6 +90,16 @@ impl Child {
             / u32::try_from(per_second).map_err(io::Error::other)?)
     }
 
+    /// The memory that is resident in it, mapped files included.
+    pub(crate) fn resident_bytes(&self) -> io::Result<u64> {
+        let path = format!("/proc/{}/status", self.pid);
+        let told = std::fs::read_to_string(&path)?;
+        let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.map(|kib| kib * 1024)
+            .ok_or_else(|| io::Error::other(format!("{path} is not understood")))
+    }
+
     fn kill(&self) {
         // SAFETY: a plain system call. The child was not reaped, so that the number is still its.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };

@@ -8,6 +8,11 @@ use super::keys::{Key, SECTIONS, Section};
 const HEAD: &str = "\
 # Every key of twinlog with its default. A file needs only what it changes; a key that is not
 # listed here is an error. Names say their units: bytes or milliseconds (ms).
+#
+# Memory is bounded by shard.window_bytes for each connection, of which every core has
+# source.connections_per_broker to each broker. While a batch arrives that is larger, its connection
+# takes as much as the batch has, source.batch_bytes_max at most. A partition adds some 20 KiB, and
+# 100 bytes for each producer that wrote to it within a day.
 ";
 
 /// The text of `config.toml`: TOML that sets every key to its default.

@@ -9,8 +9,19 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Key, SECTIONS, Section};
 use super::{Config, Fault, Wrong};
 
+/// No configuration is longer: the parser's work on what is none grows with the square of it.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
 /// [`Config::parse`].
 pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+    if text.len() > TEXT_BYTES_MAX {
+        let wrong = Wrong::Syntax(format!("more than {TEXT_BYTES_MAX} bytes"));
+        return Err(vec![Fault {
+            line: 1,
+            key: String::new(),
+            wrong,
+        }]);
+    }
     let table = DeTable::parse(text).map_err(|error| vec![not_toml(text, &error)])?;
     let mut reading = Reading {
         text,

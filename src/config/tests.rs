@@ -329,3 +329,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_that_is_too_long_is_not_read() {
+    let text = "[".repeat((64 << 10) + 1);
+    let faults = Config::parse(&text).expect_err("it is too long");
+    assert!(
+        faults[0].to_string().contains("65536 bytes"),
+        "{}",
+        faults[0]
+    );
+}

@@ -224,21 +224,46 @@ struct Trusted {
     producers_at: Offset,
 }
 
+impl Trusted {
+    /// Everything is read, from the first segment on.
+    fn nothing(start: Offset) -> Trusted {
+        Trusted {
+            from: start,
+            epochs: LeaderEpochs::default(),
+            producers: Producers::default(),
+            producers_at: start,
+        }
+    }
+}
+
+/// Where reading begins.
+struct Begun<F> {
+    log: Log,
+    /// Those of the segment that is read first.
+    files: Files<F>,
+    /// Which of the segments that is.
+    segment: usize,
+    /// Bytes in its file.
+    size: u64,
+}
+
 impl<D: Disk> Recovery<D> {
     fn run(mut self) -> Result<Opened<D>, LogFault> {
         self.remove_unfinished()?;
         self.drop_empty_segments()?;
-        let trusted = self.trusted()?;
-        let after = self
-            .found
-            .bases
-            .partition_point(|base| *base <= trusted.from);
-        let first = after.saturating_sub(1);
-        let kept = self.keep(self.found.bases[first], &trusted)?;
-        let mut size = kept.size;
-        let (mut log, files) = self.log(&trusted, kept, first);
+        let mut trusted = self.trusted()?;
+        let mut begun = self.begin(&trusted)?;
+        if self.is_contradicted(&begun)? {
+            trusted = Trusted::nothing(self.found.bases[0]);
+            begun = self.begin(&trusted)?;
+        }
+        let Begun {
+            mut log,
+            files,
+            mut segment,
+            mut size,
+        } = begun;
         let mut store = Store::new(self.disk.clone(), &self.dir, files);
-        let mut segment = first;
         loop {
             let mut arrived = self.read_segment(&mut log, &store, size, trusted.producers_at)?;
             let next = self.found.bases.get(segment + 1).copied();
@@ -257,6 +282,29 @@ impl<D: Disk> Recovery<D> {
             size = self.next_segment(&mut log, &mut store, base, trusted.producers_at)?;
         }
         self.finish(log, store, trusted.producers_at)
+    }
+
+    /// The log as far as it is believed.
+    fn begin(&self, trusted: &Trusted) -> Result<Begun<D::File>, LogFault> {
+        let above = |base: &Offset| *base <= trusted.from;
+        let segment = self.found.bases.partition_point(above).saturating_sub(1);
+        let kept = self.keep(self.found.bases[segment], trusted)?;
+        let size = kept.size;
+        let (log, files) = self.log(trusted, kept, segment);
+        Ok(Begun {
+            log,
+            files,
+            segment,
+            size,
+        })
+    }
+
+    /// The checkpoint of epochs knows one before the first batch that is read which is newer than
+    /// the batch's own: it is another log's, or damaged. It has no checksum that would tell.
+    fn is_contradicted(&self, begun: &Begun<D::File>) -> Result<bool, LogFault> {
+        let segment = &begun.log.segment;
+        let head = self.head_at(&begun.files.log, segment.base, segment.size)?;
+        Ok(head.is_some_and(|head| head.epoch < begun.log.last_epoch()))
     }
 
     fn log(&self, trusted: &Trusted, kept: Kept<D::File>, first: usize) -> (Log, Files<D::File>) {
@@ -313,12 +361,7 @@ impl<D: Disk> Recovery<D> {
             .and_then(|text| LeaderEpochs::from_text(&text).ok());
         let snapshot = self.newest_snapshot(durable)?;
         let Some((epochs, (producers_at, producers))) = epochs.zip(snapshot) else {
-            return Ok(Trusted {
-                from: start,
-                epochs: LeaderEpochs::default(),
-                producers: Producers::default(),
-                producers_at: start,
-            });
+            return Ok(Trusted::nothing(start));
         };
         Ok(Trusted {
             from: durable.min(producers_at).max(start),
@@ -454,12 +497,26 @@ impl<D: Disk> Recovery<D> {
                 self.remove(&self.path(*offset, SNAPSHOT))?;
             }
         }
+        self.forget_beyond(end, log.segment.base)?;
         store.recorded(self.known.recovery_point);
         Ok(Opened {
             log,
             store,
             recovered: self.recovered,
         })
+    }
+
+    /// A segment that was cut to nothing may begin far behind the log's end: a snapshot of its
+    /// beginning would tell of a log that reaches there.
+    fn forget_beyond(&self, end: Offset, base: Offset) -> Result<(), LogFault> {
+        if base <= end {
+            return Ok(());
+        }
+        let path = self.path(base, SNAPSHOT);
+        match self.disk.remove_file(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(at(&path)),
+        }
     }
 
     fn path(&self, base: Offset, suffix: &str) -> PathBuf {

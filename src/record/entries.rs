@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use super::batch::{Batch, Codec, TimestampType};
-use super::entry::{Entry, RecordHeader};
+use super::entry::{Entry, RecordHeaders};
 use super::fields::{EntryFault, Fields};
 use crate::model::Offset;
 
@@ -82,8 +82,8 @@ pub struct Record<'c> {
     pub key: Option<&'c [u8]>,
     /// Its value; none in a tombstone.
     pub value: Option<&'c [u8]>,
-    /// Its headers in their order; names may come twice.
-    pub headers: Vec<RecordHeader<'c>>,
+    /// Its headers.
+    pub headers: RecordHeaders<'c>,
 }
 
 /// The records of one batch, unpacked.
@@ -202,7 +202,8 @@ fn unpack(batch: &Batch<'_>, bytes_max: usize) -> Result<Vec<u8>, EntriesFault> 
         .unwrap_or(u64::MAX)
         .saturating_add(1);
     let mut records = Vec::new();
-    zstd::stream::read::Decoder::new(batch.records())
+    // Around the records themselves: a buffer of its own would have 128 KiB.
+    zstd::stream::read::Decoder::with_buffer(batch.records())
         .map_err(packed)?
         .take(one_too_many)
         .read_to_end(&mut records)

@@ -10,7 +10,24 @@ pub(super) struct Entry<'b> {
     pub(super) offset_delta: u32,
     pub(super) key: Option<&'b [u8]>,
     pub(super) value: Option<&'b [u8]>,
-    pub(super) headers: Vec<RecordHeader<'b>>,
+    pub(super) headers: RecordHeaders<'b>,
+}
+
+/// The headers of a record in their order; names may come twice. They are read where they lie:
+/// each occupies many times the two bytes that it may have there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordHeaders<'b> {
+    fields: Fields<'b>,
+    left: usize,
+}
+
+impl<'b> Iterator for RecordHeaders<'b> {
+    type Item = RecordHeader<'b>;
+
+    fn next(&mut self) -> Option<RecordHeader<'b>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(header(&mut self.fields).expect("they were all read before"))
+    }
 }
 
 /// One header of a record.
@@ -51,17 +68,22 @@ impl<'b> Entry<'b> {
     }
 }
 
-fn headers<'b>(record: &mut Fields<'b>) -> Result<Vec<RecordHeader<'b>>, EntryFault> {
-    let count = record.count("a count of headers")?;
-    if count > record.left() / HEADER_BYTES_MIN {
+/// Reads over all of them, so that they can be read again.
+fn headers<'b>(record: &mut Fields<'b>) -> Result<RecordHeaders<'b>, EntryFault> {
+    let left = record.count("a count of headers")?;
+    if left > record.left() / HEADER_BYTES_MIN {
         return Err(EntryFault::Beyond { field: "headers" });
     }
-    let mut headers = Vec::with_capacity(count);
-    for _ in 0..count {
-        let length = record.count("the length of a header's name")?;
-        let key = record.bytes(length, "a header's name")?;
-        let value = record.nullable("a header's value")?;
-        headers.push(RecordHeader { key, value });
+    let fields = record.clone();
+    for _ in 0..left {
+        header(record)?;
     }
-    Ok(headers)
+    Ok(RecordHeaders { fields, left })
+}
+
+fn header<'b>(record: &mut Fields<'b>) -> Result<RecordHeader<'b>, EntryFault> {
+    let length = record.count("the length of a header's name")?;
+    let key = record.bytes(length, "a header's name")?;
+    let value = record.nullable("a header's value")?;
+    Ok(RecordHeader { key, value })
 }

@@ -33,7 +33,7 @@ pub enum EntryFault {
 }
 
 /// Reads fields from the front of a byte slice.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fields<'b> {
     bytes: &'b [u8],
 }

@@ -22,7 +22,7 @@ pub use builder::{BatchBuilder, Marker};
 pub use check::{BatchFault, Checked, Expect, Rest, check, check_mut, first, scan};
 pub use control::{Control, ControlFault, control};
 pub use entries::{Contents, EntriesFault, Record, Records};
-pub use entry::RecordHeader;
+pub use entry::{RecordHeader, RecordHeaders};
 pub use fields::EntryFault;
 pub use layout::{BatchHeader, HEADER_BYTES};
 pub use producer_id::{ShiftFault, Shifted, unshift};

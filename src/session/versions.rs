@@ -60,10 +60,16 @@ impl Negotiated {
         self.common(C::KEY, C::VERSIONS)
     }
 
+    /// The oldest and the newest version of a request that we speak.
+    #[must_use]
+    pub fn ours<R: Request>() -> (i16, i16) {
+        ours(R::KEY, R::VERSIONS)
+    }
+
     /// The newest version of a request that both sides speak.
     #[must_use]
     pub fn best<R: Request>(&self) -> Option<i16> {
-        self.common(R::KEY, ours(R::KEY, R::VERSIONS))
+        self.common(R::KEY, Negotiated::ours::<R>())
     }
 
     /// The newest version of Fetch that both sides speak.

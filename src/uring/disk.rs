@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use io_uring::{opcode, types};
 
+use super::files::named;
 use super::operation::perform;
 use crate::io::{Disk, Entry, File, Open};
 use crate::model::Position;
@@ -75,12 +76,13 @@ impl Disk for RealDisk {
             Open::WriteOrCreate => _ = options.create(true),
             Open::CreateEmpty => _ = options.create(true).truncate(true),
         }
-        options.open(path).map(|file| RealFile(Rc::new(file)))
+        let opened = options.open(path).map_err(named);
+        opened.map(|file| RealFile(Rc::new(file)))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(dir)? {
+        for entry in fs::read_dir(dir).map_err(named)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             match entry.metadata() {

@@ -9,6 +9,7 @@ use io_uring::{opcode, types};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::aside::aside;
+use super::files::named;
 use super::operation::perform;
 use crate::io::{Buf, Listener, Net, Stream};
 
@@ -111,7 +112,8 @@ impl Net for RealNet {
     }
 
     async fn connect(&self, to: SocketAddr) -> io::Result<RealStream> {
-        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP));
+        let socket = socket.map_err(named)?;
         let stream = RealStream::new(socket)?;
         let address = Box::new(SockAddr::from(to));
         // The address is boxed, so that it stays where it is while the box moves.

@@ -36,6 +36,19 @@ fn demo(dir: &Path, when_following: impl FnOnce()) -> (Option<i32>, String) {
     (status.code(), said)
 }
 
+/// The exit code of a small demo that is started with a limit of open files, and what it says.
+fn demo_within(limit: &str, dir: &Path) -> (Option<i32>, String) {
+    let program = env!("CARGO_BIN_EXE_twinlog");
+    let script = format!("ulimit {limit} && exec {program} demo --mib 5 --seconds 1 --dir \"$0\"");
+    let ended = Command::new("sh").arg("-c").arg(script).arg(dir).output();
+    let ended = ended.expect("there is a shell");
+    let said = [ended.stdout, ended.stderr].concat();
+    (
+        ended.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
 #[track_caller]
 fn ends_with(code: i32, words: &[&str], (ended, said): (Option<i32>, String)) {
     assert_eq!(ended, Some(code), "{said}");
@@ -93,4 +106,18 @@ fn a_vault_that_is_damaged_meanwhile_is_a_failure() {
         std::io::Write::write_all(&mut file, &bytes[..=middle]).expect("there is room");
     };
     ends_with(1, &["NO", "demo-plain-0: "], demo(dir.path(), flip));
+}
+
+/// Twenty partitions have sixty files open.
+#[test]
+fn a_soft_limit_of_open_files_is_raised() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    ends_with(0, &["verified", "yes"], demo_within("-Sn 40", dir.path()));
+}
+
+#[test]
+fn a_hard_limit_of_open_files_is_named() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let ended = demo_within("-n 60", dir.path());
+    ends_with(1, &["no more than 60 open files", "LimitNOFILE"], ended);
 }

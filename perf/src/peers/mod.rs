@@ -2,6 +2,7 @@
 //! broker that follows, and MirrorMaker 2. All copy the same topic from the same stock broker.
 
 mod client;
+pub(crate) mod idle;
 mod kafka;
 
 use std::fs;

@@ -158,7 +158,7 @@ fn record(record: &Record<'_>) -> Value {
     object.insert("timestamp".to_owned(), json!(record.timestamp));
     put(&mut object, "key", record.key);
     put(&mut object, "value", record.value);
-    let headers = record.headers.iter().map(|header| {
+    let headers = record.headers.clone().map(|header| {
         let mut object = Map::new();
         put(&mut object, "name", Some(header.key));
         put(&mut object, "value", header.value);

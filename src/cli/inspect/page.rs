@@ -304,7 +304,7 @@ fn record_line(record: &Record<'_>) -> String {
         excerpt(record.key),
         excerpt(record.value),
     );
-    for header in &record.headers {
+    for header in record.headers.clone() {
         let name = String::from_utf8_lossy(header.key);
         let name = name.escape_debug();
         line += &format!("  {name}={}", excerpt(header.value));

@@ -11,8 +11,8 @@ use crate::log::index::{
 use crate::log::layout::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX};
 use crate::log::segment::Segment;
 use crate::log::store::Files;
-use crate::model::{Offset, Position};
-use crate::record::{BatchHeader, HEADER_BYTES};
+use crate::model::{LeaderEpoch, Offset, Position};
+use crate::record::{BatchHeader, Expect, HEADER_BYTES, first};
 use std::path::Path;
 
 /// A segment's files, and the state of its kept part.
@@ -24,6 +24,20 @@ pub(super) struct Kept<F> {
     /// Bytes in the segment's file.
     pub(super) size: u64,
 }
+
+/// What a header says of its batch.
+pub(super) struct Head {
+    begin: Offset,
+    last: Offset,
+    pub(super) epoch: LeaderEpoch,
+    /// The largest timestamp.
+    time: i64,
+    /// All of the batch.
+    bytes: u64,
+}
+
+/// The length field of a batch counts what follows these bytes.
+const BEFORE_LENGTH_COUNTS: u64 = 12;
 
 impl<D: Disk> Recovery<D> {
     /// Opens the segment at `base`. What its indexes say of batches below the place where
@@ -49,9 +63,7 @@ impl<D: Disk> Recovery<D> {
         self.cut_indexes(base, &files, entries)?;
         let begin = entry.position.value();
         let mut segment = Segment::kept(base, self.now, begin, entries, last_time);
-        segment.first_timestamp = self
-            .header_at(&files.log, base, 0)?
-            .map(|(_, _, time)| time);
+        segment.first_timestamp = self.head_at(&files.log, base, 0)?.map(|head| head.time);
         Ok(Kept {
             files,
             segment,
@@ -100,31 +112,64 @@ impl<D: Disk> Recovery<D> {
         let Some(entry) = entry else {
             return Ok(None);
         };
-        let header = self.header_at(&files.log, base, entry.position.value())?;
-        let is_true = header.is_some_and(|(_, last, _)| last == entry.last);
-        Ok(header
-            .filter(|_| is_true)
-            .map(|(begin, ..)| (count, entry, begin)))
+        let head = self.head_at(&files.log, base, entry.position.value())?;
+        let Some(head) = head.filter(|head| head.last == entry.last) else {
+            return Ok(None);
+        };
+        let is_batch = self.is_batch(&files.log, base, entry.position.value(), &head, size)?;
+        Ok(is_batch.then_some((count, entry, head.begin)))
     }
 
-    /// First and last offset and largest timestamp of the batch that seems to begin there.
-    fn header_at(
+    /// Whether what seems to begin there is a sound batch. An index that is damaged may name the
+    /// middle of one, where something may look like a header.
+    fn is_batch(
         &self,
         file: &D::File,
         base: Offset,
         position: u64,
-    ) -> Result<Option<(Offset, Offset, i64)>, LogFault> {
+        head: &Head,
+        size: u64,
+    ) -> Result<bool, LogFault> {
+        if head.bytes > size.saturating_sub(position) {
+            return Ok(false);
+        }
+        let mut bytes = vec![0; usize::try_from(head.bytes).unwrap_or(usize::MAX)];
+        let read = file.read_at(&mut bytes, Position::new(position));
+        let read = read.map_err(at(&self.path(base, LOG)))?;
+        let expect = Expect {
+            next: head.begin,
+            may_begin_before: false,
+            epoch: LeaderEpoch::NONE,
+            batch_bytes_max: bytes.len(),
+        };
+        Ok(read == bytes.len() && first(&bytes, expect).is_ok())
+    }
+
+    /// What the header says that seems to begin there.
+    pub(super) fn head_at(
+        &self,
+        file: &D::File,
+        base: Offset,
+        position: u64,
+    ) -> Result<Option<Head>, LogFault> {
         let mut bytes = [0; HEADER_BYTES];
         let read = file.read_at(&mut bytes, Position::new(position));
         let read = read.map_err(at(&self.path(base, LOG)))?;
         let header = BatchHeader::ref_from_bytes(&bytes).expect("the sizes are the same");
-        let delta = u64::try_from(header.last_offset_delta.get()).ok();
-        let first = Offset::from_wire(header.base_offset.get()).filter(|first| *first >= base);
-        let last = first
-            .zip(delta)
-            .and_then(|(first, delta)| first.checked_add(delta));
-        let whole = first.zip(last).filter(|_| read == HEADER_BYTES);
-        Ok(whole.map(|(first, last)| (first, last, header.max_timestamp.get())))
+        let head = || {
+            let begin = Offset::from_wire(header.base_offset.get())?;
+            let delta = u64::try_from(header.last_offset_delta.get()).ok()?;
+            let behind_length = u64::try_from(header.length.get()).ok()?;
+            Some(Head {
+                begin,
+                last: begin.checked_add(delta)?,
+                epoch: LeaderEpoch::new(header.leader_epoch.get()),
+                time: header.max_timestamp.get(),
+                bytes: behind_length + BEFORE_LENGTH_COUNTS,
+            })
+        };
+        let whole = head().filter(|head| head.begin >= base && read == HEADER_BYTES);
+        Ok(whole)
     }
 
     /// Bytes of the transaction index that tell of markers below `end`.

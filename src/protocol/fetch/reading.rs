@@ -20,6 +20,8 @@ use crate::protocol::primitive::{Malformed, Reader, Unread};
 /// Everything of a partition before its records has to fit into a window; aborted transactions are
 /// the part that can be long.
 const ABORTED_MAX: usize = 1 << 16;
+/// Number, host's length, port, rack's length, tags.
+const ENDPOINT_BYTES_MIN: usize = 11;
 const TOPICS_MAX: usize = 1 << 20;
 const PARTITIONS_MAX: usize = 1 << 20;
 
@@ -326,12 +328,10 @@ fn bounded(count: Option<usize>, most: usize, field: &'static str) -> Result<usi
 }
 
 fn endpoints(mut field: Reader<'_>) -> Result<Vec<Endpoint>, Unread> {
-    let count = bounded(
-        field.compact("count of endpoints")?,
-        field.left(),
-        "endpoints",
-    )?;
-    let mut endpoints = Vec::new();
+    let count = field.compact("count of endpoints")?;
+    let most = field.left() / ENDPOINT_BYTES_MIN;
+    let count = bounded(count, most, "endpoints")?;
+    let mut endpoints = Vec::with_capacity(count);
     for _ in 0..count {
         let broker = BrokerId(field.i32()?);
         let host_bytes = field.compact("length of a host")?.unwrap_or(0);

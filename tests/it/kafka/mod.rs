@@ -29,6 +29,7 @@ mod jvm;
 mod lied_to;
 mod older;
 mod program;
+mod scale;
 mod shifting;
 mod vault;
 mod workload;

@@ -57,6 +57,16 @@ impl Running {
         }
     }
 
+    /// The most memory that was resident in it until now, in bytes.
+    pub(super) fn peak_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.expect("Linux tells").parse().expect("a number");
+        kib * 1024
+    }
+
     /// What it has said on standard error until now.
     pub(super) fn said(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap_or_default()

@@ -1,0 +1,276 @@
+//! The inputs that fuzzing begins with: sound ones of every kind.
+
+use bytes::BytesMut;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::{
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
+    PartitionData,
+};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeConfigsResponse, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
+    MetadataResponse, OffsetForLeaderEpochRequest, RequestHeader, TopicName,
+};
+use kafka_protocol::protocol::{Encodable, Request, StrBytes};
+use twinlog::protocol::fetch::VERSION_MIN;
+use twinlog::protocol::versions::{
+    API_VERSIONS, DESCRIBE_CLUSTER, DESCRIBE_CONFIGS, FETCH, LIST_OFFSETS, METADATA,
+    OFFSET_FOR_LEADER_EPOCH, ServedApi,
+};
+use uuid::Uuid;
+
+use crate::fuzzed::logs::{packed_sound, sound_directory, ten_batches};
+use crate::fuzzed::sound_input;
+use crate::fuzzed::wire::CORRELATION;
+
+type Seed = (String, Vec<u8>);
+
+/// The seeds of a target, named.
+pub(super) fn of(target: &str) -> Vec<Seed> {
+    match target {
+        "frames" => framed(requests()),
+        "requests" => requests(),
+        "fetch_answers" => fetch_answers(),
+        "answers" => answers(),
+        "batches" => batches(),
+        "indexes" => indexes(),
+        "leader_epochs" => vec![seed("sound", b"0\n2\n0 0\n1 5\n".to_vec())],
+        "snapshots" => files("snapshot", 1),
+        "checkpoints" => checkpoints(),
+        "vault_state" => vault_states(),
+        "recovery" => recoveries(),
+        "configuration" => configurations(),
+        other => panic!("no seeds of {other}"),
+    }
+}
+
+fn seed(name: &str, bytes: Vec<u8>) -> Seed {
+    (format!("seed-{name}"), bytes)
+}
+
+fn framed(contents: Vec<Seed>) -> Vec<Seed> {
+    let frame = |(name, content): Seed| {
+        let length = i32::try_from(content.len()).expect("small");
+        (name, [&length.to_be_bytes()[..], &content].concat())
+    };
+    contents.into_iter().map(frame).collect()
+}
+
+fn topic() -> TopicName {
+    TopicName(StrBytes::from_static_str("t"))
+}
+
+/// A request of every version.
+fn requests() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let partition = FetchPartition::default().with_fetch_offset(12);
+    let fetched = FetchTopic::default()
+        .with_topic_id(Uuid::from_bytes([1; 16]))
+        .with_partitions(vec![partition.clone(), partition]);
+    let fetch = FetchRequest::default().with_topics(vec![fetched]);
+    each_version(FETCH, &mut seeds, |_| fetch.clone());
+    let listed = ListOffsetsTopic::default()
+        .with_name(topic())
+        .with_partitions(vec![ListOffsetsPartition::default().with_timestamp(-1); 2]);
+    let list = ListOffsetsRequest::default().with_topics(vec![listed]);
+    each_version(LIST_OFFSETS, &mut seeds, |_| list.clone());
+    let named = MetadataRequestTopic::default().with_name(Some(topic()));
+    let metadata = MetadataRequest::default().with_topics(Some(vec![named]));
+    each_version(METADATA, &mut seeds, |_| metadata.clone());
+    let text = StrBytes::from_static_str("x");
+    each_version(API_VERSIONS, &mut seeds, |version| match version {
+        ..3 => ApiVersionsRequest::default(),
+        _ => ApiVersionsRequest::default()
+            .with_client_software_name(text.clone())
+            .with_client_software_version(text.clone()),
+    });
+    let epochs = OffsetForLeaderTopic::default()
+        .with_topic(topic())
+        .with_partitions(vec![OffsetForLeaderPartition::default(); 2]);
+    let ends = OffsetForLeaderEpochRequest::default().with_topics(vec![epochs]);
+    each_version(
+        OFFSET_FOR_LEADER_EPOCH,
+        &mut seeds,
+        |version| match version {
+            ..3 => ends.clone().with_replica_id((-2).into()),
+            _ => ends.clone(),
+        },
+    );
+    let described = DescribeConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(StrBytes::from_static_str("t"))
+        .with_configuration_keys(Some(vec![StrBytes::from_static_str("cleanup.policy")]));
+    let configs = DescribeConfigsRequest::default().with_resources(vec![described]);
+    each_version(DESCRIBE_CONFIGS, &mut seeds, |_| configs.clone());
+    each_version(DESCRIBE_CLUSTER, &mut seeds, |_| {
+        DescribeClusterRequest::default()
+    });
+    seeds
+}
+
+fn each_version<R: Request>(api: ServedApi, seeds: &mut Vec<Seed>, of: impl Fn(i16) -> R) {
+    for version in api.oldest..=api.newest {
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(CORRELATION)
+            .with_client_id(Some(StrBytes::from_static_str("c")));
+        let mut out = BytesMut::new();
+        let encoded = header.encode(&mut out, R::header_version(version));
+        encoded.expect("a sound header");
+        of(version)
+            .encode(&mut out, version)
+            .expect("a sound request");
+        seeds.push(seed(&format!("{}-{version}", R::KEY), out.to_vec()));
+    }
+}
+
+fn fetch_answers() -> Vec<Seed> {
+    let aborted = AbortedTransaction::default()
+        .with_producer_id(9.into())
+        .with_first_offset(5);
+    let full = PartitionData::default()
+        .with_high_watermark(100)
+        .with_aborted_transactions(Some(vec![aborted]))
+        .with_records(Some(bytes::Bytes::from_static(b"some records")));
+    let moved = LeaderIdAndEpoch::default()
+        .with_leader_id(4.into())
+        .with_leader_epoch(8);
+    let refused = PartitionData::default()
+        .with_partition_index(1)
+        .with_error_code(6)
+        .with_current_leader(moved);
+    let diverging = EpochEndOffset::default().with_epoch(5).with_end_offset(50);
+    let diverged = PartitionData::default()
+        .with_partition_index(2)
+        .with_diverging_epoch(diverging);
+    let answered = FetchableTopicResponse::default()
+        .with_topic_id(Uuid::from_bytes([7; 16]))
+        .with_partitions(vec![full, refused, diverged]);
+    let answer = FetchResponse::default().with_responses(vec![answered]);
+    let there = NodeEndpoint::default()
+        .with_node_id(4.into())
+        .with_host("there".into())
+        .with_port(9092);
+    let of = |version: i16| {
+        let nth = u8::try_from(version - VERSION_MIN).expect("a later one");
+        let answer = match version {
+            ..16 => answer.clone(),
+            _ => answer.clone().with_node_endpoints(vec![there.clone()]),
+        };
+        let mut content = BytesMut::from(&CORRELATION.to_be_bytes()[..]);
+        content.extend_from_slice(&[0]);
+        answer
+            .encode(&mut content, version)
+            .expect("a sound answer");
+        let length = i32::try_from(content.len()).expect("small");
+        let bytes = [&[nth, 4][..], &length.to_be_bytes(), &content].concat();
+        seed(&version.to_string(), bytes)
+    };
+    (FETCH.oldest..=FETCH.newest).map(of).collect()
+}
+
+/// Answers that have something in each of their lists.
+fn answers() -> Vec<Seed> {
+    let host = StrBytes::from_static_str("there");
+    let broker = MetadataResponseBroker::default()
+        .with_host(host)
+        .with_port(9092);
+    let partition = MetadataResponsePartition::default()
+        .with_replica_nodes(vec![1.into(), 2.into()])
+        .with_isr_nodes(vec![1.into()]);
+    let told = MetadataResponseTopic::default()
+        .with_name(Some(topic()))
+        .with_partitions(vec![partition; 2]);
+    let metadata = MetadataResponse::default()
+        .with_brokers(vec![broker])
+        .with_topics(vec![told]);
+    let setting = DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_static_str("retention.ms"))
+        .with_value(Some(StrBytes::from_static_str("-1")));
+    let described = DescribeConfigsResult::default()
+        .with_resource_name(StrBytes::from_static_str("t"))
+        .with_configs(vec![setting; 2]);
+    let configs = DescribeConfigsResponse::default().with_results(vec![described]);
+    let mut seeds = Vec::new();
+    answered(&mut seeds, 0, API_VERSIONS, &ApiVersionsResponse::default());
+    answered(&mut seeds, 1, METADATA, &metadata);
+    answered(&mut seeds, 4, DESCRIBE_CONFIGS, &configs);
+    seeds
+}
+
+fn answered(seeds: &mut Vec<Seed>, which: u8, api: ServedApi, answer: &impl Encodable) {
+    for (nth, version) in (0u8..).zip(api.oldest..=api.newest) {
+        let mut out = BytesMut::from(&[which, nth][..]);
+        answer.encode(&mut out, version).expect("a sound answer");
+        seeds.push(seed(&format!("{}-{version}", api.key), out.to_vec()));
+    }
+}
+
+/// How, a shift of 1, from offset 0 on, after no epoch.
+fn batches() -> Vec<Seed> {
+    let head = |how: u8| [&[how][..], &1i64.to_be_bytes(), &[0; 9]].concat();
+    let batches = ten_batches();
+    vec![
+        seed("raw", [head(0), batches.clone()].concat()),
+        seed("apart", [head(2), sound_input()].concat()),
+    ]
+}
+
+fn indexes() -> Vec<Seed> {
+    let kinds = ["index", "timeindex", "txnindex"];
+    let of = |(kind, suffix): (u8, &str)| files(suffix, kind);
+    (0..).zip(kinds).flat_map(of).collect()
+}
+
+/// The files of a sound log that end so, behind a byte.
+fn files(suffix: &str, head: u8) -> Vec<Seed> {
+    let found = sound_directory().into_iter();
+    let found = found.filter(|(name, _)| name.ends_with(&format!(".{suffix}")));
+    found
+        .map(|(_, bytes)| seed(suffix, [&[head][..], &bytes].concat()))
+        .collect()
+}
+
+fn checkpoints() -> Vec<Seed> {
+    let text = |which: u8| [&[which][..], b"0\n2\nt 0 7\nother.topic 12 9000\n"].concat();
+    (0..3)
+        .map(|which| seed(&which.to_string(), text(which)))
+        .collect()
+}
+
+fn vault_states() -> Vec<Seed> {
+    let json = br#"{"source_cluster_id":"c","producer_id_shift":3,"partitions":{"t-0":{
+        "topic_id":"AQEBAQEBAQEBAQEBAQEBAQ","position":7,"gaps":[[1,3]],"ending":"running"},
+        "t-1":{"topic_id":"AQEBAQEBAQEBAQEBAQEBAQ","position":7,"ending":"stopped","why":"x"}}}"#;
+    vec![seed("sound", [&[1][..], json].concat())]
+}
+
+fn recoveries() -> Vec<Seed> {
+    let of = |(name, flags, durable): (&str, u8, u8)| seed(name, packed_sound(flags, durable));
+    [("clean", 1, 10), ("torn", 0, 6), ("reopened-clean", 2, 10)]
+        .map(of)
+        .to_vec()
+}
+
+fn configurations() -> Vec<Seed> {
+    vec![
+        seed("document", twinlog::config::document().into_bytes()),
+        seed(
+            "wrong",
+            b"[source]\nfetch_wait_ms = 0\nx = 1\n[y]\nz = 'a'\n".to_vec(),
+        ),
+    ]
+}

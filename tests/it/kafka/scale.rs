@@ -1,0 +1,144 @@
+//! Many partitions of mixed rates on two brokers: each comes forward, none starves another, and
+//! memory stays in proportion to their number.
+//!
+//! A thousand partitions; `TWINLOG_SCALE_PARTITIONS` asks for another number.
+
+use std::time::{Duration, Instant};
+
+use super::cluster::Partition;
+use super::program::Running;
+use super::vault::{Vault, await_within};
+use super::*;
+
+const PARTITIONS: usize = 1_000;
+/// What a partition may occupy beyond buffers.
+const PARTITION_BYTES: u64 = 64 << 10;
+/// The program, and a window for each of two shards' connections to two brokers, each of which
+/// may be doubled for a batch.
+const BESIDE_BYTES: u64 = 64 << 20;
+/// The firehose is this much ahead when copying begins, and goes on.
+const BACKLOG_RECORDS: usize = 100_000;
+const TRICKLES: usize = 10;
+/// A record of a quiet partition arrives within this while a busy one is being caught up with.
+const TRICKLE_WITHIN: Duration = Duration::from_secs(5);
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(240);
+
+fn partitions() -> usize {
+    let chosen = std::env::var("TWINLOG_SCALE_PARTITIONS");
+    chosen.map_or(PARTITIONS, |number| number.parse().expect("a number"))
+}
+
+#[test]
+fn a_thousand_partitions_come_forward_together() {
+    let Some(_turn) = Turn::take("a_thousand_partitions_come_forward_together") else {
+        return;
+    };
+    let count = partitions();
+    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    let mut cluster = Cluster::start(&workload, "scale", 2, &[]);
+    cluster.ask(&format!("create topic=scale.many partitions={count}"));
+    cluster.ask("create topic=scale.trickle assign=1,2");
+    cluster.ask("create topic=scale.firehose assign=1,2");
+    fill(&cluster, count, 1);
+    cluster.ask(&format!(
+        "produce topic=scale.firehose count={BACKLOG_RECORDS} size=1000 acks=1"
+    ));
+    cluster.ask("load id=hose topic=scale.firehose rate=5000 size=1000 idempotent=false");
+    let vault = Vault::new(&cluster, "scale");
+    let mut following = vault.follow(&cluster, "scale\\..*");
+    let slowest = trickles(&cluster, &vault, &mut following);
+    let first = caught_up(&cluster, &vault, &mut following);
+    fill(&cluster, count, 2);
+    let second = caught_up(&cluster, &vault, &mut following);
+    let stands_still = first.iter().zip(&second).filter(|(before, after)| {
+        assert_eq!(before.directory(), after.directory());
+        before.high_watermark >= after.high_watermark
+    });
+    assert_eq!(stands_still.count(), 0, "each partition has got more");
+    assert!(cluster.ask("unload id=hose").number("acknowledged") > 0);
+    let peak = following.peak_bytes();
+    let ended = following.stop().expect_code(0);
+    assert!(
+        peak <= BESIDE_BYTES + PARTITION_BYTES * count as u64,
+        "{peak} bytes for {count} partitions\n{}",
+        ended.stderr
+    );
+    assert!(
+        slowest <= TRICKLE_WITHIN,
+        "a trickle has waited for {slowest:?}"
+    );
+    for (node, partitions) in by_node(&cluster, &second) {
+        cluster.stop(node);
+        vault.assert_partitions_identical(&cluster, node, &partitions);
+    }
+    eprintln!(
+        "{count} partitions: peak {} KiB, slowest trickle {slowest:?}",
+        peak >> 10
+    );
+}
+
+/// Records for every partition: many keys are spread evenly.
+fn fill(cluster: &Cluster, count: usize, seed: u32) {
+    let (records, keys) = (15 * count, 100 * count);
+    cluster.ask(&format!(
+        "produce topic=scale.many count={records} keys={keys} size=100 batch=512 acks=1 seed={seed}"
+    ));
+}
+
+/// Single records, now and then: how long the slowest one took to arrive.
+fn trickles(cluster: &Cluster, vault: &Vault, following: &mut Running) -> Duration {
+    await_within(
+        following,
+        "the trickle's logs are there",
+        CAUGHT_UP_WITHIN,
+        || {
+            ["scale.trickle-0", "scale.trickle-1"]
+                .iter()
+                .all(|name| vault.dir.join(name).exists())
+        },
+    );
+    let mut slowest = Duration::ZERO;
+    for nth in 0..TRICKLES {
+        let partition = nth % 2;
+        cluster.ask(&format!(
+            "produce topic=scale.trickle partition={partition} count=1 seed={nth}"
+        ));
+        let written = Instant::now();
+        let wanted = cluster.offsets("scale\\.trickle");
+        let wanted = &wanted[partition];
+        await_within(
+            following,
+            "a trickle arrives",
+            Duration::from_secs(60),
+            || vault.end(wanted) >= Some(wanted.high_watermark),
+        );
+        slowest = slowest.max(written.elapsed());
+    }
+    slowest
+}
+
+/// Waits until the quiet partitions have all arrived, and answers them.
+fn caught_up(cluster: &Cluster, vault: &Vault, following: &mut Running) -> Vec<Partition> {
+    let wanted = cluster.offsets("scale\\.many");
+    let mut missing: Vec<&Partition> = wanted.iter().collect();
+    await_within(following, "all partitions arrive", CAUGHT_UP_WITHIN, || {
+        missing.retain(|partition| vault.end(partition) < Some(partition.high_watermark));
+        missing.is_empty()
+    });
+    wanted
+}
+
+/// The partitions that lie on each node, whose files are compared when it has stopped.
+fn by_node(cluster: &Cluster, partitions: &[Partition]) -> Vec<(u32, Vec<Partition>)> {
+    let lies_on = |node| {
+        let dir = cluster.log_dir(node);
+        let here = partitions
+            .iter()
+            .filter(move |of| dir.join(of.directory()).exists());
+        (node, here.cloned().collect())
+    };
+    let nodes: Vec<(u32, Vec<Partition>)> = [2, 1].map(lies_on).into();
+    let all: usize = nodes.iter().map(|(_, partitions)| partitions.len()).sum();
+    assert_eq!(all, partitions.len(), "every partition has one replica");
+    nodes
+}
