@@ -34,7 +34,7 @@ pub(super) struct Lifeline {
     /// Questions in a row that came to nothing.
     failures: u32,
     /// Since when somebody else has our id.
-    double_since: Option<Instant>,
+    pub(super) double_since: Option<Instant>,
 }
 
 impl Lifeline {

@@ -151,6 +151,8 @@ impl Member {
         match error {
             ErrorCode::NONE => {
                 if self.quorum.confirm(from) {
+                    // A controller that is new gives every session its whole time again.
+                    self.lifeline.double_since = None;
                     self.tell(News::Controller(from.clone()));
                 }
                 self.trouble_of_finding_is_over();

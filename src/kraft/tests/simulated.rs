@@ -71,6 +71,10 @@ pub(super) struct Quorum3 {
     /// Heartbeats and proposals that came to who does not lead.
     pub(super) astray: u32,
     pub(super) elections: u32,
+    /// Fetches of what the leader's log does not have.
+    pub(super) diverged: u32,
+    /// Fetches of what only a snapshot has.
+    pub(super) snapshots: u32,
     topics: u8,
 }
 
@@ -90,6 +94,8 @@ impl Quorum3 {
             images: [(0, Image::default())].into(),
             astray: 0,
             elections: 0,
+            diverged: 0,
+            snapshots: 0,
             topics: 0,
         }
     }
@@ -305,7 +311,9 @@ impl Quorum3 {
                     let answer = refused(question, ErrorCode::NOT_CONTROLLER);
                     return Some(Reply { lane, turn, answer });
                 }
-                let (answer, needs) = self.control(now, question);
+                let answer = self.control(now, question);
+                // Answers wait for all that was written before, whether or not they wrote.
+                let needs = self.end();
                 let reply = Reply { lane, turn, answer };
                 if needs > self.settled {
                     self.waiters.push(Waiter { needs, reply });
@@ -317,8 +325,8 @@ impl Quorum3 {
         Some(Reply { lane, turn, answer })
     }
 
-    /// The leader's own answers, and up to where the log has to be settled for them.
-    fn control(&mut self, now: Instant, question: &Question) -> (Answer, i64) {
+    /// The leader's own answers.
+    fn control(&mut self, now: Instant, question: &Question) -> Answer {
         let latest = self.latest();
         let us = latest.brokers.get(US);
         match question {
@@ -327,7 +335,7 @@ impl Quorum3 {
                 let is_same = us.is_some_and(|us| us.incarnation == asked.incarnation);
                 if us.is_some() && is_alive && !is_same {
                     let code = ErrorCode::DUPLICATE_BROKER_REGISTRATION;
-                    return (refused(question, code), 0);
+                    return refused(question, code);
                 }
                 self.contact = now;
                 let kept = us.filter(|_| is_same);
@@ -345,8 +353,8 @@ impl Quorum3 {
                     cordoned: Vec::new(),
                 });
                 let error = ErrorCode::NONE;
-                let needs = self.append(vec![record]);
-                (Answer::Register(RegistrationAnswer { error, epoch }), needs)
+                self.append(vec![record]);
+                Answer::Register(RegistrationAnswer { error, epoch })
             }
             Question::Heartbeat(beat) => match us {
                 Some(us) if us.epoch == beat.epoch => {
@@ -354,39 +362,36 @@ impl Quorum3 {
                     let (us, applied) = (us.clone(), beat.applied.map_or(-1, Offset::value));
                     self.beat(&us, applied >= us.epoch.value(), beat)
                 }
-                _ => (refused(question, ErrorCode::STALE_BROKER_EPOCH), 0),
+                _ => refused(question, ErrorCode::STALE_BROKER_EPOCH),
             },
             Question::Unregister(_) => {
-                let needs = match us {
-                    None => 0,
-                    Some(us) => self.append(vec![spoken::unregister(US, us.epoch)]),
-                };
-                (refused(question, ErrorCode::NONE), needs)
+                if let Some(us) = us {
+                    let gone = spoken::unregister(US, us.epoch);
+                    self.append(vec![gone]);
+                }
+                refused(question, ErrorCode::NONE)
             }
             Question::Propose(asked) => self.alter(&latest, asked),
             _ => unreachable!("the others are for everybody"),
         }
     }
 
-    fn beat(&mut self, us: &Broker, is_caught_up: bool, beat: &Heartbeat) -> (Answer, i64) {
+    fn beat(&mut self, us: &Broker, is_caught_up: bool, beat: &Heartbeat) -> Answer {
         let fenced = beat.want_fence || (us.is_fenced && !is_caught_up) || beat.want_shut_down;
-        let needs = match fenced == us.is_fenced {
-            true => 0,
-            false => {
-                let turn = if fenced { 1 } else { -1 };
-                self.append(vec![spoken::change_broker(US, us.epoch, turn, 0)])
-            }
-        };
+        if fenced != us.is_fenced {
+            let turn = if fenced { 1 } else { -1 };
+            self.append(vec![spoken::change_broker(US, us.epoch, turn, 0)]);
+        }
         let answer = HeartbeatAnswer {
             error: ErrorCode::NONE,
             is_caught_up,
             is_fenced: fenced,
             should_shut_down: beat.want_shut_down,
         };
-        (Answer::Heartbeat(answer), needs)
+        Answer::Heartbeat(answer)
     }
 
-    fn alter(&mut self, latest: &Image, asked: &AlterPartition) -> (Answer, i64) {
+    fn alter(&mut self, latest: &Image, asked: &AlterPartition) -> Answer {
         let mut partitions = Vec::new();
         let mut records = Vec::new();
         for change in &asked.changes {
@@ -419,12 +424,11 @@ impl Quorum3 {
             });
         }
         let error = ErrorCode::NONE;
-        let needs = match records.is_empty() {
-            true => 0,
-            false => self.append(records),
-        };
+        if !records.is_empty() {
+            self.append(records);
+        }
         let answer = AlterPartitionAnswer { error, partitions };
-        (Answer::Propose(answer), needs)
+        Answer::Propose(answer)
     }
 
     /// How `node` takes a request that is for the leader in an epoch.
@@ -441,7 +445,12 @@ impl Quorum3 {
         }
     }
 
-    fn fetch(&self, node: usize, asked: &MetadataFetch, waited: bool) -> Option<MetadataAnswer> {
+    fn fetch(
+        &mut self,
+        node: usize,
+        asked: &MetadataFetch,
+        waited: bool,
+    ) -> Option<MetadataAnswer> {
         let mut answer = MetadataAnswer {
             refused: ErrorCode::NONE,
             error: self.judge(node, asked.leader_epoch),
@@ -456,12 +465,18 @@ impl Quorum3 {
         }
         answer.high_watermark = Some(Offset::new(self.settled));
         let (offset, last) = (asked.offset.value(), asked.last_epoch.value());
-        if offset < self.log_start {
+        // What comes before the log's beginning is known by the snapshot's epoch alone.
+        let begins = self.log_start;
+        let is_unknown = begins > 0
+            && (last < self.start_epoch || (offset == begins && last != self.start_epoch));
+        if offset < begins || is_unknown {
+            self.snapshots += 1;
             answer.snapshot = Some(self.snapshot_id());
             return Some(answer);
         }
         let (epoch, end) = self.end_of(last);
         if offset > end || epoch < last {
+            self.diverged += 1;
             answer.diverging = Some((LeaderEpoch::new(epoch), Offset::new(end)));
             return Some(answer);
         }
