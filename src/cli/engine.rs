@@ -26,9 +26,6 @@ pub(super) fn copy(
     show: &mut dyn FnMut(&Ledger),
 ) -> Result<Result<Outcome, CopyFault>, Misuse> {
     uring::probe()?;
-    if let Err(error) = uring::raise_open_files() {
-        tracing::warn!("the limit of open files cannot be raised: {error}");
-    }
     let (reports_in, reports) = mpsc::channel(REPORTS_MAX);
     let mut orders = Vec::new();
     let mut threads = Vec::new();

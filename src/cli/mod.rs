@@ -85,6 +85,9 @@ pub(crate) enum Misuse {
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     screen::begin(arguments.quiet, arguments.verbose);
+    if let Err(error) = crate::uring::raise_open_files() {
+        tracing::warn!("the limit of open files cannot be raised: {error}");
+    }
     let quiet = arguments.quiet;
     let ending = match arguments.command {
         Command::Demo(demo) => demo.run(quiet),

@@ -113,7 +113,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::File::open(dir)?.sync_all()
+        fs::File::open(dir).map_err(named)?.sync_all()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<RealFile>> {
