@@ -15,7 +15,8 @@
 //!
 //! 1. Ground: [`model`], the nouns; [`stdx`], what the standard library lacks.
 //! 2. Bytes: [`record`], [`protocol`], [`session`], [`io`], which is the seam to the world.
-//! 3. Machines, pure and strangers to each other: [`log`], [`source`], [`server`], [`vault`].
+//! 3. Machines, pure and strangers to each other: [`log`], [`replica`], [`source`], [`server`],
+//!    [`vault`], [`kraft`].
 //! 4. Composers: [`shard`], [`control`], [`audit`].
 //! 5. Edge: [`config`], [`cli`], and [`uring`], the real side of [`io`].
 //!

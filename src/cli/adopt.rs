@@ -1,5 +1,6 @@
 //! `twinlog adopt`: a vault's logs become those of a stopped stock broker.
 
+mod closing;
 mod fitness;
 mod progress;
 mod raise;
@@ -14,6 +15,7 @@ use self::fitness::{Adoptee, Fitness};
 use self::raise::{Brokers, Low, RaiseFault, raise};
 use super::{Ending, Misuse, screen, text};
 use crate::io::Disk;
+use crate::log::LogFault;
 use crate::model::{BrokerId, TopicId, TopicPartition};
 use crate::session::{BrokerAddress, Opening, Security, look_at};
 use crate::uring::{self, RealDisk};
@@ -30,14 +32,15 @@ const OPENING: Opening = Opening {
 /// The topics have been created in the adopting cluster, with the stopped broker as the only
 /// replica of their partitions. Their leader epochs are raised to the last ones of the vault's
 /// logs, and their empty logs replaced by the vault's, with the adopting cluster's topic ids and
-/// offset checkpoints. The vault is left as it is.
+/// offset checkpoints. A vault that was closed cleanly is left as it is.
 ///
 /// To raise an epoch by one, another broker is named as a further replica and taken back. Clusters
 /// that keep eligible replicas apart (KIP-966) forget the stopped broker: there
 /// `unclean.leader.election.enable` of the topics is true for a moment, and set back.
 #[derive(Debug, Args)]
 pub(super) struct AdoptArguments {
-    /// The vault; no copy into it is running, and the last one ended cleanly.
+    /// The vault, into which no copy is running. Where the last one was killed, its logs are
+    /// recovered first, for which no source is needed.
     #[arg(long, value_name = "DIR")]
     vault: PathBuf,
     /// The log directory of the stopped broker.
@@ -53,6 +56,8 @@ pub(super) struct AdoptArguments {
 enum AdoptFault {
     #[error("{0}")]
     Vault(#[from] VaultFault),
+    #[error("{0}")]
+    Log(#[from] LogFault),
     #[error("the adopting cluster cannot be asked: {0}")]
     Cluster(#[from] crate::session::SessionFault),
     #[error("{}: {error}", path.display())]
@@ -61,7 +66,9 @@ enum AdoptFault {
         error: std::io::Error,
     },
     #[error(
-        "{} was not closed cleanly: run twinlog copy on it once more and let it end", .0.display()
+        "{} was killed before it took note of all its partitions: run twinlog copy on it once \
+         more and let it end",
+        .0.display()
     )]
     Unclean(PathBuf),
     #[error("{} is in use: stop its broker first", .0.display())]
@@ -108,9 +115,9 @@ impl AdoptArguments {
     }
 
     fn adopt(&self, quiet: bool) -> Result<(usize, u64), AdoptFault> {
-        let found = Vault::look(&RealDisk, &self.vault)?;
+        let mut found = Vault::look(&RealDisk, &self.vault)?;
         if !found.clean {
-            return Err(AdoptFault::Unclean(self.vault.clone()));
+            found = closing::close(&self.vault, &found.state)?;
         }
         let to = &self.to;
         let (at, view) = uring::run(

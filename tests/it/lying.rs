@@ -321,3 +321,36 @@ fn a_result_that_nobody_can_take_is_said_to_be_lost() {
         );
     }
 }
+
+/// The source may be lost for good: that is what a vault is for.
+#[test]
+fn a_vault_that_was_killed_is_closed_by_whoever_adopts_it() {
+    let source = source::start();
+    let place = Place::new();
+    assert_eq!(place.copy(source).code, Some(0));
+    let vault = place.path("vault");
+    let marker = vault.join(".kafka_cleanshutdown");
+    fs::remove_file(&marker).expect("the copy has ended cleanly");
+    let log = vault.join("lies-0/00000000000000000000.log");
+    let whole = fs::read(&log).expect("it was copied");
+    let torn = [whole.as_slice(), &whole[..100]].concat();
+    fs::write(&log, torn).expect("it is ours");
+    let nowhere = place.path("nowhere");
+    let adopt = [
+        "adopt",
+        "--vault",
+        text(&vault),
+        "--log-dir",
+        text(&nowhere),
+    ];
+    let ended = place.run(&[adopt.as_slice(), &["--to", "127.0.0.1:1"]].concat());
+    assert_eq!(ended.code, Some(1), "{}", ended.said);
+    assert!(ended.said.contains("127.0.0.1:1"), "{}", ended.said);
+    assert!(marker.exists(), "it is not closed: {}", ended.said);
+    assert!(
+        fs::read(&log).expect("it is there") == whole,
+        "a torn end stays"
+    );
+    let verified = place.verify(Some(source));
+    assert_eq!(verified.code, Some(0), "{}", verified.said);
+}
