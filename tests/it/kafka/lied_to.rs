@@ -122,7 +122,8 @@ impl Told<'_> {
         self.cluster.ask("produce topic=lied.sound count=10 seed=3");
         vault.await_caught_up(self.cluster, "lied\\.sound", &mut following);
         let ended = following.stop().expect_code(0);
-        ended.expect_said(&["lied.lies-0 waits", "lied.lies-0 was waiting", "broker 1"]);
+        // Whether it waits or asks at the moment of the stop is chance.
+        ended.expect_said(&["lied.lies-0 waits", "broker 1"]);
         self.holds_a_prefix(&vault);
     }
 
