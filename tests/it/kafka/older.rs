@@ -85,12 +85,9 @@ fn copies_the_same(source: &Cluster, gate: &Gate, name: &str, caps: &[(i16, i16)
         .iter()
         .find(|(key, _)| *key == FETCH)
         .expect("every case has one");
-    let newest = if source.workload.release.version.starts_with("3.") {
-        17
-    } else {
-        18
-    };
-    assert_eq!(fetched.version, (*cap).min(newest), "{name}");
+    // Every release knows 17; whether 18 is spoken is up to its broker.
+    assert!(fetched.version <= *cap, "{name}: {fetched:?}");
+    assert_eq!(fetched.version.min(17), (*cap).min(17), "{name}");
     let is_nameless = caps.iter().any(|(key, cap)| *key == METADATA && *cap < 10);
     assert_eq!(
         copied.stderr.contains("no topic ids"),
