@@ -44,6 +44,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod generator;
 pub mod io;
 pub mod kraft;
 pub mod log;

@@ -13,7 +13,6 @@ mod check;
 mod copy;
 mod demo;
 mod engine;
-pub mod generator;
 mod inspect;
 mod screen;
 mod text;

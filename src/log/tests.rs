@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::cli::generator::{PartitionLoad, Sizes, Traffic, topics};
+use crate::generator::{PartitionLoad, Sizes, Traffic, topics};
 use crate::io::memory::MemoryDisk;
 use crate::model::{LeaderEpoch, Offset, TopicId, WallTime};
 use crate::record::{Expect, check};

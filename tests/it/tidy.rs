@@ -28,11 +28,12 @@ const EXCUSED: [(&str, &str, usize); 0] = [];
 
 /// Which folder of `src` may import which; `folder::module` allows that module alone. What stands
 /// beside the folders (`lib.rs`, `main.rs`) may import anything.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("stdx", &[]),
     ("record", &["model", "stdx"]),
     ("protocol", &["model", "stdx"]),
+    ("generator", &["model", "stdx", "record"]),
     ("io", &["model", "stdx"]),
     ("session", &["model", "stdx", "protocol", "io"]),
     ("log", &["model", "stdx", "record", "io"]),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::served::{Served, serve};
-use crate::cli::generator::{LoadedTopic, PartitionLoad, Sizes, topics};
 use crate::cli::{Ending, Misuse, screen};
+use crate::generator::{LoadedTopic, PartitionLoad, Sizes, topics};
 use crate::io::{Clock, Disk, Listener, Net, World};
 use crate::log::{Beginning, Log, LogFault, LogOptions, Opened, Reader, Store, open};
 use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, WallTime};
