@@ -26,12 +26,7 @@ fn batches(value_bytes: usize) -> Vec<u8> {
 }
 
 fn expect() -> Expect {
-    Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 26,
-    }
+    Expect::first()
 }
 
 #[divan::bench(args = [200, 4096, 65536])]

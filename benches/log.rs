@@ -69,13 +69,7 @@ impl Place {
     }
 
     fn open(&self, disk: RealDisk) -> (Log, Store<RealDisk>) {
-        let known = Beginning {
-            topic_id: TopicId::new([1; 16]),
-            log_start: Offset::ZERO,
-            recovery_point: Offset::ZERO,
-            is_clean: false,
-            refetchable: None,
-        };
+        let known = Beginning::anew(TopicId::new([1; 16]));
         let opened = open(disk, &self.path(), LogOptions::default(), known, WALL);
         let Opened { log, store, .. } = opened.expect("a new directory");
         (log, store)
@@ -83,12 +77,7 @@ impl Place {
 }
 
 fn expect(next: Offset) -> Expect {
-    Expect {
-        next,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 26,
-    }
+    Expect::after(next, LeaderEpoch::NONE)
 }
 
 /// Sixty-four batches are planned, written with one call and committed, index entries among it, one

@@ -191,10 +191,11 @@ mod tests {
         for batch_bytes in [160, 200, 1 << 10, 1100, 2109, 4 << 10, 64 << 10, 3 << 20] {
             let shape = Shape::new(64 << 20, batch_bytes, 1).unwrap();
             let expect = Expect {
-                next: Offset::new(i64::try_from(7 * shape.records).unwrap()),
-                may_begin_before: false,
-                epoch: LeaderEpoch::new(0),
                 batch_bytes_max: shape.batch_bytes,
+                ..Expect::after(
+                    Offset::new(i64::try_from(7 * shape.records).unwrap()),
+                    LeaderEpoch::new(0),
+                )
             };
             let mut block = Block::new(shape);
             let bytes = block.from(7, 5);

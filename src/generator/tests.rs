@@ -31,12 +31,7 @@ fn generated(seed: u64, traffic: Traffic, index: u32) -> (Vec<u8>, PartitionLoad
 
 /// Shows each batch to `see`, after all of them have passed the check.
 fn each(log: &[u8], load: &PartitionLoad, mut see: impl FnMut(Batch<'_>)) {
-    let expect = Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 20,
-    };
+    let expect = Expect::first();
     let checked = check(log, expect);
     assert_eq!(checked.rest, Rest::Nothing);
     assert_eq!(checked.run.next_offset(), load.next_offset());
@@ -148,12 +143,7 @@ fn transactions_overlap_and_end_both_ways() {
 }
 
 fn sole(bytes: &[u8], next: Offset) -> Batch<'_> {
-    let expect = Expect {
-        next,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 20,
-    };
+    let expect = Expect::after(next, LeaderEpoch::NONE);
     let checked = check(bytes, expect);
     assert_eq!((checked.rest, checked.run.count()), (Rest::Nothing, 1));
     checked.run.batches().next().expect("one batch")
@@ -225,12 +215,7 @@ fn damage_in_what_is_generated_is_seen() {
     let (mut log, _) = generated(9, Traffic::Transactions, 0);
     let at = log.len() / 2;
     log[at] ^= 1;
-    let expect = Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 20,
-    };
+    let expect = Expect::first();
     let rest = check(&log, expect).rest;
     assert!(
         matches!(rest, Rest::Fault(BatchFault::Checksum { .. })),

@@ -9,7 +9,7 @@
 //!    transactions, log end. [`Log::abandon`] instead where the write failed.
 
 use crate::model::{LeaderEpoch, Offset, WallTime, Watermarks};
-use crate::record::Run;
+use crate::record::{Expect, Run};
 
 use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
@@ -93,6 +93,12 @@ impl Log {
     #[must_use]
     pub fn last_epoch(&self) -> LeaderEpoch {
         self.epochs.latest()
+    }
+
+    /// What the next batch has to be, of whatever size.
+    #[must_use]
+    pub fn expects(&self) -> Expect {
+        Expect::after(self.watermarks().log_end, self.last_epoch())
     }
 
     /// The largest timestamp of the last batch, in ms; −1 where there is none.

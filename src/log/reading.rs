@@ -223,11 +223,6 @@ impl<D: Disk> BatchStream<D> {
     }
 
     fn expect(&self) -> Expect {
-        Expect {
-            next: self.next,
-            may_begin_before: false,
-            epoch: self.epoch,
-            batch_bytes_max: i32::MAX as usize,
-        }
+        Expect::after(self.next, self.epoch)
     }
 }

@@ -54,6 +54,21 @@ pub struct Beginning {
     pub refetchable: Option<Offset>,
 }
 
+impl Beginning {
+    /// Nothing is known but the topic's id: the log begins at offset 0, and what is there may have
+    /// been left by a kill.
+    #[must_use]
+    pub fn anew(topic_id: TopicId) -> Beginning {
+        Beginning {
+            topic_id,
+            log_start: Offset::ZERO,
+            recovery_point: Offset::ZERO,
+            is_clean: false,
+            refetchable: None,
+        }
+    }
+}
+
 /// A log, ready to be appended to.
 pub struct Opened<D: Disk> {
     /// What it holds.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::generator::{PartitionLoad, Sizes, Traffic, topics};
 use crate::io::memory::MemoryDisk;
-use crate::model::{LeaderEpoch, Offset, TopicId, WallTime};
+use crate::model::{Offset, TopicId, WallTime};
 use crate::record::{Expect, check};
 use crate::stdx::prng::Prng;
 
@@ -44,21 +44,14 @@ fn batches(traffic: Traffic) -> Vec<Vec<u8>> {
 
 fn known(recovery_point: Offset, is_clean: bool) -> Beginning {
     Beginning {
-        topic_id: TopicId::new([7; 16]),
-        log_start: Offset::ZERO,
         recovery_point,
         is_clean,
-        refetchable: None,
+        ..Beginning::anew(TopicId::new([7; 16]))
     }
 }
 
 fn append(log: &mut Log, store: &mut Store<MemoryDisk>, batch: &[u8]) -> Result<(), LogFault> {
-    let expect = Expect {
-        next: log.watermarks().log_end,
-        may_begin_before: false,
-        epoch: log.last_epoch(),
-        batch_bytes_max: batch.len(),
-    };
+    let expect = log.expects();
     let run = check(batch, expect).run;
     assert!(!run.is_empty(), "a sound batch");
     store.append(log, WALL, run)
@@ -115,12 +108,7 @@ fn content(disk: &MemoryDisk) -> Vec<u8> {
 }
 
 fn next_offset(batch: &[u8]) -> Offset {
-    let expect = Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: batch.len(),
-    };
+    let expect = Expect::first();
     check(batch, expect).run.next_offset()
 }
 

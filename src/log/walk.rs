@@ -102,10 +102,8 @@ pub(super) fn walk<F: File>(
 impl Arrived {
     fn expect(&self, file_bytes: u64) -> Expect {
         Expect {
-            next: self.next,
-            may_begin_before: false,
-            epoch: self.epoch,
             batch_bytes_max: usize::try_from(file_bytes).unwrap_or(usize::MAX),
+            ..Expect::after(self.next, self.epoch)
         }
     }
 }

@@ -22,6 +22,25 @@ pub struct Expect {
     pub batch_bytes_max: usize,
 }
 
+impl Expect {
+    /// Batches of any size that continue a log which ends at `next` in `epoch`.
+    #[must_use]
+    pub fn after(next: Offset, epoch: LeaderEpoch) -> Expect {
+        Expect {
+            next,
+            may_begin_before: false,
+            epoch,
+            batch_bytes_max: i32::MAX as usize,
+        }
+    }
+
+    /// Batches of any size that a log begins with at offset 0.
+    #[must_use]
+    pub fn first() -> Expect {
+        Expect::after(Offset::ZERO, LeaderEpoch::NONE)
+    }
+}
+
 /// The sound batches at the front, and what comes after them.
 #[derive(Debug)]
 pub struct Checked<'b> {

@@ -5,7 +5,7 @@ use twinlog::log::{Beginning, Log, LogOptions, Opened, Store, open};
 use twinlog::model::{
     LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift, TopicId, WallTime,
 };
-use twinlog::record::{BatchBuilder, Expect, Producer, check_mut, scan};
+use twinlog::record::{BatchBuilder, Producer, check_mut, scan};
 use twinlog::uring::{self, RealDisk};
 
 use crate::counting::allocated;
@@ -33,12 +33,7 @@ fn batches(from: i64) -> Vec<u8> {
 }
 
 fn ingest(log: &mut Log, store: &mut Store<RealDisk>, records: &mut [u8], shift: ProducerIdShift) {
-    let expect = Expect {
-        next: log.watermarks().log_end,
-        may_begin_before: false,
-        epoch: log.last_epoch(),
-        batch_bytes_max: 1 << 20,
-    };
+    let expect = log.expects();
     assert_eq!(i64::from(scan(records, expect).run.count()), BATCHES);
     let (mut checked, _) = check_mut(records, expect);
     let shifted = checked.shifted(shift);
@@ -51,13 +46,7 @@ fn ingest(log: &mut Log, store: &mut Store<RealDisk>, records: &mut [u8], shift:
 /// Allocations while batches are ingested whose like were ingested before.
 fn counted(shift: ProducerIdShift) -> u64 {
     let dir = tempfile::tempdir().expect("there is a temporary directory");
-    let known = Beginning {
-        topic_id: TopicId::new([1; 16]),
-        log_start: Offset::ZERO,
-        recovery_point: Offset::ZERO,
-        is_clean: false,
-        refetchable: None,
-    };
+    let known = Beginning::anew(TopicId::new([1; 16]));
     uring::run(None, |world| async move {
         let disk = *world.disk();
         let path = dir.path().join("t-0");

@@ -15,7 +15,7 @@ use twinlog::model::{
     LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift, TopicId, TopicPartition,
     WallTime,
 };
-use twinlog::record::{BatchBuilder, Expect, Marker, Producer, RecordHeader, check};
+use twinlog::record::{BatchBuilder, Marker, Producer, RecordHeader, check};
 use twinlog::uring::RealDisk;
 use twinlog::vault::{Checkpoint, Identity, Offsets, Vault};
 
@@ -66,13 +66,7 @@ fn vault(dir: &Path) {
     };
     let shift = ProducerIdShift::NONE;
     let (vault, _) = Vault::open(RealDisk, dir, &identity, shift).expect("a new vault");
-    let known = Beginning {
-        topic_id: TopicId::new([1; 16]),
-        log_start: Offset::ZERO,
-        recovery_point: Offset::ZERO,
-        is_clean: false,
-        refetchable: None,
-    };
+    let known = Beginning::anew(TopicId::new([1; 16]));
     let options = LogOptions {
         index_interval_bytes: 0,
         ..LogOptions::default()
@@ -83,12 +77,7 @@ fn vault(dir: &Path) {
         mut log, mut store, ..
     } = open(RealDisk, &path, options, known, WALL).expect("a new directory");
     for batch in batches() {
-        let expect = Expect {
-            next: log.watermarks().log_end,
-            may_begin_before: false,
-            epoch: log.last_epoch(),
-            batch_bytes_max: batch.len(),
-        };
+        let expect = log.expects();
         let run = check(&batch, expect).run;
         store.append(&mut log, WALL, run).expect("there is room");
     }

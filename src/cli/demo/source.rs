@@ -13,8 +13,8 @@ use crate::cli::{Ending, Misuse, screen};
 use crate::generator::{LoadedTopic, PartitionLoad, Sizes, topics};
 use crate::io::{Clock, Disk, Listener, Net, World};
 use crate::log::{Beginning, Log, LogFault, LogOptions, Opened, Reader, Store, open};
-use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, WallTime};
-use crate::record::{Expect, check};
+use crate::model::{BrokerId, LeaderEpoch, PartitionIndex, WallTime};
+use crate::record::check;
 use crate::server::{Identity, Partition, Server, Topic};
 use crate::uring;
 
@@ -176,13 +176,7 @@ impl<D: Disk> Grown<D> {
         nth: u32,
     ) -> Result<Grown<D>, LogFault> {
         let dir = dir.join(format!("{}-{nth}", topic.name));
-        let known = Beginning {
-            topic_id: topic.id,
-            log_start: Offset::ZERO,
-            recovery_point: Offset::ZERO,
-            is_clean: false,
-            refetchable: None,
-        };
+        let known = Beginning::anew(topic.id);
         let options = LogOptions::default();
         let Opened { log, store, .. } = open(
             world.disk().clone(),
@@ -204,12 +198,7 @@ impl<D: Disk> Grown<D> {
     }
 
     fn append(&mut self, wall: WallTime, batch: &[u8]) -> Result<(), LogFault> {
-        let expect = Expect {
-            next: self.log.watermarks().log_end,
-            may_begin_before: false,
-            epoch: self.log.last_epoch(),
-            batch_bytes_max: batch.len(),
-        };
+        let expect = self.log.expects();
         let run = check(batch, expect).run;
         assert!(!run.is_empty(), "the generator makes sound batches");
         self.bytes += batch.len() as u64;

@@ -210,10 +210,8 @@ impl<F: File> Heads<F> {
         let read = self.file.read_at(&mut bytes, Position::new(head.position));
         let read = read.map_err(at(&self.name))?;
         let expect = Expect {
-            next: head.base,
-            may_begin_before: false,
-            epoch: LeaderEpoch::NONE,
             batch_bytes_max: bytes.len(),
+            ..Expect::after(head.base, LeaderEpoch::NONE)
         };
         let Ok(batch) = first(&bytes[..read], expect) else {
             return Ok(false);

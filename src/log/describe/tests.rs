@@ -8,7 +8,7 @@ use super::*;
 use crate::io::memory::MemoryDisk;
 use crate::log::{Beginning, LogOptions, Opened, Store, open};
 use crate::model::{ProducerEpoch, TopicId, WallTime};
-use crate::record::{BatchBuilder, Expect, Marker, Producer, check};
+use crate::record::{BatchBuilder, Marker, Producer, check};
 
 const DIR: &str = "/vault/t-0";
 const WALL: WallTime = WallTime(2_000);
@@ -67,12 +67,7 @@ fn marker(base: i64, id: i64, commits: bool) -> Vec<u8> {
 }
 
 fn append(log: &mut crate::log::Log, store: &mut Store<MemoryDisk>, batch: &[u8]) {
-    let expect = Expect {
-        next: log.watermarks().log_end,
-        may_begin_before: false,
-        epoch: log.last_epoch(),
-        batch_bytes_max: batch.len(),
-    };
+    let expect = log.expects();
     let run = check(batch, expect).run;
     store.append(log, WALL, run).expect("there is room");
 }
@@ -87,13 +82,7 @@ fn partition() -> MemoryDisk {
         index_interval_bytes: 0,
         index_bytes_max: 1 << 20,
     };
-    let known = Beginning {
-        topic_id: TopicId::new([7; 16]),
-        log_start: Offset::ZERO,
-        recovery_point: Offset::ZERO,
-        is_clean: false,
-        refetchable: None,
-    };
+    let known = Beginning::anew(TopicId::new([7; 16]));
     let Opened {
         mut log, mut store, ..
     } = open(disk.clone(), Path::new(DIR), options, known, WALL).expect("a new directory");

@@ -137,10 +137,8 @@ impl<D: Disk> Recovery<D> {
         let read = file.read_at(&mut bytes, Position::new(position));
         let read = read.map_err(at(&self.path(base, LOG)))?;
         let expect = Expect {
-            next: head.begin,
-            may_begin_before: false,
-            epoch: LeaderEpoch::NONE,
             batch_bytes_max: bytes.len(),
+            ..Expect::after(head.begin, LeaderEpoch::NONE)
         };
         Ok(read == bytes.len() && first(&bytes, expect).is_ok())
     }

@@ -8,12 +8,7 @@ use crate::record::{Batch, Checked, Codec, Contents, Control, Expect, Rest, chec
 const RECORDS_BYTES_MAX: usize = 1 << 22;
 
 fn checked(bytes: &[u8]) -> Checked<'_> {
-    let expect = Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 24,
-    };
+    let expect = Expect::first();
     check(bytes, expect)
 }
 

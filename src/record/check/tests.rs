@@ -19,10 +19,8 @@ fn batch(base: i64, epoch: i32, records: u32) -> Vec<u8> {
 
 fn due(next: i64, epoch: i32) -> Expect {
     Expect {
-        next: Offset::new(next),
-        may_begin_before: false,
-        epoch: LeaderEpoch::new(epoch),
         batch_bytes_max: MOST,
+        ..Expect::after(Offset::new(next), LeaderEpoch::new(epoch))
     }
 }
 

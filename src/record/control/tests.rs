@@ -3,7 +3,6 @@
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::*;
-use crate::model::LeaderEpoch;
 use crate::record::layout::{BatchHeader, HEADER_BYTES};
 use crate::record::{Expect, check, crc};
 
@@ -12,12 +11,7 @@ const CONTROL_ATTRIBUTE: i16 = 0x20;
 
 /// The one batch of `bytes`, after it has passed the check.
 fn read(bytes: &[u8]) -> Result<Control, ControlFault> {
-    let expect = Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 20,
-    };
+    let expect = Expect::first();
     let checked = check(bytes, expect);
     let batch = checked.run.batches().next().expect("one sound batch");
     control(&batch)

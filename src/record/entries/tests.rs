@@ -24,12 +24,7 @@ fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8], bytes_max: usize) -> Result<Vec<(i64, i64)>, EntriesFault> {
-    let expect = Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 20,
-    };
+    let expect = Expect::first();
     let checked = check(bytes, expect);
     let batch = checked.run.batches().next().expect("a sound batch");
     let contents = Contents::of(&batch, bytes_max)?;

@@ -11,12 +11,7 @@ fn shift(by: i64) -> ProducerIdShift {
 }
 
 fn expect() -> Expect {
-    Expect {
-        next: Offset::ZERO,
-        may_begin_before: false,
-        epoch: LeaderEpoch::NONE,
-        batch_bytes_max: 1 << 26,
-    }
+    Expect::first()
 }
 
 fn producer(id: i64) -> Producer {

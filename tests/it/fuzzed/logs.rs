@@ -39,11 +39,9 @@ const NAMED: [&str; 3] = [
 
 fn known(durable: Offset, is_clean: bool) -> Beginning {
     Beginning {
-        topic_id: TopicId::new([7; 16]),
-        log_start: Offset::ZERO,
         recovery_point: durable,
         is_clean,
-        refetchable: None,
+        ..Beginning::anew(TopicId::new([7; 16]))
     }
 }
 
