@@ -15,6 +15,7 @@ mod options;
 mod questions;
 mod run;
 mod selection;
+mod views;
 
 use std::path::PathBuf;
 
