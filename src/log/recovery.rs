@@ -10,6 +10,7 @@
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
 //! | a torn or damaged batch at or above what was durable | cut there; later segments go |
 //! | a segment that ends before the next one begins | the same: its end was never written |
+//! | a segment without batches far before the next one, or far behind the end | it goes |
 //! | a torn or damaged batch below what was durable | cut, where all of it can be fetched again |
 //! | the same, where it cannot be | refused: the disk has lost what it had |
 //! | indexes or snapshots of older segments gone | all is read from the first such segment on |
@@ -19,6 +20,7 @@
 //! What is read is checked, checksums included. What lies below the place where reading begins
 //! is believed: it was synced. Only `verify` reads everything.
 
+mod ending;
 mod kept;
 
 use std::path::{Path, PathBuf};
@@ -139,6 +141,7 @@ fn attempt<D: Disk>(
         known,
         now,
         found,
+        hollow: Vec::new(),
         recovered: Recovered::default(),
     }
     .run()
@@ -226,6 +229,8 @@ struct Recovery<D: Disk> {
     known: Beginning,
     now: WallTime,
     found: Found,
+    /// Segments that were read and have no batch, though others follow.
+    hollow: Vec<Offset>,
     recovered: Recovered,
 }
 
@@ -294,6 +299,9 @@ impl<D: Disk> Recovery<D> {
             let Some(base) = next else {
                 break;
             };
+            if log.segment.size == 0 {
+                self.hollow.push(log.segment.base);
+            }
             size = self.next_segment(&mut log, &mut store, base, trusted.producers_at)?;
         }
         self.finish(log, store, trusted.producers_at)
@@ -490,56 +498,20 @@ impl<D: Disk> Recovery<D> {
         Ok(size)
     }
 
-    fn finish(
-        self,
-        log: Log,
-        mut store: Store<D>,
-        producers_at: Offset,
-    ) -> Result<Opened<D>, LogFault> {
-        let end = log.watermarks().log_end;
-        if log.log_end.max(log.log_start) < self.known.recovery_point.max(producers_at) {
-            return Err(LogFault::Missing {
-                dir: self.dir,
-                end,
-                durable: self.known.recovery_point.max(producers_at),
-            });
-        }
-        for offset in &self.found.snapshots {
-            let begins = *offset == log.segment.base || log.older.binary_search(offset).is_ok();
-            if *offset == producers_at && !begins {
-                store.adopt_snapshot(*offset);
-            } else if !begins {
-                self.remove(&self.path(*offset, SNAPSHOT))?;
-            }
-        }
-        self.forget_beyond(end, log.segment.base)?;
-        store.recorded(self.known.recovery_point);
-        Ok(Opened {
-            log,
-            store,
-            recovered: self.recovered,
-        })
-    }
-
-    /// A segment that was cut to nothing may begin far behind the log's end: a snapshot of its
-    /// beginning would tell of a log that reaches there.
-    fn forget_beyond(&self, end: Offset, base: Offset) -> Result<(), LogFault> {
-        if base <= end {
-            return Ok(());
-        }
-        let path = self.path(base, SNAPSHOT);
-        match self.disk.remove_file(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(at(&path)),
-        }
-    }
-
     fn path(&self, base: Offset, suffix: &str) -> PathBuf {
         layout::path(&self.dir, base, suffix)
     }
 
     fn remove(&self, path: &Path) -> Result<(), LogFault> {
         self.disk.remove_file(path).map_err(at(path))
+    }
+
+    /// Removes what may be gone already.
+    fn forget(&self, path: &Path) -> Result<(), LogFault> {
+        match self.disk.remove_file(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(at(path)),
+        }
     }
 
     fn remove_segment(&self, base: Offset) -> Result<(), LogFault> {

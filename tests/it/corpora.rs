@@ -13,8 +13,13 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use twinlog::stdx::prng::Prng;
+
 use crate::fuzzed::{TARGETS, run};
 
+/// Inputs that are made of those that are kept, and their size.
+const CHANGED: u64 = 3_000;
+const CHANGED_BYTES_MAX: usize = 2_048;
 /// All corpora together, in bytes: what every clone has to carry.
 const CORPORA_BYTES_MAX: u64 = 600 << 10;
 
@@ -81,6 +86,52 @@ fn seeds_keep_every_promise() {
             fs::write(dir.join(name), bytes).expect("the repository is writable");
         }
     }
+}
+
+/// Changes an input as a fuzzer does: bytes, pieces of itself and of others.
+fn changed(prng: &mut Prng, inputs: &[Vec<u8>]) -> Vec<u8> {
+    let any = |prng: &mut Prng, below: usize| {
+        usize::try_from(prng.below(below.max(1) as u64)).expect("below a size")
+    };
+    let mut bytes = inputs[any(prng, inputs.len())].clone();
+    for _ in 0..=prng.below(6) {
+        let other = &inputs[any(prng, inputs.len())];
+        let (at, from) = (any(prng, bytes.len()), any(prng, other.len()));
+        let size = any(prng, 24).min(other.len() - from);
+        let piece = &other[from..from + size];
+        let behind = (at + size).min(bytes.len());
+        match prng.below(6) {
+            _ if bytes.is_empty() => bytes.extend_from_slice(piece),
+            0 => bytes[at] ^= 1 << prng.below(8),
+            1 => bytes[at] = [0, 1, 7, 0x7f, 0x80, 0x81, 0xff][any(prng, 7)],
+            2 => drop(bytes.splice(at..at, piece.iter().copied())),
+            3 => drop(bytes.splice(at..behind, piece.iter().copied())),
+            4 => drop(bytes.drain(at..behind)),
+            _ => {
+                let tail = bytes.split_off(at);
+                bytes.extend_from_slice(&other[from..]);
+                bytes.extend(tail);
+            }
+        }
+        bytes.truncate(CHANGED_BYTES_MAX);
+    }
+    bytes
+}
+
+/// What recovery makes of hostile files it accepts when it sees it again: the same few thousand
+/// directories each time, made of those that are kept.
+#[test]
+fn what_is_made_of_the_corpora_keeps_every_promise() {
+    let of = |kind: &str| inputs(&fuzz_dir().join(kind).join("recovery"));
+    let kept = [of("corpus"), of("findings")].concat();
+    let mut kept: Vec<Vec<u8>> = kept.into_iter().map(|(_, bytes)| bytes).collect();
+    kept.extend(seeds::of("recovery").into_iter().map(|(_, bytes)| bytes));
+    let fails = |seed: &u64| {
+        let bytes = changed(&mut Prng::new(*seed), &kept);
+        catch_unwind(AssertUnwindSafe(|| run("recovery", &bytes))).is_err()
+    };
+    let failed: Vec<u64> = (0..CHANGED).filter(fails).collect();
+    assert!(failed.is_empty(), "seeds {failed:?}");
 }
 
 #[test]
