@@ -16,7 +16,7 @@
 //! 1. Ground: [`model`], the nouns; [`stdx`], what the standard library lacks.
 //! 2. Bytes: [`record`], [`protocol`], [`session`], [`io`], which is the seam to the world.
 //! 3. Machines, pure and strangers to each other: [`log`], [`replica`], [`source`], [`server`],
-//!    [`vault`], [`kraft`].
+//!    [`vault`], [`mirror`], [`kraft`].
 //! 4. Composers: [`shard`], [`control`], [`audit`].
 //! 5. Edge: [`config`], [`cli`], and [`uring`], the real side of [`io`].
 //!
@@ -48,6 +48,7 @@ pub mod generator;
 pub mod io;
 pub mod kraft;
 pub mod log;
+pub mod mirror;
 pub mod model;
 pub mod protocol;
 pub mod record;

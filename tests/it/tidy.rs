@@ -28,7 +28,7 @@ const EXCUSED: [(&str, &str, usize); 0] = [];
 
 /// Which folder of `src` may import which; `folder::module` allows that module alone. What stands
 /// beside the folders (`lib.rs`, `main.rs`) may import anything.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("stdx", &[]),
     ("record", &["model", "stdx"]),
@@ -41,6 +41,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("vault", &["model", "stdx", "io"]),
     ("source", &["model", "stdx", "protocol"]),
     ("server", &["model", "stdx", "protocol", "session"]),
+    ("mirror", &["model", "stdx", "protocol"]),
     ("kraft", &["model", "stdx", "record", "protocol", "session"]),
     (
         "shard",

@@ -1,0 +1,21 @@
+//! What is mirrored, where each partition of it is, and the records that keep both.
+//!
+//! A pure machine: time and chance come in as arguments, what is to be done goes out as values.
+//! Whoever drives a [`Partition`] tells it what happened and does what [`Partition::step`] answers:
+//! write a record, carry out an action, wait. It decides, then has the decision written, and asks
+//! for the action only when the write is known to be kept.
+//!
+//! Absent on purpose: what an action does. Aligning, fetching and stopping belong to those who own
+//! logs and connections; each has to be safe to repeat.
+
+mod lifecycle;
+mod name;
+mod partition;
+mod records;
+mod retry;
+
+pub use lifecycle::{Decision, Desired, State, allowed, decide, is_terminal, resumed};
+pub use name::MirrorName;
+pub use partition::{Action, Ending, Input, Partition, Step, Ticket, WriteRefusal};
+pub use records::{MirrorPartitionState, StateEpoch};
+pub use retry::{Retry, RetryOptions};
