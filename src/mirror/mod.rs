@@ -17,5 +17,8 @@ mod retry;
 pub use lifecycle::{Decision, Desired, State, allowed, decide, is_terminal, resumed};
 pub use name::MirrorName;
 pub use partition::{Action, Ending, Input, Partition, Step, Ticket, WriteRefusal};
-pub use records::{MirrorPartitionState, StateEpoch};
+pub use records::{
+    ClusterMirror, LastMirrorEpochs, MirrorPartitionState, MirrorTopic, PartitionKey, Record,
+    RecordFault, StateEpoch,
+};
 pub use retry::{Retry, RetryOptions};

@@ -1,9 +1,58 @@
-//! The records that keep where each partition is.
+//! The records that keep what is mirrored and where each partition of it is, as bytes.
+//!
+//! A record has a key and a value; no value takes back what the key had (a tombstone). Numbers are
+//! big-endian. A key is its kind (i16), then fields whose texts have a length of two bytes. A value
+//! is its version (i16, 0 so far), then fields with compact lengths, then tagged fields, which are
+//! passed over; `?` may be none.
+//!
+//! ```text
+//!    0 LastMirrorEpochs      mirror, topic id uuid, partition i32
+//!        epoch i32, offset i64
+//!    1 MirrorPartitionState  mirror, topic id uuid, partition i32
+//!        state i8, leader epoch i32, state epoch i32, error?, retry i16, previous state i8
+//! 1000 MirrorTopic           topic
+//!        topic id uuid, mirror, desired state i8, partitions i32
+//! 1001 ClusterMirror         mirror
+//!        source's cluster id?, include [pattern], exclude [pattern], settings [name, value, tags]
+//! ```
+//!
+//! The first two are records of KIP-1279's state topic, in its layout: −1 stands for no epoch, no
+//! offset, no state, and for a failure that is not tried again. The others are our own, where the
+//! KIP has records of the KRaft metadata log, which have no keys and take no texts of patterns that
+//! hold a comma; a desired state is told by the number of the state that fulfils it.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
+)]
 
-use crate::model::LeaderEpoch;
+use std::collections::BTreeMap;
 
-use super::lifecycle::State;
+use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
+use crate::protocol::{Malformed, Reader, Unread, Writer, written};
+
+use super::lifecycle::{Desired, State};
+use super::name::MirrorName;
 use super::retry::Retry;
+
+const LAST_MIRROR_EPOCHS: i16 = 0;
+const MIRROR_PARTITION_STATE: i16 = 1;
+const MIRROR_TOPIC: i16 = 1_000;
+const CLUSTER_MIRROR: i16 = 1_001;
+/// The only version of every value.
+const VERSION: i16 = 0;
+/// What stands for no offset, and for a failure that is not tried again.
+const NONE: i8 = -1;
+
+/// Which partition of which mirror a record is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartitionKey {
+    /// The mirror.
+    pub mirror: MirrorName,
+    /// The topic's id, at the source.
+    pub topic: TopicId,
+    /// The partition.
+    pub partition: PartitionIndex,
+}
 
 /// How often a partition's record has been written; tells the newer writer from the older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +82,7 @@ impl StateEpoch {
     }
 }
 
-/// Where a partition is: the value of the KIP's record of the same name.
+/// Where a partition is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorPartitionState {
     /// Its state.
@@ -64,3 +113,370 @@ impl MirrorPartitionState {
         }
     }
 }
+
+/// Where a partition's log ended when it was stopped: what both sides have in common (LME, LMO).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastMirrorEpochs {
+    /// The source's leader epoch of the last record; NONE where there was no record.
+    pub epoch: LeaderEpoch,
+    /// The log end offset; none in records of an early form.
+    pub offset: Option<Offset>,
+}
+
+/// A topic that belongs to a mirror, or did until it was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorTopic {
+    /// Its id at the source; zero while it is not known.
+    pub id: TopicId,
+    /// The mirror.
+    pub mirror: MirrorName,
+    /// Where its partitions are wanted.
+    pub desired: Desired,
+    /// How many partitions it has; 0 while that is not known.
+    pub partitions: u32,
+}
+
+/// A mirror, as it is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterMirror {
+    /// The cluster that it mirrors, once that is known.
+    pub source_cluster_id: Option<String>,
+    /// Patterns of topics to mirror.
+    pub include: Vec<String>,
+    /// Patterns of topics that are not mirrored all the same.
+    pub exclude: Vec<String>,
+    /// All other settings.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A record: what it is about, and what it says; none takes it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Where a partition's log ended when it was stopped.
+    Position(PartitionKey, Option<LastMirrorEpochs>),
+    /// Where a partition is.
+    State(PartitionKey, Option<MirrorPartitionState>),
+    /// A topic of a mirror.
+    Topic(TopicName, Option<MirrorTopic>),
+    /// A mirror.
+    Mirror(MirrorName, Option<ClusterMirror>),
+}
+
+/// Bytes that are no record that we know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordFault {
+    /// They are no record at all.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Of a kind that nobody has told us of.
+    #[error("a record of kind {kind}, which this twinlog does not know")]
+    Kind {
+        /// Its kind.
+        kind: i16,
+    },
+    /// In a version that nobody has told us of.
+    #[error("a record of kind {kind} in version {version}; {VERSION} is the newest known")]
+    Version {
+        /// Its kind.
+        kind: i16,
+        /// Its version.
+        version: i16,
+    },
+}
+
+impl Record {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// The bytes are no record, or one of a kind or version that we do not know.
+    pub fn read(key: &[u8], value: Option<&[u8]>) -> Result<Record, RecordFault> {
+        let mut reader = Reader::new(key);
+        let kind = whole(reader.i16().map_err(Unread::from), "a record's key")?;
+        let about = |reader: &mut Reader<'_>| match kind {
+            LAST_MIRROR_EPOCHS => Ok(Record::Position(partition_key(reader)?, None)),
+            MIRROR_PARTITION_STATE => Ok(Record::State(partition_key(reader)?, None)),
+            MIRROR_TOPIC => Ok(Record::Topic(topic_name(long_text(reader)?)?, None)),
+            _ => Ok(Record::Mirror(mirror_name(long_text(reader)?)?, None)),
+        };
+        if ![
+            LAST_MIRROR_EPOCHS,
+            MIRROR_PARTITION_STATE,
+            MIRROR_TOPIC,
+            CLUSTER_MIRROR,
+        ]
+        .contains(&kind)
+        {
+            return Err(RecordFault::Kind { kind });
+        }
+        let record = whole(about(&mut reader), "a record's key")?;
+        nothing_left(&reader)?;
+        match value {
+            None => Ok(record),
+            Some(value) => record.with(kind, value),
+        }
+    }
+
+    fn with(self, kind: i16, value: &[u8]) -> Result<Record, RecordFault> {
+        const FIELD: &str = "a record's value";
+        let mut reader = Reader::new(value);
+        let version = whole(reader.i16().map_err(Unread::from), FIELD)?;
+        if version != VERSION {
+            return Err(RecordFault::Version { kind, version });
+        }
+        let read = |reader: &mut Reader<'_>| {
+            let record = match self {
+                Record::Position(key, _) => Record::Position(key, Some(position(reader)?)),
+                Record::State(key, _) => Record::State(key, Some(partition_state(reader)?)),
+                Record::Topic(name, _) => Record::Topic(name, Some(mirror_topic(reader)?)),
+                Record::Mirror(name, _) => Record::Mirror(name, Some(cluster_mirror(reader)?)),
+            };
+            reader.tagged(|_, _| Ok(()))?;
+            Ok(record)
+        };
+        let record = whole(read(&mut reader), FIELD)?;
+        nothing_left(&reader)?;
+        Ok(record)
+    }
+
+    /// The key's bytes.
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        written(|writer| match self {
+            Record::Position(key, _) => put_partition(writer, LAST_MIRROR_EPOCHS, key),
+            Record::State(key, _) => put_partition(writer, MIRROR_PARTITION_STATE, key),
+            Record::Topic(name, _) => {
+                writer.i16(MIRROR_TOPIC);
+                writer.string(name.as_str());
+            }
+            Record::Mirror(name, _) => {
+                writer.i16(CLUSTER_MIRROR);
+                writer.string(name.as_str());
+            }
+        })
+    }
+
+    /// The value's bytes; none for a tombstone.
+    #[must_use]
+    pub fn value(&self) -> Option<Vec<u8>> {
+        let value = |put: &dyn Fn(&mut Writer<'_>)| {
+            written(|writer| {
+                writer.i16(VERSION);
+                put(writer);
+                writer.no_tags();
+            })
+        };
+        Some(match self {
+            Record::Position(_, said) => {
+                let said = said.as_ref()?;
+                value(&|writer| put_position(writer, said))
+            }
+            Record::State(_, said) => {
+                let said = said.as_ref()?;
+                value(&|writer| put_state(writer, said))
+            }
+            Record::Topic(_, said) => {
+                let said = said.as_ref()?;
+                value(&|writer| put_topic(writer, said))
+            }
+            Record::Mirror(_, said) => {
+                let said = said.as_ref()?;
+                value(&|writer| put_mirror(writer, said))
+            }
+        })
+    }
+
+    /// The same record taken back.
+    #[must_use]
+    pub fn tombstone(self) -> Record {
+        match self {
+            Record::Position(key, _) => Record::Position(key, None),
+            Record::State(key, _) => Record::State(key, None),
+            Record::Topic(name, _) => Record::Topic(name, None),
+            Record::Mirror(name, _) => Record::Mirror(name, None),
+        }
+    }
+}
+
+fn whole<T>(read: Result<T, Unread>, field: &'static str) -> Result<T, Malformed> {
+    read.map_err(|fault| fault.malformed_or(Malformed::BeyondFrame { field }))
+}
+
+fn nothing_left(reader: &Reader<'_>) -> Result<(), Malformed> {
+    match reader.left() {
+        0 => Ok(()),
+        left => Err(Malformed::LeftOver { left }),
+    }
+}
+
+fn impossible(field: &'static str, value: impl Into<i64>) -> Unread {
+    let value = value.into();
+    Malformed::Impossible { field, value }.into()
+}
+
+/// A text with a length of two bytes.
+fn long_text<'b>(reader: &mut Reader<'b>) -> Result<&'b str, Unread> {
+    let field = "a name in a key";
+    let length = reader.i16()?;
+    let length = usize::try_from(length).map_err(|_| impossible(field, length))?;
+    let text = str::from_utf8(reader.bytes(length)?);
+    Ok(text.map_err(|_| Malformed::Text { field })?)
+}
+
+/// A text that must be there.
+fn text<'b>(reader: &mut Reader<'b>, field: &'static str) -> Result<&'b str, Unread> {
+    reader.text(field)?.ok_or_else(|| impossible(field, NONE))
+}
+
+fn texts(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec<String>, Unread> {
+    let texts = reader.list(1, field, |reader| Ok(text(reader, field)?.to_owned()))?;
+    texts.ok_or_else(|| impossible(field, NONE))
+}
+
+fn topic_name(name: &str) -> Result<TopicName, Unread> {
+    let field = "a topic's name";
+    Ok(TopicName::new(name).ok_or(Malformed::Text { field })?)
+}
+
+fn mirror_name(name: &str) -> Result<MirrorName, Unread> {
+    let field = "a mirror's name";
+    Ok(MirrorName::new(name).ok_or(Malformed::Text { field })?)
+}
+
+fn partition_key(reader: &mut Reader<'_>) -> Result<PartitionKey, Unread> {
+    let mirror = mirror_name(long_text(reader)?)?;
+    let topic = TopicId::new(reader.uuid()?);
+    let index = reader.i32()?;
+    let partition = PartitionIndex::new(index);
+    let partition = partition.ok_or_else(|| impossible("a partition's number", index))?;
+    Ok(PartitionKey {
+        mirror,
+        topic,
+        partition,
+    })
+}
+
+fn put_partition(writer: &mut Writer<'_>, kind: i16, key: &PartitionKey) {
+    writer.i16(kind);
+    writer.string(key.mirror.as_str());
+    writer.bytes(&key.topic.bytes());
+    writer.i32(key.partition.value());
+}
+
+fn position(reader: &mut Reader<'_>) -> Result<LastMirrorEpochs, Unread> {
+    Ok(LastMirrorEpochs {
+        epoch: LeaderEpoch::new(reader.i32()?),
+        offset: Offset::from_wire(reader.i64()?),
+    })
+}
+
+fn put_position(writer: &mut Writer<'_>, position: &LastMirrorEpochs) {
+    writer.i32(position.epoch.value());
+    let offset = position.offset.map(Offset::value);
+    writer.i64(offset.unwrap_or(i64::from(NONE)));
+}
+
+fn partition_state(reader: &mut Reader<'_>) -> Result<MirrorPartitionState, Unread> {
+    let id = reader.i8()?;
+    let state = State::from_id(id).ok_or_else(|| impossible("a partition's state", id))?;
+    let leader_epoch = LeaderEpoch::new(reader.i32()?);
+    let epoch = reader.i32()?;
+    let state_epoch =
+        StateEpoch::from_wire(epoch).ok_or_else(|| impossible("a state epoch", epoch))?;
+    let error = reader.text("an error")?.map(str::to_owned);
+    let retry = retry(reader.i16()?)?;
+    let previous = match reader.i8()? {
+        State::UNKNOWN_ID => None,
+        id => Some(State::from_id(id).ok_or_else(|| impossible("a previous state", id))?),
+    };
+    Ok(MirrorPartitionState {
+        state,
+        leader_epoch,
+        state_epoch,
+        error,
+        retry,
+        previous,
+    })
+}
+
+fn retry(attempt: i16) -> Result<Retry, Unread> {
+    if attempt == i16::from(NONE) {
+        return Ok(Retry::Never);
+    }
+    let counted = u16::try_from(attempt).map(Retry::Counted);
+    counted.map_err(|_| impossible("a count of failures", attempt))
+}
+
+fn put_state(writer: &mut Writer<'_>, said: &MirrorPartitionState) {
+    writer.i8(said.state.id());
+    writer.i32(said.leader_epoch.value());
+    writer.i32(said.state_epoch.value());
+    writer.text(said.error.as_deref());
+    writer.i16(match said.retry {
+        Retry::Counted(failures) => i16::try_from(failures).unwrap_or(i16::MAX),
+        Retry::Never => i16::from(NONE),
+    });
+    writer.i8(said.previous.map_or(State::UNKNOWN_ID, State::id));
+}
+
+fn mirror_topic(reader: &mut Reader<'_>) -> Result<MirrorTopic, Unread> {
+    let id = TopicId::new(reader.uuid()?);
+    let mirror = mirror_name(text(reader, "a mirror's name")?)?;
+    let desired = reader.i8()?;
+    let desired = Desired::ALL
+        .into_iter()
+        .find(|known| known.fulfilled().id() == desired)
+        .ok_or_else(|| impossible("a desired state", desired))?;
+    let count = reader.i32()?;
+    let partitions = u32::try_from(count).map_err(|_| impossible("a partition count", count))?;
+    Ok(MirrorTopic {
+        id,
+        mirror,
+        desired,
+        partitions,
+    })
+}
+
+fn put_topic(writer: &mut Writer<'_>, said: &MirrorTopic) {
+    writer.bytes(&said.id.bytes());
+    writer.text(Some(said.mirror.as_str()));
+    writer.i8(said.desired.fulfilled().id());
+    writer.i32(i32::try_from(said.partitions).unwrap_or(i32::MAX));
+}
+
+fn cluster_mirror(reader: &mut Reader<'_>) -> Result<ClusterMirror, Unread> {
+    let source_cluster_id = reader.text("a cluster's id")?.map(str::to_owned);
+    let include = texts(reader, "patterns to include")?;
+    let exclude = texts(reader, "patterns to exclude")?;
+    let field = "settings";
+    // Two lengths and the count of tagged fields.
+    let settings = reader.list(3, field, |reader| {
+        let name = text(reader, "a setting's name")?.to_owned();
+        let value = text(reader, "a setting's value")?.to_owned();
+        reader.tagged(|_, _| Ok(()))?;
+        Ok((name, value))
+    })?;
+    let settings = settings.ok_or_else(|| impossible(field, NONE))?;
+    Ok(ClusterMirror {
+        source_cluster_id,
+        include,
+        exclude,
+        settings: settings.into_iter().collect(),
+    })
+}
+
+fn put_mirror(writer: &mut Writer<'_>, said: &ClusterMirror) {
+    writer.text(said.source_cluster_id.as_deref());
+    for patterns in [&said.include, &said.exclude] {
+        writer.list(patterns.iter(), |writer, pattern| {
+            writer.text(Some(pattern))
+        });
+    }
+    writer.list(said.settings.iter(), |writer, (name, value)| {
+        writer.text(Some(name));
+        writer.text(Some(value));
+        writer.no_tags();
+    });
+}
+
+#[cfg(test)]
+mod tests;
