@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::kraft::image::{Delta, Image, Partition};
 use crate::kraft::*;
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::model::{Instant, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::protocol::ErrorCode;
 use crate::protocol::controller::{IsrAnswer, Leadership, SnapshotId};
 use crate::protocol::fetch::Endpoint;
 use crate::protocol::metadata_record::{
