@@ -14,7 +14,6 @@ pub mod membership;
 mod options;
 mod questions;
 mod run;
-mod selection;
 mod views;
 
 use std::path::PathBuf;
@@ -24,11 +23,11 @@ use hdrhistogram::Histogram;
 use crate::session::{BrokerAddress, SessionFault};
 use crate::vault::VaultFault;
 
+pub use crate::mirror::{Selection, SelectionFault};
 pub use crate::shard::inbox::{Phase, Tally};
 pub use ledger::{Ledger, Line, TopicTotals};
 pub use options::Options;
 pub use run::{Shards, copy};
-pub use selection::{Selection, SelectionFault};
 
 /// What is to be copied, and where to.
 #[derive(Clone, Debug)]

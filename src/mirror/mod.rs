@@ -3,7 +3,8 @@
 //! A pure machine: time and chance come in as arguments, what is to be done goes out as values.
 //! Whoever drives a [`Partition`] tells it what happened and does what [`Partition::step`] answers:
 //! write a record, carry out an action, wait. It decides, then has the decision written, and asks
-//! for the action only when the write is known to be kept.
+//! for the action only when the write is known to be kept. It is the same with operators' wishes: a
+//! [`Registry`] answers with records, and [`StateLog`] takes them in once they are kept.
 //!
 //! Absent on purpose: what an action does. Aligning, fetching and stopping belong to those who own
 //! logs and connections; each has to be safe to repeat.
@@ -12,7 +13,11 @@ mod lifecycle;
 mod name;
 mod partition;
 mod records;
+mod refusal;
+mod registry;
 mod retry;
+mod selection;
+mod state_log;
 
 pub use lifecycle::{Decision, Desired, State, allowed, decide, is_terminal, resumed};
 pub use name::MirrorName;
@@ -21,4 +26,11 @@ pub use records::{
     ClusterMirror, LastMirrorEpochs, MirrorPartitionState, MirrorTopic, PartitionKey, Record,
     RecordFault, StateEpoch,
 };
+pub use refusal::Refusal;
+pub use registry::{
+    MIRRORS_MAX, Mirror, PATTERNS_MAX, PartitionStates, Plan, Positions, Recovery, Registry,
+    TOPICS_EXCLUDE, TOPICS_INCLUDE,
+};
 pub use retry::{Retry, RetryOptions};
+pub use selection::{Pattern, Selection, SelectionFault};
+pub use state_log::{ReplayFault, ReplayFaultKind, StateLog};

@@ -59,6 +59,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "session",
             "io",
             "vault",
+            "mirror",
             "kraft",
             "shard::inbox",
         ],

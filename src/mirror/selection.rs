@@ -5,13 +5,20 @@ use regex::Regex;
 use crate::model::TopicName;
 
 /// Internal topics.
-const EXCLUDED: &str = "__.*";
+pub(super) const EXCLUDED: &str = "__.*";
+
+/// A pattern that matches whole names of topics. Two are equal that are written alike.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    regex: Regex,
+    text: String,
+}
 
 /// Topics that match one pattern and not the other.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    include: Regex,
-    exclude: Regex,
+    include: Pattern,
+    exclude: Pattern,
     text: String,
 }
 
@@ -32,8 +39,8 @@ impl Selection {
     /// A pattern is not a regular expression.
     pub fn new(include: &str, exclude: Option<&str>) -> Result<Selection, SelectionFault> {
         Ok(Selection {
-            include: whole(include)?,
-            exclude: whole(exclude.unwrap_or(EXCLUDED))?,
+            include: Pattern::new(include)?,
+            exclude: Pattern::new(exclude.unwrap_or(EXCLUDED))?,
             text: match exclude {
                 Some(exclude) => format!("'{include}' and not '{exclude}'"),
                 None => format!("'{include}'"),
@@ -44,7 +51,7 @@ impl Selection {
     /// Whether a topic is meant.
     #[must_use]
     pub fn takes(&self, topic: &TopicName) -> bool {
-        self.include.is_match(topic.as_str()) && !self.exclude.is_match(topic.as_str())
+        self.include.matches(topic) && !self.exclude.matches(topic)
     }
 
     /// The patterns, for people.
@@ -54,11 +61,15 @@ impl Selection {
     }
 }
 
-fn whole(pattern: &str) -> Result<Regex, SelectionFault> {
-    // The pattern by itself first, so that its faults are told in its own places.
-    Regex::new(pattern)
-        .and_then(|_| Regex::new(&format!("^(?:{pattern})$")))
-        .map_err(|error| SelectionFault {
+impl Pattern {
+    /// The names that `pattern` matches from their first letter to their last.
+    ///
+    /// # Errors
+    /// It is not a regular expression.
+    pub fn new(pattern: &str) -> Result<Pattern, SelectionFault> {
+        // The pattern by itself first, so that its faults are told in its own places.
+        let whole = Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
+        let regex = whole.map_err(|error| SelectionFault {
             pattern: pattern.to_owned(),
             why: error
                 .to_string()
@@ -67,8 +78,31 @@ fn whole(pattern: &str) -> Result<Regex, SelectionFault> {
                 .unwrap_or_default()
                 .trim()
                 .to_owned(),
-        })
+        })?;
+        let text = pattern.to_owned();
+        Ok(Pattern { regex, text })
+    }
+
+    /// Whether it matches a topic's name.
+    #[must_use]
+    pub fn matches(&self, topic: &TopicName) -> bool {
+        self.regex.is_match(topic.as_str())
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 }
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
 
 #[cfg(test)]
 mod tests {
