@@ -24,7 +24,7 @@ pub enum AuditFault {
     #[error("{0}")]
     Log(#[from] LogFault),
     /// The source cannot be asked.
-    #[error("the source cannot be asked: {0}")]
+    #[error("the source cannot be asked: {}; {}", .0, .0.next_step())]
     Source(#[from] SessionFault),
     /// The vault is of another cluster.
     #[error(

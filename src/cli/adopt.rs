@@ -14,7 +14,7 @@ use clap::Args;
 use self::fitness::{Adoptee, Fitness};
 use self::raise::{Brokers, Low, RaiseFault, raise};
 use super::{Ending, Misuse, screen, text};
-use crate::io::Disk;
+use crate::io::{Disk, advice};
 use crate::log::LogFault;
 use crate::model::{BrokerId, TopicId, TopicPartition};
 use crate::session::{BrokerAddress, Opening, Security, look_at};
@@ -58,9 +58,9 @@ enum AdoptFault {
     Vault(#[from] VaultFault),
     #[error("{0}")]
     Log(#[from] LogFault),
-    #[error("the adopting cluster cannot be asked: {0}")]
+    #[error("the adopting cluster cannot be asked: {}; {}", .0, .0.next_step())]
     Cluster(#[from] crate::session::SessionFault),
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}{}", path.display(), advice(error))]
     Io {
         path: PathBuf,
         error: std::io::Error,

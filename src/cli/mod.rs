@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::io::advice;
 
 /// Mirrors Kafka topics, byte for byte and offset for offset.
 #[derive(Debug, Parser)]
@@ -63,7 +64,7 @@ pub(crate) enum Ending {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Misuse {
     /// A configuration file cannot be read.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}{}", path.display(), advice(error))]
     Unreadable {
         path: PathBuf,
         error: std::io::Error,

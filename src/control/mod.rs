@@ -57,7 +57,7 @@ pub struct Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum CopyFault {
     /// None of the brokers could be asked.
-    #[error("the source cannot be asked: {0}")]
+    #[error("the source cannot be asked: {}; {}", .0, .0.next_step())]
     Source(SessionFault),
     /// The vault cannot be used.
     #[error("{0}")]

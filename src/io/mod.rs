@@ -1,5 +1,6 @@
 //! The seam to the world: a disk, a network and a clock as traits, and the buffers they move.
 
+mod advice;
 mod buf;
 mod clock;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod disk;
 pub(crate) mod memory;
 mod net;
 
+pub use advice::advice;
 pub use buf::{Buf, Pool};
 pub use clock::Clock;
 pub use disk::{Disk, Durability, Entry, File, Open, replace};

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::io::advice;
 use crate::model::{Offset, TopicId};
 use crate::record::ControlFault;
 
@@ -10,7 +11,7 @@ use crate::record::ControlFault;
 #[derive(Debug, thiserror::Error)]
 pub enum LogFault {
     /// The disk said no.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}{}", path.display(), advice(error))]
     Io {
         /// The file or directory.
         path: PathBuf,

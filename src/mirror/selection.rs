@@ -24,7 +24,10 @@ pub struct Selection {
 
 /// A pattern that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{pattern}' is not a regular expression: {why}")]
+#[error(
+    "'{pattern}' is not a regular expression: {why}; .* matches any text, a|b is a list, and \\ \
+     before a character takes its meaning away, as in \\."
+)]
 pub struct SelectionFault {
     /// The pattern.
     pub pattern: String,
@@ -76,6 +79,7 @@ impl Pattern {
                 .lines()
                 .last()
                 .unwrap_or_default()
+                .trim_start_matches("error:")
                 .trim()
                 .to_owned(),
         })?;

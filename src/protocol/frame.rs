@@ -1,6 +1,6 @@
 //! Frames out of a byte stream: four bytes of length, then as many bytes of content.
 
-use super::primitive::{Malformed, Reader};
+use super::primitive::{FRAME_LENGTH, Malformed, Reader};
 
 /// The content of the frame at the front of `stream`; none where not all of it is there. The frame
 /// itself has [`LENGTH_BYTES`] more.
@@ -16,7 +16,7 @@ pub fn front(stream: &[u8], most: usize) -> Result<Option<&[u8]>, Malformed> {
         .ok()
         .filter(|length| *length <= most)
         .ok_or(Malformed::Impossible {
-            field: "the length of a frame",
+            field: FRAME_LENGTH,
             value: i64::from(stated),
         })?;
     Ok(reader.bytes(length).ok())

@@ -45,6 +45,28 @@ pub enum Malformed {
     },
 }
 
+/// What the length of a frame is called in a fault.
+pub(super) const FRAME_LENGTH: &str = "the length of a frame";
+
+impl Malformed {
+    /// The other protocol that was heard, where the first four bytes give it away.
+    #[must_use]
+    pub fn spoken(&self) -> Option<&'static str> {
+        let Malformed::Impossible { field, value } = self else {
+            return None;
+        };
+        let heard = i32::try_from(*value).ok()?.to_be_bytes();
+        match heard {
+            _ if *field != FRAME_LENGTH => None,
+            [b'H', b'T', b'T', b'P'] => Some("HTTP"),
+            [b'S', b'S', b'H', b'-'] => Some("SSH"),
+            // A record of TLS: an alert or a handshake, in any version.
+            [0x15 | 0x16, 3, ..] => Some("TLS"),
+            _ => None,
+        }
+    }
+}
+
 /// What a read ends with that finds fewer bytes than it needs: more have to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Short;

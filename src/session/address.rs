@@ -16,7 +16,7 @@ pub struct BrokerAddress {
 
 /// A text that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{0}' is not HOST:PORT")]
+#[error("'{0}' is not HOST:PORT, such as broker-1.example:9092 or [::1]:9092")]
 pub struct NotAnAddress(pub String);
 
 impl FromStr for BrokerAddress {

@@ -297,7 +297,9 @@ async fn connect<W: World>(
 ) -> io::Result<StreamOf<W>> {
     let addresses = match at.host.parse::<IpAddr>() {
         Ok(literal) => vec![SocketAddr::new(literal, at.port)],
-        Err(_) => within(world, deadline, world.net().resolve(&at.host, at.port)).await?,
+        Err(_) => within(world, deadline, world.net().resolve(&at.host, at.port))
+            .await
+            .map_err(unresolved)?,
     };
     let mut refused = io::Error::from(io::ErrorKind::NotFound);
     for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
@@ -309,6 +311,14 @@ async fn connect<W: World>(
         }
     }
     Err(refused)
+}
+
+/// What a resolver says of a name has no kind of its own.
+fn unresolved(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => error,
+        _ => io::Error::new(io::ErrorKind::NotFound, error),
+    }
 }
 
 async fn within<W: World, T>(

@@ -76,3 +76,46 @@ pub enum SessionFault {
         code: ErrorCode,
     },
 }
+
+/// Where security is asked for, a listener hangs up on whoever speaks without.
+const PLAINTEXT: &str = "give a Kafka listener that is PLAINTEXT: TLS and SASL are not spoken yet";
+
+impl SessionFault {
+    /// What the user can do about it, for whoever began with this broker.
+    #[must_use]
+    pub fn next_step(&self) -> String {
+        match self {
+            SessionFault::Unreachable { at, error } => not_reached(at, error),
+            SessionFault::Lost { .. } => PLAINTEXT.to_owned(),
+            SessionFault::Silent { .. } => {
+                format!("see whether the broker is well, and {PLAINTEXT}")
+            }
+            SessionFault::Malformed { fault, .. } => match fault.spoken() {
+                Some(spoken) => format!("what answers there speaks {spoken}: {PLAINTEXT}"),
+                None => format!("see whether it is a Kafka broker: {PLAINTEXT}"),
+            },
+            SessionFault::Unreadable { .. } => "see whether it is a Kafka broker".to_owned(),
+            SessionFault::Unsupported { .. } => "give a broker from Kafka 2.1 on".to_owned(),
+            SessionFault::Refused { .. } => {
+                "`twinlog check` shows what may be done there".to_owned()
+            }
+        }
+    }
+}
+
+fn not_reached(at: &BrokerAddress, error: &io::Error) -> String {
+    let host = &at.host;
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("look for a typing error, and see whether `getent hosts {host}` knows the name")
+        }
+        io::ErrorKind::ConnectionRefused => format!(
+            "nobody listens there: see whether the broker runs on {host}, and on which port \
+             (listeners in its server.properties)"
+        ),
+        _ => format!(
+            "see whether the broker runs, and whether a firewall lies between this machine and \
+             {host}"
+        ),
+    }
+}

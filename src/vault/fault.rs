@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::io::advice;
 use crate::model::ProducerIdShift;
 
 /// Whose fault it is shows in the variant; each text ends with the way out.
@@ -19,7 +20,8 @@ pub enum VaultFault {
     },
     /// Neither empty nor a vault.
     #[error(
-        "{} is not a vault and not empty: choose an empty or new directory", dir.display()
+        "{} is not a vault and not empty: copy into an empty or new directory; what is read has \
+         to be the directory of an earlier copy", dir.display()
     )]
     NotAVault {
         /// The directory.
@@ -88,7 +90,7 @@ pub enum VaultFault {
         why: String,
     },
     /// The disk said no.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {error}{}", path.display(), advice(error))]
     Io {
         /// The file or directory.
         path: PathBuf,

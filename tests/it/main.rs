@@ -11,5 +11,6 @@ mod inspecting;
 mod kafka;
 mod lying;
 mod promises;
+mod saying;
 mod tidy;
 mod verifying;

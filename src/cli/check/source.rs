@@ -67,8 +67,7 @@ impl<W: World> Survey<'_, W> {
         let view = match look_at(&self.world, from, self.opening).await {
             Ok((_, view)) => view,
             Err(fault) => {
-                let next = "check the address, and that the listener is PLAINTEXT: \
-                            TLS and SASL are not spoken yet";
+                let next = fault.next_step();
                 self.lines.fail("source", fault.to_string(), next);
                 return None;
             }
