@@ -99,6 +99,19 @@ fn date(days: i64) -> (i64, i64, i64) {
     (year, month, left + 1)
 }
 
+/// A name in at most so many characters, at least three: of a longer one, beginning and end.
+pub(super) fn shortened(name: &str, characters: usize) -> String {
+    let count = name.chars().count();
+    if count <= characters {
+        return name.to_owned();
+    }
+    let kept = characters - 1;
+    let end = kept / 2;
+    let front = name.chars().take(kept - end);
+    let back = name.chars().skip(count - end);
+    front.chain(['…']).chain(back).collect()
+}
+
 /// Columns under their heads: the first to the left, the others to the right.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -147,6 +160,15 @@ mod tests {
         for (ms, text) in cases {
             assert_eq!(instant(ms), text);
         }
+    }
+
+    #[test]
+    fn long_names_keep_beginning_and_end() {
+        assert_eq!(shortened("orders", 6), "orders");
+        assert_eq!(shortened("orders-2", 6), "ord…-2");
+        assert_eq!(shortened("orders-2", 7), "ord…s-2");
+        assert_eq!(shortened("größer", 5), "gr…er");
+        assert_eq!(shortened(&"x".repeat(249), 40).chars().count(), 40);
     }
 
     #[test]

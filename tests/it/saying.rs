@@ -12,9 +12,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use twinlog::model::TopicId;
+
 use crate::lying::source;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_twinlog");
+/// Columns of a terminal that is not wide.
+const COLUMNS: usize = 100;
 
 fn run(args: &[&str]) -> Output {
     Command::new(PROGRAM)
@@ -165,4 +169,44 @@ fn a_vault_that_is_none_is_named() {
     ends_with(1, &[&path("file"), "a directory is wanted"], &file);
     let other = run(&["verify", "--vault", &path("")]);
     ends_with(1, &["is not a vault", "an earlier copy"], &other);
+}
+
+#[test]
+fn long_names_leave_the_table_readable_and_are_whole_in_json() {
+    let name: &'static str = format!("begin-{}-end", "x".repeat(239)).leak();
+    let topics = [
+        (name, TopicId::new([1; 16])),
+        ("short", TopicId::new([2; 16])),
+    ];
+    let from = format!("127.0.0.1:{}", source::start_with(&topics));
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let vault = dir.path().join("vault");
+    let ended = copy(&from, &vault);
+    ends_with(0, &[], &ended);
+    let told = String::from_utf8_lossy(&ended.stdout);
+    let table: Vec<&str> = told.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(table.len(), 4, "{told}");
+    assert!(
+        table.iter().all(|line| line.chars().count() <= COLUMNS),
+        "{told}"
+    );
+    assert!(
+        table[1].starts_with("begin-x") && table[1].contains("x…x"),
+        "{told}"
+    );
+    assert!(
+        table[1].contains("x-end ") && table[2].starts_with("short "),
+        "{told}"
+    );
+
+    let vault = dir.path().join("again");
+    let vault = vault.to_str().expect("our paths are text");
+    let args = [
+        "copy", "--from", &from, "--topics", ".*", "--into", vault, "--json",
+    ];
+    let told = String::from_utf8_lossy(&run(&args).stdout).into_owned();
+    let told: serde_json::Value = serde_json::from_str(&told).expect("one object");
+    assert_eq!(told["by_topic"][0]["topic"], name);
+    assert_eq!(told["by_topic"][0]["batches"], source::BATCHES);
+    assert_eq!(told["by_topic"][1]["topic"], "short");
 }

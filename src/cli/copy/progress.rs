@@ -11,6 +11,8 @@ use crate::model::TopicName;
 
 /// More topics than this share the bar of the whole.
 const BARS_MAX: usize = 12;
+/// Room for a topic's name before its bar.
+const NAME_CHARACTERS: usize = 24;
 /// Between two lines where there is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -102,12 +104,12 @@ fn eta(totals: &TopicTotals, elapsed: Duration) -> String {
 }
 
 fn bar(name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>24!} [{bar:30}] {percent:>3}% {msg}")
+    let style = ProgressStyle::with_template("{prefix:>24} [{bar:30}] {percent:>3}% {msg}")
         .expect("the template is sound")
         .progress_chars("=> ");
     let bar = ProgressBar::new(1)
         .with_style(style)
-        .with_prefix(name.to_owned());
+        .with_prefix(text::shortened(name, NAME_CHARACTERS));
     screen::bars().add(bar)
 }
 

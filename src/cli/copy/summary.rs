@@ -9,6 +9,10 @@ use super::super::text;
 use crate::control::{Outcome, TopicTotals};
 use crate::uring::process_cpu;
 
+/// Characters of a topic's name in the table: beside the numbers, it fits a terminal of 100. A name
+/// may have 249; all of it stands in the JSON.
+const NAME_CHARACTERS_MAX: usize = 48;
+
 pub(in super::super) struct Summary<'a> {
     outcome: &'a Outcome,
     totals: TopicTotals,
@@ -41,7 +45,7 @@ impl<'a> Summary<'a> {
     pub(in super::super) fn to_text(&self) -> String {
         let row = |name: &str, totals: &TopicTotals| {
             vec![
-                name.to_owned(),
+                text::shortened(name, NAME_CHARACTERS_MAX),
                 text::count(u64::from(totals.partitions)),
                 text::count(totals.tally.batches),
                 text::bytes(totals.tally.bytes),
@@ -82,6 +86,14 @@ impl<'a> Summary<'a> {
                 })
             })
         });
+        let topics = ledger.topics();
+        let by_topic = topics.iter().map(|(name, totals)| {
+            json!({
+                "topic": name.as_str(), "partitions": totals.partitions,
+                "batches": totals.tally.batches, "bytes": totals.tally.bytes,
+                "gaps": totals.gaps, "stopped": totals.stopped,
+            })
+        });
         let sum =
             |bytes: fn(&crate::control::Line) -> u64| ledger.lines.values().map(bytes).sum::<u64>();
         let shards = ledger.shards().into_iter().map(|(shard, tally)| {
@@ -91,7 +103,8 @@ impl<'a> Summary<'a> {
             "bytes": self.totals.tally.bytes,
             "batches": self.totals.tally.batches,
             "partitions": self.totals.partitions,
-            "topics": ledger.topics().len(),
+            "topics": topics.len(),
+            "by_topic": by_topic.collect::<Vec<_>>(),
             "was_stopped": self.outcome.was_stopped,
             "stopped": stopped.collect::<Vec<_>>(),
             "gaps": gaps.collect::<Vec<_>>(),

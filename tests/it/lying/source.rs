@@ -38,28 +38,35 @@ pub(crate) fn content(topic: TopicId, end: i64) -> Vec<u8> {
 
 /// Serves until the test's process ends; says at which port.
 pub(crate) fn start() -> u16 {
-    serving(|port| port)
+    serving(|port| port, &TOPICS)
+}
+
+/// The same of topics with other names.
+pub(crate) fn start_with(topics: &[(&'static str, TopicId)]) -> u16 {
+    serving(|port| port, topics)
 }
 
 /// The same, but its clients are told to come to another port.
 pub(crate) fn start_elsewhere(advertised: u16) -> u16 {
-    serving(move |_| advertised)
+    serving(move |_| advertised, &TOPICS)
 }
 
-fn serving(advertised: impl Fn(u16) -> u16) -> u16 {
+fn serving(advertised: impl Fn(u16) -> u16, topics: &[(&'static str, TopicId)]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
     let port = listener.local_addr().expect("it is bound").port();
     let advertised = advertised(port);
+    let topics = topics.to_vec();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // A client that goes ends its connection.
-            std::thread::spawn(move || drop(serve(stream, &server(advertised))));
+            let server = server(advertised, &topics);
+            std::thread::spawn(move || drop(serve(stream, &server)));
         }
     });
     port
 }
 
-fn server(port: u16) -> Server {
+fn server(port: u16, topics: &[(&str, TopicId)]) -> Server {
     let mut server = Server::new(Identity {
         broker: BrokerId(1),
         host: "127.0.0.1".to_owned(),
@@ -76,10 +83,10 @@ fn server(port: u16) -> Server {
             log_end: end,
         },
     };
-    for (name, id) in TOPICS {
+    for (name, id) in topics {
         server.tell(Topic {
             name: TopicName::new(name).expect("legal"),
-            id,
+            id: *id,
             partitions: vec![partition],
             settings: Vec::new(),
         });
