@@ -1,5 +1,6 @@
 //! One partition's log, byte for byte as Apache Kafka keeps it: decides what an append, a read or
-//! a truncation means; performs nothing except in `store`, `recovery`, `reading` and `truncate`.
+//! a truncation means; performs nothing except in `store`, `opening`, `recovery`, `reading` and
+//! `truncate`.
 //!
 //! | File | Says |
 //! |---|---|
@@ -11,7 +12,7 @@
 //! | `store` | the files, and the effects of a plan |
 //! | `snapshots` | which snapshots of producers are kept until recovery needs them no more |
 //! | `walk` | the batches of a file, checked, without holding all of it |
-//! | `recovery` | from files of unknown state to a log |
+//! | `opening`, `recovery` | a log or a new one; from files of unknown state to a log |
 //! | `reading`, `verify` | from an offset to a place in a file; is every byte as it must be |
 //!
 //! Invariants: batches lie in the order of their offsets, without overlap; an index names only
@@ -25,6 +26,7 @@ mod fact;
 mod fault;
 mod index;
 mod layout;
+mod opening;
 mod options;
 mod producers;
 mod reading;
@@ -42,9 +44,9 @@ pub use describe::{
 };
 pub use epochs::LeaderEpochs;
 pub use fault::LogFault;
+pub use opening::{Beginning, Opened, Recovered, open};
 pub use options::LogOptions;
 pub use reading::{BatchStream, Place, Reader};
-pub use recovery::{Beginning, Opened, Recovered, open};
 pub use store::{Store, SyncPoint};
 pub use truncate::truncate;
 pub use verify::{Claims, Finding, Verified, last_epoch, verify};

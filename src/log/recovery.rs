@@ -2,8 +2,7 @@
 //!
 //! | Found | Then |
 //! |---|---|
-//! | no directory, or no segment and nothing was durable | a new, empty log |
-//! | segments gone below what was durable | refused: files are missing |
+//! | no segment | none is there: `opening` makes a new log, or refuses |
 //! | closed cleanly | the last segment is read from its last index entry on |
 //! | not closed cleanly | all is read from the newest synced snapshot of producers on |
 //! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
@@ -26,7 +25,7 @@ mod kept;
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Entry, File, Open};
-use crate::model::{Offset, Position, TopicId, WallTime};
+use crate::model::{Offset, Position, WallTime};
 
 use super::LogOptions;
 use super::append::Log;
@@ -34,108 +33,31 @@ use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, UNFINISHED};
+use super::opening::{Beginning, Opened, Recovered};
 use super::producers::Producers;
-use super::segment::{GAP_MAX, Segment};
+use super::segment::GAP_MAX;
 use super::store::{Files, Store};
-use super::truncate::truncate;
 use super::walk::{Arrived, Obstacle, Route, walk};
 use kept::Kept;
 
-/// What is known of a log before its files are looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct Beginning {
-    /// The topic's id, for a log that does not exist yet.
-    pub topic_id: TopicId,
-    /// The first offset that may be read; a log that does not exist yet begins there.
-    pub log_start: Offset,
-    /// Everything below was synced.
-    pub recovery_point: Offset,
-    /// It was closed cleanly: everything was synced.
-    pub is_clean: bool,
-    /// What lies at or above can be fetched again just as it was: what is damaged there is cut.
-    pub refetchable: Option<Offset>,
-}
-
-impl Beginning {
-    /// Nothing is known but the topic's id: the log begins at offset 0, and what is there may have
-    /// been left by a kill.
-    #[must_use]
-    pub fn anew(topic_id: TopicId) -> Beginning {
-        Beginning {
-            topic_id,
-            log_start: Offset::ZERO,
-            recovery_point: Offset::ZERO,
-            is_clean: false,
-            refetchable: None,
-        }
-    }
-}
-
-/// A log, ready to be appended to.
-pub struct Opened<D: Disk> {
-    /// What it holds.
-    pub log: Log,
-    /// Its files.
-    pub store: Store<D>,
-    /// What it took to find out.
-    pub recovered: Recovered,
-}
-
-/// What opening a log took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Bytes of batches that were read.
-    pub bytes_read: u64,
-    /// Bytes behind the last sound batch that were cut off.
-    pub bytes_cut: u64,
-}
-
-/// Opens the log in `dir`, or makes it.
+/// The log that `dir` holds; `None` where it has no segments.
 ///
 /// # Errors
 /// The disk's, or damage to what was durable.
-pub fn open<D: Disk>(
-    disk: D,
+pub(super) fn recover<D: Disk>(
+    disk: &D,
     dir: &Path,
     options: LogOptions,
     known: Beginning,
     now: WallTime,
-) -> Result<Opened<D>, LogFault> {
-    disk.create_dir(dir).map_err(at(dir))?;
-    let opened = attempt(disk.clone(), dir, options, known, now);
-    let lost = |end: &Offset| known.refetchable.is_some_and(|from| from <= *end);
-    let fault = match opened {
-        Err(fault) => fault,
-        opened => return opened,
-    };
-    let Some(end) = fault.sound_end().filter(lost) else {
-        return Err(fault);
-    };
-    tracing::warn!("what follows offset {end} is fetched again: {fault}");
-    truncate(&disk, dir, end)?;
-    let known = Beginning {
-        recovery_point: known.recovery_point.min(end),
-        is_clean: false,
-        refetchable: None,
-        ..known
-    };
-    attempt(disk, dir, options, known, now)
-}
-
-fn attempt<D: Disk>(
-    disk: D,
-    dir: &Path,
-    options: LogOptions,
-    known: Beginning,
-    now: WallTime,
-) -> Result<Opened<D>, LogFault> {
-    let found = Found::list(&disk, dir)?;
+) -> Result<Option<Opened<D>>, LogFault> {
+    let found = Found::list(disk, dir)?;
     if found.bases.is_empty() {
-        return create(disk, dir, options, known, now);
+        return Ok(None);
     }
-    layout::renew_metadata(&disk, dir, known.topic_id)?;
-    Recovery {
-        disk,
+    layout::renew_metadata(disk, dir, known.topic_id)?;
+    let recovery = Recovery {
+        disk: disk.clone(),
         dir: dir.to_owned(),
         options,
         known,
@@ -143,41 +65,8 @@ fn attempt<D: Disk>(
         found,
         hollow: Vec::new(),
         recovered: Recovered::default(),
-    }
-    .run()
-}
-
-fn create<D: Disk>(
-    disk: D,
-    dir: &Path,
-    options: LogOptions,
-    known: Beginning,
-    now: WallTime,
-) -> Result<Opened<D>, LogFault> {
-    if known.recovery_point > known.log_start {
-        return Err(LogFault::Missing {
-            dir: dir.to_owned(),
-            end: known.log_start,
-            durable: known.recovery_point,
-        });
-    }
-    // What was derived from segments that are gone.
-    let entries = disk.list(dir).map_err(at(dir))?;
-    for entry in entries
-        .iter()
-        .filter(|entry| layout::is_derived(&entry.name))
-    {
-        let path = dir.join(&entry.name);
-        disk.remove_file(&path).map_err(at(&path))?;
-    }
-    layout::write_metadata(&disk, dir, known.topic_id)?;
-    let files = Files::create(&disk, dir, known.log_start)?;
-    let segment = Segment::new(known.log_start, now);
-    Ok(Opened {
-        log: Log::new(options, known.log_start, segment),
-        store: Store::new(disk, dir, files),
-        recovered: Recovered::default(),
-    })
+    };
+    recovery.run().map(Some)
 }
 
 /// Whether batches are missing between a segment that ends at `end` and the next one at `base`.
