@@ -1,15 +1,18 @@
 //! `twinlog demo`: the whole of it on this machine alone, from generated load to the proof.
 
+mod generated;
 mod served;
 pub(super) mod source;
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use self::generated::Generated;
 use super::copy::summary::Summary;
 use super::verify::{Verdict, verify};
 use super::{Ending, Misuse, engine, screen, text};
@@ -44,8 +47,14 @@ enum DemoFault {
     #[error("the source: {0}")]
     Source(#[from] std::io::Error),
     /// It has ended by itself.
-    #[error("the source has ended; its message stands above")]
-    SourceEnded,
+    #[error("the source has ended, {0}; its message, if it left one, stands above")]
+    SourceEnded(ExitStatus),
+    /// Somebody wants it to end, and nothing is to be kept.
+    #[error(
+        "stopped while the source was generated: nothing was copied, and what was generated is \
+         removed"
+    )]
+    StoppedEarly,
     /// Somebody wants it to end.
     #[error("stopped before the end; what was copied so far lies in {}", .0.display())]
     Stopped(PathBuf),
@@ -96,16 +105,11 @@ impl DemoArguments {
             self.mib
         ));
         // What is to be left is the vault; the source's logs are only generated.
-        let generated = Generated(dir.join("source"));
-        let source = Source::start(&generated.0, self.mib, self.seconds)?;
-        tell(&format!(
-            "a second process serves them on {}",
-            source.address
-        ));
-        let demo = Demo {
-            from: source.address.clone(),
-            vault,
-        };
+        let generated = Generated::begin(dir)?;
+        let mut source = Source::start(generated.path(), self.mib, self.seconds)?;
+        let from = source.address()?;
+        tell(&format!("a second process serves them on {from}"));
+        let demo = Demo { from, vault };
         tell("copying them with one thread per core");
         let begun = Instant::now();
         let first = demo.copy(None)?;
@@ -119,6 +123,7 @@ impl DemoArguments {
         let live = demo.copy(Some(Duration::from_secs(self.seconds)))?;
         let last = demo.copy(None)?;
         tell("verifying every byte, and comparing every batch with the source");
+        end_when_stopped(&generated, &demo.vault);
         let verdict = verify(&demo.vault, std::slice::from_ref(&demo.from), quiet)?;
         let was_told = screen::tell(&demo.table(&first, elapsed, cpu, &live, &verdict));
         for fault in &verdict.faults {
@@ -134,14 +139,15 @@ impl DemoArguments {
     }
 }
 
-/// A directory that goes with this value.
-struct Generated(PathBuf);
-
-impl Drop for Generated {
-    fn drop(&mut self) {
-        // It may not have come to be.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
+/// From here on nothing else listens to whoever wants us to end.
+fn end_when_stopped(generated: &Generated, vault: &Path) {
+    let (generated, vault) = (generated.path().to_owned(), vault.to_owned());
+    std::thread::spawn(move || {
+        uring::run(None, |_| engine::stopped(None));
+        generated::remove(&generated);
+        screen::say(&format!("error: {}", DemoFault::Stopped(vault)));
+        std::process::exit(1);
+    });
 }
 
 struct Demo {
@@ -211,32 +217,50 @@ impl Demo {
 }
 
 /// The generating process; it ends with us.
-struct Source {
-    child: Child,
-    address: BrokerAddress,
-}
+struct Source(Child);
 
 impl Source {
     fn start(dir: &Path, mib: u64, seconds: u64) -> Result<Source, DemoFault> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let child = Command::new(std::env::current_exe()?)
             .arg("demo-source")
             .arg("--dir")
             .arg(dir)
             .args(["--mib", &mib.to_string(), "--seconds", &seconds.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // What a terminal sends is for us: we end it in our own time.
+            .process_group(0)
             .spawn()?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("it is piped");
-        BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().parse().map_err(|_| DemoFault::SourceEnded)?;
-        Ok(Source { child, address })
+        Ok(Source(child))
+    }
+
+    /// Where it serves, once it has generated everything.
+    fn address(&mut self) -> Result<BrokerAddress, DemoFault> {
+        let stdout = self.0.stdout.take().expect("it is piped, and asked once");
+        let (told, line) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(stdout).read_line(&mut line);
+            // Nobody waits for it any more where we were stopped.
+            drop(told.send(read.map(|_| line)));
+        });
+        let line = uring::run(None, |_| async {
+            tokio::select! {
+                line = line => Some(line.expect("the thread tells before it ends")),
+                () = engine::stopped(None) => None,
+            }
+        });
+        let line = line.ok_or(DemoFault::StoppedEarly)??;
+        match line.trim().parse() {
+            Ok(address) => Ok(address),
+            Err(_) => Err(DemoFault::SourceEnded(self.0.wait()?)),
+        }
     }
 
     /// Lets it write on.
     fn write(&self) -> Result<(), DemoFault> {
         use std::io::Write as _;
-        let mut stdin = self.child.stdin.as_ref().expect("it is piped");
+        let mut stdin = self.0.stdin.as_ref().expect("it is piped");
         Ok(stdin.write_all(b"write\n")?)
     }
 }
@@ -244,7 +268,7 @@ impl Source {
 impl Drop for Source {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to end.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }

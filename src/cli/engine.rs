@@ -66,7 +66,7 @@ pub(super) fn copy(
 }
 
 /// SIGINT or SIGTERM, or the end of a time.
-fn stopped(within: Option<Duration>) -> impl Future<Output = ()> {
+pub(super) fn stopped(within: Option<Duration>) -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
     async move {
         let terminate = signal(SignalKind::terminate());

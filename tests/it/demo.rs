@@ -71,12 +71,93 @@ fn a_vault_that_exists_is_wrong_usage() {
     ends_with(2, &["choose another --dir"], demo(dir.path(), nothing));
 }
 
+/// No file may have more than 50 KiB, which ends the process that generates.
 #[test]
 fn a_source_that_cannot_generate_is_a_failure() {
     let dir = tempfile::tempdir().expect("there is a temporary directory");
-    std::fs::write(dir.path().join("source"), "a file").expect("the directory is new");
+    let ended = demo_within("-c 0 && ulimit -f 100", dir.path());
+    ends_with(1, &["the source has ended, signal"], ended);
+    assert!(!dir.path().join("source").exists());
+}
+
+/// A demo that generates more than a test waits for, and has begun to.
+fn generating(dir: &Path) -> std::process::Child {
+    let child = Command::new(env!("CARGO_BIN_EXE_twinlog"))
+        .args(["demo", "--mib", "4000", "--dir"])
+        .arg(dir)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("cargo has built it");
+    let segment = dir.join("source/demo-plain-0/00000000000000000000.log");
+    wait_until("something is generated", || {
+        std::fs::metadata(&segment).is_ok_and(|segment| segment.len() > 0)
+    });
+    child
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if is_so() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("never: {what}");
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let mut kill = Command::new("kill");
+    let sent = kill.args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("every system has it").success());
+}
+
+#[test]
+fn a_demo_that_is_interrupted_while_it_generates_leaves_nothing() {
+    for name in ["-INT", "-TERM"] {
+        let parent = tempfile::tempdir().expect("there is a temporary directory");
+        let dir = parent.path().join("demo");
+        let child = generating(&dir);
+        signal(&child, name);
+        let ended = child.wait_with_output().expect("it was started");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let words = ["stopped while the source was generated", "removed"];
+        ends_with(1, &words, (ended.status.code(), said));
+        assert!(!dir.exists(), "it was made for the demo");
+    }
+}
+
+#[test]
+fn a_demo_that_is_killed_while_it_generates_can_be_shown_again() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let mut child = generating(dir.path());
+    signal(&child, "-KILL");
+    child.wait().expect("it was started");
+    let source = dir.path().join("source");
+    wait_until("the process that generates ends", || !source.exists());
+    // Nobody is there to clear up where both processes are killed.
+    let half_made = source.join("demo-plain-0");
+    std::fs::create_dir_all(&half_made).expect("there is room");
+    std::fs::write(half_made.join("00000000000000000000.log"), [7; 99]).expect("there is room");
+    std::fs::write(source.join(".twinlog-demo"), "").expect("there is room");
+    ends_with(0, &["verified", "yes"], demo(dir.path(), || {}));
+    assert!(!source.exists());
+}
+
+#[test]
+fn a_source_that_is_not_of_a_demo_is_left_alone() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let source = dir.path().join("source");
     let nothing = || panic!("nothing is copied");
-    ends_with(1, &["the source has ended"], demo(dir.path(), nothing));
+    std::fs::write(&source, "a file").expect("the directory is new");
+    ends_with(2, &["choose another --dir"], demo(dir.path(), nothing));
+    std::fs::remove_file(&source).expect("it is still there");
+    std::fs::create_dir(&source).expect("there is room");
+    std::fs::write(source.join("main.c"), "int main;").expect("there is room");
+    ends_with(2, &["choose another --dir"], demo(dir.path(), nothing));
+    assert!(source.join("main.c").exists());
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::generated;
 use super::served::{Served, serve};
 use crate::cli::{Ending, Misuse, screen};
 use crate::generator::{LoadedTopic, PartitionLoad, Sizes, topics};
@@ -61,20 +62,12 @@ async fn source<W: World>(world: W, arguments: SourceArguments) -> Result<(), Lo
     let any = "127.0.0.1:0".parse().expect("it is an address");
     let listener = world.net().listen(any).map_err(failed)?;
     let port = listener.local_addr().port();
+    let mut write = orders(&arguments.dir);
     let mut grown = grow_all(&world, &arguments)?;
     let served = Rc::new(RefCell::new(offer(port, &mut grown)));
     println!("127.0.0.1:{port}");
     // Who reads it has the address by then, or is gone.
     drop(std::io::stdout().flush());
-    let (told, mut write) = tokio::sync::mpsc::channel::<()>(1);
-    std::thread::spawn(move || {
-        for _ in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if told.blocking_send(()).is_err() {
-                break;
-            }
-        }
-        std::process::exit(0);
-    });
     let (accepting, offered) = (world.clone(), served.clone());
     world.spawn(async move {
         while let Ok(stream) = listener.accept().await {
@@ -101,6 +94,23 @@ async fn source<W: World>(world: W, arguments: SourceArguments) -> Result<(), Lo
     }
     write.recv().await;
     Ok(())
+}
+
+/// Says when there is a line to be read. Where no more can come, nobody is left to whom all this
+/// is of use: it goes, and the process ends.
+fn orders(dir: &Path) -> tokio::sync::mpsc::Receiver<()> {
+    let (told, orders) = tokio::sync::mpsc::channel(1);
+    let dir = dir.to_owned();
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if told.blocking_send(()).is_err() {
+                break;
+            }
+        }
+        generated::remove(&dir);
+        std::process::exit(0);
+    });
+    orders
 }
 
 /// Topics of equal size.
@@ -171,7 +181,7 @@ struct Grown<D: Disk> {
 impl<D: Disk> Grown<D> {
     fn begin<W: World<Disk = D>>(
         world: &W,
-        dir: &std::path::Path,
+        dir: &Path,
         topic: &LoadedTopic,
         nth: u32,
     ) -> Result<Grown<D>, LogFault> {
