@@ -4,6 +4,7 @@ mod closing;
 mod fitness;
 mod progress;
 mod raise;
+mod replacing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,11 @@ use clap::Args;
 
 use self::fitness::{Adoptee, Fitness};
 use self::raise::{Brokers, Low, RaiseFault, raise};
+use self::replacing::{ReplaceFault, Replacement};
 use super::{Ending, Misuse, screen, text};
 use crate::io::{Disk, advice};
 use crate::log::LogFault;
-use crate::model::{BrokerId, TopicId, TopicPartition};
+use crate::model::BrokerId;
 use crate::session::{BrokerAddress, Opening, Security, look_at};
 use crate::uring::{self, RealDisk};
 use crate::vault::{CLEAN_SHUTDOWN, Checkpoint, Vault, VaultFault, merge_checkpoint};
@@ -32,7 +34,8 @@ const OPENING: Opening = Opening {
 /// The topics have been created in the adopting cluster, with the stopped broker as the only
 /// replica of their partitions. Their leader epochs are raised to the last ones of the vault's
 /// logs, and their empty logs replaced by the vault's, with the adopting cluster's topic ids and
-/// offset checkpoints. A vault that was closed cleanly is left as it is.
+/// offset checkpoints. A vault that was closed cleanly is left as it is. Where adopt was cut off,
+/// the same command goes on.
 ///
 /// To raise an epoch by one, another broker is named as a further replica and taken back. Clusters
 /// that keep eligible replicas apart (KIP-966) forget the stopped broker: there
@@ -84,6 +87,8 @@ enum AdoptFault {
     Nameless(PathBuf),
     #[error("nothing was changed, since:\n{}", .0.join("\n"))]
     Unfit(Vec<String>),
+    #[error("{0}")]
+    Replace(#[from] ReplaceFault),
     #[error("no log was changed, since {0}")]
     Raise(#[from] RaiseFault),
 }
@@ -146,7 +151,9 @@ impl AdoptArguments {
         }
         let mut bytes = 0;
         for adoptee in &adoptees {
-            bytes += self.replace(&adoptee.id, adoptee.topic_id)?;
+            let id = adoptee.id.to_string();
+            let (from, to) = (self.vault.join(&id), self.log_dir.join(&id));
+            bytes += Replacement::plan(&from, &to, adoptee.topic_id)?.carry_out()?;
         }
         for (which, offsets) in [
             (Checkpoint::LogStart, &found.log_starts),
@@ -185,32 +192,6 @@ impl AdoptArguments {
             broker: BrokerId(id.ok_or(AdoptFault::Nameless(path))?),
             _lock: locked,
         })
-    }
-
-    /// Replaces a partition's empty files by the vault's, durably. Says how many bytes.
-    fn replace(&self, id: &TopicPartition, topic_id: TopicId) -> Result<u64, AdoptFault> {
-        let (from, to) = (
-            self.vault.join(id.to_string()),
-            self.log_dir.join(id.to_string()),
-        );
-        for entry in RealDisk.list(&to).map_err(at(&to))? {
-            let path = to.join(&entry.name);
-            fs::remove_file(&path).map_err(at(&path))?;
-        }
-        let mut bytes = 0;
-        for entry in RealDisk.list(&from).map_err(at(&from))? {
-            let path = to.join(&entry.name);
-            if entry.name == "partition.metadata" {
-                let text = format!("version: 0\ntopic_id: {topic_id}");
-                fs::write(&path, text).map_err(at(&path))?;
-            } else {
-                bytes += fs::copy(from.join(&entry.name), &path).map_err(at(&path))?;
-            }
-            let synced = fs::File::open(&path).and_then(|file| file.sync_all());
-            synced.map_err(at(&path))?;
-        }
-        RealDisk.sync_dir(&to).map_err(at(&to))?;
-        Ok(bytes)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::AdoptFault;
 use super::raise::Low;
-use crate::io::Disk;
+use super::replacing::stranger;
+use crate::io::{Disk, advice};
 use crate::log::last_epoch;
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicPartition};
 use crate::session::{ClusterView, PartitionView};
@@ -101,19 +102,24 @@ impl Fitness<'_> {
         ))
     }
 
+    /// There are no records but those that an adoption has copied which was cut off.
     fn is_empty(&self, id: &TopicPartition) -> Result<(), String> {
-        let dir = self.log_dir.join(id.to_string());
-        let entries = RealDisk.list(&dir).map_err(|_| {
+        let id = id.to_string();
+        let (from, dir) = (self.vault.join(&id), self.log_dir.join(&id));
+        if RealDisk.list(&dir).is_err() {
             let dir = dir.display();
-            format!("{dir} is not there: give the log directory that the broker has it in")
-        })?;
-        let mut logs = entries.iter().filter(|entry| entry.name.ends_with(".log"));
-        match logs.any(|log| log.bytes > 0) {
-            true => Err(format!(
-                "{} holds records already: delete the topic there and create it anew",
-                dir.display()
+            return Err(format!(
+                "{dir} is not there: give the log directory that the broker has it in"
+            ));
+        }
+        match stranger(&from, &dir) {
+            Ok(None) => Ok(()),
+            Ok(Some(log)) => Err(format!(
+                "{} holds records already that are not the vault's: delete the topic there and \
+                 create it anew",
+                log.display()
             )),
-            false => Ok(()),
+            Err(error) => Err(format!("{}: {error}{}", dir.display(), advice(&error))),
         }
     }
 }

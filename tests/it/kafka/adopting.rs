@@ -39,6 +39,9 @@ fn a_stock_broker_serves_an_adopted_vault() {
             .expect_code(0)
             .expect_said(&["raising the leader epochs of"]);
         assert_eq!(settings(&heir), before);
+        cut_off(&heir, &partitions);
+        adopt(&heir, &vault).expect_code(0);
+        written_on(&heir, &vault);
         heir.restart(2);
 
         serves(&heir, &source, &partitions);
@@ -103,6 +106,35 @@ fn refuses(heir: &mut Cluster, vault: &Vault, stray: &Vault) {
     fs::rename(&aside, &mark).expect("it was there");
     let only = "make the stopped broker, 2, its only one";
     refused(heir, stray, &["stray-0", only]);
+}
+
+/// What an adoption leaves that was cut off while it copied: the newest segment of each partition
+/// is half a copy.
+fn cut_off(heir: &Cluster, partitions: &[Partition]) {
+    let mut cut = 0;
+    for partition in partitions {
+        let dir = heir.log_dir(2).join(partition.directory());
+        let entries = fs::read_dir(dir).expect("it was adopted");
+        let paths = entries.map(|entry| entry.expect("listed").path());
+        let logs = paths.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        let last = logs.max().expect("every partition has a segment");
+        let bytes = fs::read(&last).expect("it is readable");
+        let aside = format!("{}.twinlog-adopting", last.display());
+        fs::write(aside, &bytes[..bytes.len() / 2]).expect("there is room");
+        fs::remove_file(last).expect("it is there");
+        cut += usize::from(!bytes.is_empty());
+    }
+    assert!(cut > 10, "{cut} partitions with records");
+}
+
+/// Records that the vault does not hold are nobody's to replace.
+fn written_on(heir: &Cluster, vault: &Vault) {
+    let log = heir.log_dir(2).join("zoo.wide-0/00000000000000000000.log");
+    let bytes = fs::read(&log).expect("it was adopted");
+    fs::write(&log, [&bytes[..], b"more"].concat()).expect("there is room");
+    let words = ["zoo.wide-0", "records already", "nothing was changed"];
+    adopt(heir, vault).expect_code(1).expect_said(&words);
+    fs::write(&log, bytes).expect("there is room");
 }
 
 /// What two topics have set of their own.
