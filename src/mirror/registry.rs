@@ -99,6 +99,8 @@ struct Topic {
 pub struct Registry {
     mirrors: BTreeMap<MirrorName, Mirror>,
     topics: BTreeMap<TopicName, Topic>,
+    /// The topics of each id that is known, by what is in `topics`.
+    ids: BTreeMap<TopicId, BTreeSet<TopicName>>,
 }
 
 impl Registry {
@@ -164,17 +166,29 @@ impl Registry {
             Record::Mirror(name, None) => {
                 self.mirrors.remove(name);
             }
-            Record::Topic(name, Some(said)) => {
-                let said = said.clone();
-                let changed = offset;
-                self.topics.insert(name.clone(), Topic { said, changed });
-            }
-            Record::Topic(name, None) => {
-                self.topics.remove(name);
-            }
+            Record::Topic(name, said) => self.put_topic(offset, name, said.as_ref()),
             Record::Position(..) | Record::State(..) => {}
         }
         Ok(())
+    }
+
+    fn put_topic(&mut self, changed: Offset, name: &TopicName, said: Option<&MirrorTopic>) {
+        let was = match said.cloned() {
+            Some(said) => self.topics.insert(name.clone(), Topic { said, changed }),
+            None => self.topics.remove(name),
+        };
+        if let Some(was) = was.map(|was| was.said.id)
+            && let Some(names) = self.ids.get_mut(&was)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.ids.remove(&was);
+            }
+        }
+        let id = said.map(|said| said.id);
+        if let Some(id) = id.filter(|id| *id != TopicId::ZERO) {
+            self.ids.entry(id).or_default().insert(name.clone());
+        }
     }
 
     /// Makes a mirror without topics. The settings `topics.include` and `topics.exclude` are lists
@@ -296,11 +310,9 @@ impl Registry {
                 stated,
             });
         }
-        let taken = self
-            .topics()
-            .find(|(name, said)| *name != topic && said.id == stated);
-        match taken {
-            Some((other, _)) => Err(Refusal::TopicIdTaken {
+        let mut named = self.ids.get(&stated).into_iter().flatten();
+        match named.find(|other| *other != topic) {
+            Some(other) => Err(Refusal::TopicIdTaken {
                 id: stated,
                 topic: other.clone(),
             }),

@@ -215,6 +215,7 @@ fn the_life_of_a_topic() {
     assert_eq!(desk.desired("t.1"), Desired::Mirroring);
     let (_, mirror) = desk.registry().mirror("dr").expect("known");
     assert!(mirror.takes(&name("t.1")) && !mirror.takes(&name("tx1")));
+    assert_eq!(mirror.include.len(), 1);
     desk.put("t.1", State::Mirroring);
     assert_eq!(desk.pause("dr", &["t.1"]), [Ok(())]);
     desk.put("t.1", State::Paused);
@@ -251,7 +252,7 @@ fn what_is_so_already_changes_nothing() {
     assert_eq!(desk.next, before);
     desk.stop("dr", &["t"]);
     let before = desk.next;
-    assert_eq!(desk.stop("dr", &["t", "t"]), [Ok(()), Ok(())]);
+    assert_eq!(desk.stop("dr", &["t", "t"]), [Ok(())]);
     assert_eq!(desk.next, before);
 }
 
@@ -347,6 +348,14 @@ fn patterns_move_from_one_list_to_the_other() {
     desk.start("dr", &[source("a1", 1), source("b1", 2)]);
     assert!(desk.start_patterns(&["a.*", "b.*"], &[]).is_empty());
     assert!(takes(&desk, "a2") && takes(&desk, "b2"));
+    desk.start("dr", &[source("a3", 3)]);
+    desk.stop("dr", &["a3"]);
+    let (_, mirror) = desk.registry().mirror("dr").expect("known");
+    assert_eq!(
+        mirror.include.len(),
+        4,
+        "what a pattern takes needs no name"
+    );
     assert_eq!(desk.start_patterns(&[], &["a.*"]), ["a1"]);
     assert!(!takes(&desk, "a2") && takes(&desk, "b2"));
     assert_eq!(desk.desired("a1"), Desired::Stopped);
@@ -468,6 +477,9 @@ fn only_a_mirror_that_is_stopped_whole_is_removed_and_nothing_of_it_stays() {
     assert_eq!(desk.registry().topics().count(), 1);
     let made = desk.registry().create("dr", settings(&[]));
     assert!(made.is_ok(), "the name is free again");
+    let outcomes = desk.start("other", &[source("v", 1), source("w", 2)]);
+    assert_eq!(outcomes[0], Ok(()), "the id is free again");
+    refused(&outcomes[1], 36);
 }
 
 #[test]

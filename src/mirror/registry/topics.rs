@@ -1,5 +1,7 @@
 //! What operators do with the topics of a mirror.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::model::{Offset, TopicId, TopicName};
 use crate::protocol::mirror_rpc::{
     PauseMirrorTopicsRequest, RecoverMirrorTopicsRequest, ResumeMirrorTopicsRequest,
@@ -16,7 +18,8 @@ use super::{
 pub struct Plan {
     /// To be written, all or none.
     pub records: Vec<Record>,
-    /// The topics of the request, and those that its patterns touch: why not, if it was refused.
+    /// The topics of the request, each once, and those that its patterns touch: why not, where one
+    /// was refused.
     pub topics: Vec<(String, Result<(), Refusal>)>,
 }
 
@@ -76,20 +79,26 @@ impl Registry {
         self.seen_as_now(stated, request.state_offset)?;
         let mut next = self.with_patterns(mirror, request)?;
         let mut plan = Plan::default();
+        let mut named = BTreeSet::new();
+        let mut ids = BTreeMap::new();
         let mut started = Vec::new();
-        for topic in &request.topics {
-            let begun = self.start_topic(states, name, &next, topic);
-            let begun = begun.and_then(|begun| plan.alone_in_id(topic.topic_id, begun));
-            if let Ok((topic, _)) = &begun {
+        for stated in &request.topics {
+            if !named.insert(stated.topic_name.as_str()) {
+                continue;
+            }
+            let begun = self.start_topic(states, name, &next, stated);
+            let begun = begun.and_then(|begun| alone_in_id(&mut ids, stated.topic_id, begun));
+            if let Ok((topic, _)) = &begun
+                && !any(&next.include, topic)
+            {
                 started.push(literal(topic));
             }
-            let outcome = begun.map(|(_, record)| plan.add(record));
-            plan.topics.push((topic.topic_name.clone(), outcome));
+            plan.put(&stated.topic_name, begun.map(|(_, record)| record));
         }
         with(&mut next.include, &started)?;
         next.include = bounded(next.include)?;
         next.exclude = bounded(next.exclude)?;
-        self.stop_excluded(name, &next, &mut plan);
+        self.stop_excluded(name, &next, &named, &mut plan);
         plan.put_mirror(name, mirror, &next);
         Ok(plan)
     }
@@ -169,15 +178,15 @@ impl Registry {
         with(&mut next.exclude, &request.patterns)?;
         next.exclude = bounded(next.exclude)?;
         let mut plan = Plan::default();
-        for stated in &request.topics {
+        let named: BTreeSet<&str> = request.topics.iter().map(String::as_str).collect();
+        for stated in &named {
             let stopped = self.of_mirror(name, stated).map(|(topic, known)| {
                 let is_stopped = known.desired == Desired::Stopped;
                 (!is_stopped).then(|| wished(topic, known, Desired::Stopped))
             });
-            let outcome = stopped.map(|record| plan.add(record));
-            plan.topics.push((stated.clone(), outcome));
+            plan.put(stated, stopped);
         }
-        self.stop_excluded(name, &next, &mut plan);
+        self.stop_excluded(name, &next, &named, &mut plan);
         plan.put_mirror(name, mirror, &next);
         Ok(plan)
     }
@@ -270,12 +279,12 @@ impl Registry {
     ) -> Result<Plan, Refusal> {
         self.seen_as_now(topics.iter().map(String::as_str), state_offset)?;
         let mut plan = Plan::default();
-        for stated in topics {
+        let named: BTreeSet<&str> = topics.iter().map(String::as_str).collect();
+        for stated in named {
             let changed = self
                 .of_mirror(mirror, stated)
                 .and_then(|(topic, known)| change(topic, known));
-            let outcome = changed.map(|record| plan.add(record));
-            plan.topics.push((stated.clone(), outcome));
+            plan.put(stated, changed);
         }
         Ok(plan)
     }
@@ -308,42 +317,43 @@ impl Registry {
     }
 
     /// Stops the topics that the mirror as it will be excludes, but for those that are dealt with.
-    fn stop_excluded(&self, name: &MirrorName, next: &Mirror, plan: &mut Plan) {
+    fn stop_excluded(
+        &self,
+        name: &MirrorName,
+        next: &Mirror,
+        named: &BTreeSet<&str>,
+        plan: &mut Plan,
+    ) {
         for (topic, known) in self.topics_of(name) {
-            let is_named = plan.topics.iter().any(|(named, _)| named == topic.as_str());
             let is_active = known.desired != Desired::Stopped;
+            let is_named = named.contains(topic.as_str());
             if is_active && !is_named && any(&next.exclude, topic) {
-                plan.add(Some(wished(topic, known, Desired::Stopped)));
-                plan.topics.push((topic.as_str().to_owned(), Ok(())));
+                let record = wished(topic, known, Desired::Stopped);
+                plan.put(topic.as_str(), Ok(Some(record)));
             }
         }
     }
 }
 
-impl Plan {
-    /// Refuses a topic whose id one of another name is started with by the same request.
-    fn alone_in_id(
-        &self,
-        id: TopicId,
-        begun: (TopicName, Option<Record>),
-    ) -> Result<(TopicName, Option<Record>), Refusal> {
-        let other = self.records.iter().find_map(|record| match record {
-            Record::Topic(topic, Some(said)) if *topic != begun.0 && said.id == id => Some(topic),
-            _ => None,
-        });
-        match other.filter(|_| id != TopicId::ZERO) {
-            Some(topic) => Err(Refusal::TopicIdTaken {
-                id,
-                topic: topic.clone(),
-            }),
-            None => Ok(begun),
+/// Refuses a topic whose id one of another name is started with by the same request.
+fn alone_in_id(
+    ids: &mut BTreeMap<TopicId, TopicName>,
+    id: TopicId,
+    begun: (TopicName, Option<Record>),
+) -> Result<(TopicName, Option<Record>), Refusal> {
+    if id != TopicId::ZERO {
+        if let Some(topic) = ids.get(&id).cloned() {
+            return Err(Refusal::TopicIdTaken { id, topic });
         }
+        ids.insert(id, begun.0.clone());
     }
+    Ok(begun)
+}
 
-    fn add(&mut self, record: Option<Record>) {
-        // Who names a topic twice gets it done once.
-        self.records
-            .extend(record.filter(|record| !self.records.contains(record)));
+impl Plan {
+    fn put(&mut self, topic: &str, outcome: Result<Option<Record>, Refusal>) {
+        let outcome = outcome.map(|record| self.records.extend(record));
+        self.topics.push((topic.to_owned(), outcome));
     }
 
     /// The mirror's own record goes first, if there is something new in it.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::mirror::lifecycle::{Desired, State};
 use crate::mirror::name::MirrorName;
+use crate::mirror::partition::{Action, Ending, Input, Partition, Step};
 use crate::mirror::records::{ClusterMirror, LastMirrorEpochs, MirrorTopic};
+use crate::mirror::retry::RetryOptions;
 use crate::model::{LeaderEpoch, PartitionIndex, TopicId, TopicName};
 use crate::stdx::prng::Prng;
 
@@ -216,4 +218,69 @@ fn any(chance: &mut Prng) -> Record {
         0 => record.tombstone(),
         _ => record,
     }
+}
+
+/// Drives a partition with what the log says, each write through its bytes, and a new node after
+/// each: whatever the moment of its death, the next one comes where it is wanted.
+#[test]
+fn a_node_that_dies_after_any_record_goes_on_where_it_was() {
+    let mut lives = 0;
+    for deaths in 0..12 {
+        let mut log = replayed(&[mirror("a"), topic("t", Desired::Mirroring)]);
+        for death in 0..=deaths {
+            let writes = if death == deaths {
+                usize::MAX
+            } else {
+                death % 3
+            };
+            log = live(log, writes);
+            lives += 1;
+        }
+        assert_eq!(log.states()[&key(0)].state, State::Mirroring);
+    }
+    assert_eq!(lives, 78);
+}
+
+/// One life of a node: until it has nothing to do, or dies after so many records.
+fn live(mut log: StateLog, writes: usize) -> StateLog {
+    let mut chance = Prng::new(1);
+    let now = crate::model::Instant::default();
+    let mut partition = Partition::new(RetryOptions::default(), Desired::Mirroring);
+    let mut step = partition.step(now, &mut chance, Input::Leads(LeaderEpoch::NONE));
+    let mut written = 0;
+    while let Some(due) = step {
+        let answer = match due {
+            Step::Read { ticket } => {
+                let record = log.states().get(&key(0)).cloned();
+                Input::Read { ticket, record }
+            }
+            Step::Write { .. } if written == writes => break,
+            Step::Write {
+                ticket,
+                record,
+                over,
+            } => {
+                assert_eq!(log.fences(&key(0), &record, over), None);
+                let after = log.last().expect("a mirror is on record");
+                let record = Record::State(key(0), Some(record));
+                let value = record.value();
+                let offset = after.checked_add(1).expect("small");
+                let kept = log.replay(offset, &record.key(), value.as_deref());
+                kept.expect("our own record");
+                written += 1;
+                Input::Written { ticket }
+            }
+            Step::Act {
+                action: Action::Mirror,
+                ..
+            } => break,
+            Step::Act { ticket, .. } => {
+                let how = Ending::Done;
+                Input::Ended { ticket, how }
+            }
+            Step::Wait { .. } => panic!("nothing fails here"),
+        };
+        step = partition.step(now, &mut chance, answer);
+    }
+    log
 }
