@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Shard;
-use super::doubt::beyond;
+use super::doubt::{PIECE_BYTES_MAX, beyond};
 use super::ingest::Expectation;
 use super::lanes::LinkNumber;
 use super::silence::Vigil;
@@ -26,6 +26,16 @@ enum Pause {
     Receive,
     /// More bytes than it has room for, this many in all.
     Grow(usize),
+}
+
+fn at_most(field: &'static str, bytes: usize, most: usize) -> Result<(), Malformed> {
+    match bytes > most {
+        true => Err(Malformed::Impossible {
+            field,
+            value: i64::try_from(bytes).unwrap_or(i64::MAX),
+        }),
+        false => Ok(()),
+    }
 }
 
 impl<W: World> Shard<W> {
@@ -74,16 +84,17 @@ impl<W: World> Shard<W> {
             }
             let reader = link.reader.as_mut().expect("made above");
             let (step, used) = reader.next(window.bytes(), self.source.topics())?;
-            if let Some(length) = reader
-                .frame_left()
-                .filter(|left| *left > self.frame_bytes_max)
-            {
-                return Err(Malformed::Impossible {
-                    field: "the length of a frame",
-                    value: i64::try_from(length).unwrap_or(i64::MAX),
-                });
-            }
+            let left = reader.frame_left().unwrap_or(0);
+            at_most("the length of a frame", left, self.frame_bytes_max)?;
             window.consume(used);
+            if let Step::More(bytes) = step {
+                let piece = window.bytes().len() + bytes;
+                at_most(
+                    "the length of what stands beside records",
+                    piece,
+                    PIECE_BYTES_MAX,
+                )?;
+            }
             if let Some(pause) = self.step(lane, step, window) {
                 return Ok(pause);
             }

@@ -9,6 +9,10 @@ const GROWTH_MAX: u64 = 1 << 24;
 /// What an answer says beside records: some hundred bytes for each of many partitions.
 const HEADS_BYTES_MAX: usize = 64 << 20;
 
+/// What stands beside records is read piece by piece, and no honest piece is near this: the
+/// longest, a list of aborted transactions, is never asked for.
+pub(super) const PIECE_BYTES_MAX: usize = 4 << 20;
+
 /// What follows the batches that are appended.
 pub(super) enum Ending {
     Nothing,

@@ -39,6 +39,8 @@ pub(crate) enum InFrame {
     HugeLength,
     WrongCorrelation,
     Garbage,
+    /// A field that nobody knows, of more bytes than anything else may hold.
+    HugeField,
     Cut,
     Reset,
     Silence,
@@ -68,11 +70,12 @@ pub(crate) const RECORDS: [InRecords; 16] = [
 ];
 
 /// Every lie about answers; the last one is none.
-pub(crate) const FRAMES: [InFrame; 9] = [
+pub(crate) const FRAMES: [InFrame; 10] = [
     InFrame::NegativeLength,
     InFrame::HugeLength,
     InFrame::WrongCorrelation,
     InFrame::Garbage,
+    InFrame::HugeField,
     InFrame::Cut,
     InFrame::Reset,
     InFrame::Silence,

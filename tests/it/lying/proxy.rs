@@ -17,6 +17,9 @@ const METADATA: i16 = 3;
 /// A trickle's pause between two bytes.
 const TRICKLE: Duration = Duration::from_millis(20);
 
+/// Less than a frame may have, more than may be kept of it.
+const HUGE_FIELD_BYTES: usize = 80 << 21;
+
 /// How often the lie is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Often {
@@ -234,6 +237,7 @@ impl InFrame {
             InFrame::HugeLength => bytes[..4].copy_from_slice(&i32::MAX.to_be_bytes()),
             InFrame::WrongCorrelation => bytes[4] ^= 0x40,
             InFrame::Garbage => bytes[8..].fill(0xa5),
+            InFrame::HugeField => append_field(&mut bytes),
             InFrame::Cut => {
                 client.write_all(&bytes[..bytes.len() / 2])?;
                 client.shutdown(Shutdown::Both)?;
@@ -265,6 +269,21 @@ impl InFrame {
         }
         client.write_all(&bytes)
     }
+}
+
+/// Puts a tagged field of [`HUGE_FIELD_BYTES`] at the end of an answer that has none there.
+fn append_field(bytes: &mut Vec<u8>) {
+    let no_fields = bytes.pop();
+    assert_eq!(
+        no_fields,
+        Some(0),
+        "an answer of a version with tagged fields"
+    );
+    // One field, its number, and its size: seven bits a byte, the lowest first.
+    bytes.extend([1, 99, 0x80, 0x80, 0x80, 0x50]);
+    bytes.resize(bytes.len() + HUGE_FIELD_BYTES, 0);
+    let length = i32::try_from(bytes.len() - 4).expect("below 2 GiB");
+    bytes[..4].copy_from_slice(&length.to_be_bytes());
 }
 
 /// One frame with its length.
