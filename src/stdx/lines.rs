@@ -11,7 +11,7 @@ pub enum LinesFault {
     /// It has a version that we do not know.
     #[error("its version is {found:?}, {known} is known")]
     Version {
-        /// The first line.
+        /// The first line, its beginning at least.
         found: String,
         /// The version that was asked for.
         known: u32,
@@ -19,7 +19,7 @@ pub enum LinesFault {
     /// The second line is not the number of the lines that follow.
     #[error("it promises {promised:?} lines and has {found}")]
     Count {
-        /// The second line.
+        /// The second line, its beginning at least.
         promised: String,
         /// Lines that follow.
         found: usize,
@@ -27,9 +27,19 @@ pub enum LinesFault {
     /// A line does not have the form that its file demands.
     #[error("its line {line:?} cannot be read")]
     Line {
-        /// The line.
+        /// The line, its beginning at least.
         line: String,
     },
+}
+
+/// Of a line that cannot be read an error quotes so much.
+const QUOTED_CHARS_MAX: usize = 100;
+
+fn quoted(line: &str) -> String {
+    match line.char_indices().nth(QUOTED_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 /// The text of `version` with one line per entry.
@@ -64,20 +74,16 @@ pub fn read<T>(
     };
     if first.parse() != Ok(version) {
         return Err(LinesFault::Version {
-            found: first.to_owned(),
+            found: quoted(first),
             known: version,
         });
     }
     let entries = lines
-        .map(|line| {
-            entry(line).ok_or_else(|| LinesFault::Line {
-                line: line.to_owned(),
-            })
-        })
+        .map(|line| entry(line).ok_or_else(|| LinesFault::Line { line: quoted(line) }))
         .collect::<Result<Vec<T>, LinesFault>>()?;
     if count.parse() != Ok(entries.len()) {
         return Err(LinesFault::Count {
-            promised: count.to_owned(),
+            promised: quoted(count),
             found: entries.len(),
         });
     }
