@@ -5,9 +5,9 @@ use twinlog::source::Source;
 
 use crate::counting::held_by;
 
-/// The parser makes a node of every key, and copies the text for every fault that it sees, one at a
-/// time: so what is held counts here, and not what was ever asked for.
-const PER_BYTE: u64 = 256;
+/// The parser makes a table of every dot in a key, and copies the text for every fault that it sees,
+/// one at a time: so what is held counts here, and not what was ever asked for.
+const PER_BYTE: u64 = 1024;
 const BESIDE: u64 = 64 << 10;
 
 /// Whatever is accepted, its owners can work with; whatever is refused names its line.
