@@ -5,8 +5,8 @@ use twinlog::source::Source;
 
 use crate::counting::held_by;
 
-/// The parser makes a table of every dot in a key, and copies the text for every fault that it sees,
-/// one at a time: so what is held counts here, and not what was ever asked for.
+/// The parser makes a table of every dot in a key, and copies the text for every fault that it
+/// sees, one at a time: so what is held counts here, and not what was ever asked for.
 const PER_BYTE: u64 = 1024;
 const BESIDE: u64 = 64 << 10;
 
