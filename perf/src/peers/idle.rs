@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::filled;
 use super::kafka::{Cluster, Release, until};
 use crate::batches::Shape;
 use crate::broker::TOPIC;
@@ -115,12 +116,7 @@ impl<'r> Bench<'r> {
         let perf = std::env::current_exe()?;
         let beside = || perf.with_file_name("twinlog");
         let source = Cluster::start(release, dir.join("source"))?;
-        let mut client = Client::connect(source.node(1).port)?;
-        client.create_topic(shape.partitions, 1)?;
-        until("the broker leads the topic", || {
-            Ok(client.records(shape.partitions)?.is_some())
-        })?;
-        client.fill(shape)?;
+        let client = filled(&source, shape)?;
         Ok(Bench {
             source,
             client,

@@ -87,15 +87,21 @@ pub(crate) fn run(mut options: Options) -> Result<(), Fault> {
     fs::remove_dir_all(&dir).map_err(kafka("removing what the brokers have written"))
 }
 
+/// A client of a source that leads the topic, and has put all of it there.
+fn filled(source: &Cluster<'_>, shape: Shape) -> io::Result<Client> {
+    let mut client = Client::connect(source.node(1).port)?;
+    client.create_topic(shape.partitions, 1)?;
+    until("the broker leads the topic", || {
+        Ok(client.records(shape.partitions)?.is_some())
+    })?;
+    client.fill(shape)?;
+    Ok(client)
+}
+
 impl<'r> Peers<'r> {
     fn start(release: &'r Release, dir: &Path, shape: Shape) -> io::Result<Peers<'r>> {
         let mut source = Cluster::start(release, dir.to_owned())?;
-        let mut client = Client::connect(source.node(1).port)?;
-        client.create_topic(shape.partitions, 1)?;
-        until("the broker leads the topic", || {
-            Ok(client.records(shape.partitions)?.is_some())
-        })?;
-        client.fill(shape)?;
+        let client = filled(&source, shape)?;
         source.add_node()?;
         Ok(Peers {
             release,
