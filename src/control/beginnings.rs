@@ -168,6 +168,13 @@ impl<W: World> Control<W> {
             options: settings.map(log_options).unwrap_or_default(),
             producer_id_shift: self.books.found().state.producer_id_shift,
             until: (!self.job.follow).then_some(end),
+            stamp: None,
+            fetches: true,
+            source_epochs: None,
+            may_truncate: false,
+            aside: None,
+            follows_log_start: false,
+            retention: None,
         }
     }
 

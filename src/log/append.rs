@@ -8,7 +8,7 @@
 //! 3. [`Log::commit`]: segment size and indexes, leader epochs, producers and aborted
 //!    transactions, log end. [`Log::abandon`] instead where the write failed.
 
-use crate::model::{LeaderEpoch, Offset, WallTime, Watermarks};
+use crate::model::{LeaderEpoch, Offset, ProducerId, WallTime, Watermarks};
 use crate::record::{Expect, Run};
 
 use super::epochs::LeaderEpochs;
@@ -111,6 +111,13 @@ impl Log {
     #[must_use]
     pub fn epochs(&self) -> &LeaderEpochs {
         &self.epochs
+    }
+
+    /// The largest producer id that is known to be in the log: of the producers that it still knew
+    /// when it was opened, and of all that have come since.
+    #[must_use]
+    pub fn largest_producer_id(&self) -> Option<ProducerId> {
+        self.producers.largest_id()
     }
 
     /// What appending the front of `run` means. The run continues this log: whoever checked it

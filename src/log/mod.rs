@@ -45,7 +45,7 @@ pub use describe::{
 pub use epochs::LeaderEpochs;
 pub use fault::LogFault;
 pub use opening::{Beginning, Opened, Recovered, open};
-pub use options::LogOptions;
+pub use options::{LogOptions, Retention};
 pub use reading::{BatchStream, Place, Reader};
 pub use store::{Store, SyncPoint};
 pub use truncate::truncate;

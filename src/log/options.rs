@@ -1,4 +1,4 @@
-//! What may be set about a log: the topic's own `segment.*` settings.
+//! What may be set about a log: the topic's own `segment.*` and `retention.*` settings.
 
 /// When a segment ends and how dense its indexes are. Kafka's names and meanings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,4 +22,13 @@ impl Default for LogOptions {
             index_bytes_max: 10 << 20,
         }
     }
+}
+
+/// Which segments go, from the oldest one on. Kafka's names and meanings; `None` is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// `retention.ms`: a segment goes whose newest record is older.
+    pub ms: Option<u64>,
+    /// `retention.bytes`: a segment goes without which the log still has so many bytes.
+    pub bytes: Option<u64>,
 }

@@ -68,6 +68,8 @@ struct Producer {
 pub(super) struct Producers {
     known: BTreeMap<ProducerId, Producer>,
     open: BTreeSet<(Offset, ProducerId)>,
+    /// The largest id that was known when some were last forgotten.
+    largest_before: Option<ProducerId>,
 }
 
 impl Producers {
@@ -115,8 +117,15 @@ impl Producers {
         self.open.first().map(|(first, _)| *first)
     }
 
+    /// The largest id that was met.
+    pub(super) fn largest_id(&self) -> Option<ProducerId> {
+        let known = self.known.last_key_value().map(|(id, _)| *id);
+        known.max(self.largest_before)
+    }
+
     /// Forgets producers that have been silent for a day, as a broker does.
     pub(super) fn expire(&mut self, now: WallTime) {
+        self.largest_before = self.largest_id();
         self.known.retain(|_, producer| {
             let silent_ms = now.0.saturating_sub(producer.timestamp);
             producer.open_since.is_some() || silent_ms < EXPIRATION_MS

@@ -7,10 +7,13 @@ use std::path::PathBuf;
 
 use hdrhistogram::Histogram;
 
-use crate::model::{BrokerId, LeaderEpoch, Offset, ProducerIdShift, TopicId, TopicPartition};
+use crate::model::{
+    BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift, TopicId,
+    TopicPartition,
+};
 
 pub use super::placement::shard_of;
-pub use crate::log::{LogOptions, Recovered};
+pub use crate::log::{LeaderEpochs, LogOptions, Recovered, Retention};
 pub use crate::protocol::fetch::Endpoint;
 pub use crate::source::{Answer, Cause, CursorId, EpochEnd, Question};
 
@@ -39,6 +42,44 @@ pub enum Order {
     },
     /// The recovery points that the vault's checkpoint says from now on, where they have moved.
     Recorded(Vec<(TopicPartition, Offset)>),
+    /// Up to these offsets every in-sync replica has the log: retention goes no further.
+    Replicated(Vec<(TopicPartition, Offset)>),
+    /// Lead anew, in a higher epoch; the log stays open. Told: [`Told::Opened`], again.
+    Stamp {
+        /// Which partition.
+        id: TopicPartition,
+        /// The epoch, which begins at the log's end.
+        epoch: LeaderEpoch,
+    },
+    /// Fetch from the log's end on.
+    Fetch {
+        /// Which partition.
+        id: TopicPartition,
+    },
+    /// Fetch no more, and append nothing of what is under way. Told: [`Told::Ceased`].
+    Cease {
+        /// Which partition.
+        id: TopicPartition,
+    },
+    /// Abort every open transaction of a stamped log that is not fetched, durably. Told:
+    /// [`Told::Sealed`]. May be repeated, and then aborts nothing.
+    Seal {
+        /// Which partition.
+        id: TopicPartition,
+    },
+    /// Cut a log that is not fetched. Told: [`Told::Cut`].
+    Cut {
+        /// Which partition.
+        id: TopicPartition,
+        /// Where it is to end, or at the batch boundary below.
+        to: Offset,
+    },
+    /// Make a partition durable, close it cleanly and forget it. Told: [`Told::Released`]. It may
+    /// be mirrored again then, by this shard or by another one.
+    Release {
+        /// Which partition.
+        id: TopicPartition,
+    },
     /// End a partition, for a reason that control has seen.
     Stop {
         /// Which partition.
@@ -77,6 +118,22 @@ pub struct Mirror {
     pub producer_id_shift: ProducerIdShift,
     /// Done once this is reached; `None` follows for ever.
     pub until: Option<Offset>,
+    /// The epoch in which we lead it at the destination: batches get it, and it begins where the
+    /// log ends. `None` leaves the source's in them.
+    pub stamp: Option<LeaderEpoch>,
+    /// It is fetched at once; otherwise only opened, and fetched when that is ordered.
+    pub fetches: bool,
+    /// The source's epochs of what the log holds, for a log that is stamped and has no file that
+    /// says them.
+    pub source_epochs: Option<LeaderEpochs>,
+    /// What the source has lost may be cut off here as well.
+    pub may_truncate: bool,
+    /// Where what is cut off for that reason is set aside first: a directory outside the log's.
+    pub aside: Option<PathBuf>,
+    /// The log begins no earlier than the source's.
+    pub follows_log_start: bool,
+    /// What goes with time; `None` keeps everything.
+    pub retention: Option<Retention>,
 }
 
 /// What a shard tells control.
@@ -86,8 +143,97 @@ pub struct Report {
     pub statuses: Vec<Status>,
     /// What only control can find out.
     pub questions: Vec<Asked>,
+    /// What has happened, each told once, in its order.
+    pub told: Vec<Told>,
     /// Set in the last report: the shard is closed.
     pub closed: Option<Closed>,
+}
+
+/// Something that has happened to a partition, an order carried out most of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Its log is open. Where it is stamped, that epoch has begun, and its checkpoint says so.
+    Opened {
+        /// Which partition.
+        id: TopicPartition,
+        /// Its log's start.
+        log_start: Offset,
+        /// Its log's end.
+        log_end: Offset,
+        /// Its epochs, of the destination where it is stamped.
+        epochs: LeaderEpochs,
+        /// The epoch in which we lead it.
+        stamp: Option<LeaderEpoch>,
+        /// The source's epoch of its last batch; none where there is no batch, or it is not known.
+        source_epoch: LeaderEpoch,
+    },
+    /// Nothing more is fetched or appended.
+    Ceased {
+        /// Which partition.
+        id: TopicPartition,
+        /// Its log's end: the last mirrored offset.
+        log_end: Offset,
+        /// The source's epoch of its last batch; none where there is no batch.
+        source_epoch: LeaderEpoch,
+    },
+    /// Every transaction has ended, and all of the log is durable.
+    Sealed {
+        /// Which partition.
+        id: TopicPartition,
+        /// Its log's end, behind the markers.
+        log_end: Offset,
+        /// The transactions that were aborted, in the order of their markers.
+        aborted: Vec<Aborted>,
+    },
+    /// The log was cut, as ordered.
+    Cut {
+        /// Which partition.
+        id: TopicPartition,
+        /// Its log's end now.
+        log_end: Offset,
+        /// Its epochs now.
+        epochs: LeaderEpochs,
+    },
+    /// The source has lost what was copied from it, and the log was cut likewise.
+    SourceTruncated {
+        /// Which partition.
+        id: TopicPartition,
+        /// Its log's end now.
+        to: Offset,
+        /// Where the files of the part lie that was cut off.
+        aside: Option<PathBuf>,
+    },
+    /// It is closed and forgotten.
+    Released {
+        /// Which partition.
+        id: TopicPartition,
+        /// Its log's start.
+        log_start: Offset,
+        /// Its log's end.
+        log_end: Offset,
+        /// All of it is durable, and its files are as a clean stop leaves them.
+        is_clean: bool,
+    },
+    /// An order could not be carried out.
+    Failed {
+        /// Which partition.
+        id: TopicPartition,
+        /// The order, as a verb.
+        what: &'static str,
+        /// Why.
+        why: String,
+    },
+}
+
+/// A transaction that was ended here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aborted {
+    /// Whose.
+    pub producer: ProducerId,
+    /// In which life of the producer.
+    pub epoch: ProducerEpoch,
+    /// Where it began.
+    pub first_offset: Offset,
 }
 
 /// A question with the names that control needs to ask it.
@@ -120,6 +266,10 @@ pub struct Status {
     pub gaps: Vec<(Offset, Offset)>,
     /// What opening it took.
     pub recovered: Recovered,
+    /// The source's epoch of its last batch; none where there is no batch.
+    pub source_epoch: LeaderEpoch,
+    /// The largest producer id that it is known to hold.
+    pub largest_producer_id: Option<ProducerId>,
 }
 
 /// What a partition is doing.

@@ -1,7 +1,7 @@
 //! What control wants, carried out.
 
 use super::Shard;
-use super::inbox::{Mirror, Order, Phase, Tally};
+use super::inbox::{Mirror, Order, Phase, Tally, Told};
 use super::partition::Partition;
 use crate::io::{Clock, World};
 use crate::log::{Beginning, LogFault, Opened, open};
@@ -40,8 +40,20 @@ impl<W: World> Shard<W> {
                     self.give_up(cursor, cause.to_string());
                 }
             }
+            Order::Replicated(_) => {}
+            Order::Stamp { id, .. } => self.refuse(id, "stamp"),
+            Order::Fetch { id } => self.refuse(id, "fetch"),
+            Order::Cease { id } => self.refuse(id, "cease"),
+            Order::Seal { id } => self.refuse(id, "seal"),
+            Order::Cut { id, .. } => self.refuse(id, "cut"),
+            Order::Release { id } => self.refuse(id, "release"),
             Order::Close => unreachable!("the loop ends with it"),
         }
+    }
+
+    fn refuse(&mut self, id: TopicPartition, what: &'static str) {
+        let why = "this version cannot do it yet".to_owned();
+        self.report.told.push(Told::Failed { id, what, why });
     }
 
     fn recorded(&mut self, id: &TopicPartition, point: Offset) {
@@ -57,6 +69,10 @@ impl<W: World> Shard<W> {
     }
 
     fn mirror(&mut self, mirror: Mirror) {
+        let is_plain = mirror.stamp.is_none() && mirror.fetches && mirror.retention.is_none();
+        if !is_plain || mirror.may_truncate || mirror.follows_log_start {
+            return self.refuse(mirror.id, "open");
+        }
         let now = self.now();
         self.open_or_wait(mirror, now);
     }
@@ -123,6 +139,14 @@ impl<W: World> Shard<W> {
             is_complete: false,
             is_broken: false,
         };
+        self.report.told.push(Told::Opened {
+            id: mirror.id.clone(),
+            log_start: partition.log.watermarks().log_start,
+            log_end: end,
+            epochs: partition.log.epochs().clone(),
+            stamp: None,
+            source_epoch: partition.log.last_epoch(),
+        });
         self.partitions.insert(cursor, partition);
         self.by_name.insert(mirror.id, cursor);
         self.moved.insert(cursor);

@@ -51,6 +51,8 @@ impl<D: Disk> Partition<D> {
             high_watermark: progress.and_then(|progress| progress.high_watermark),
             gaps: self.gaps.clone(),
             recovered: self.recovered,
+            source_epoch: self.log.last_epoch(),
+            largest_producer_id: self.log.largest_producer_id(),
         }
     }
 

@@ -6,7 +6,7 @@ use super::Shard;
 use super::inbox::{Mirror, Phase, Recovered, Status, Tally};
 use crate::io::World;
 use crate::log::LogFault;
-use crate::model::{Instant, TopicPartition};
+use crate::model::{Instant, LeaderEpoch, TopicPartition};
 use crate::source::{CursorId, LaneId, Outcome};
 
 /// What the disk refuses is tried again after this.
@@ -185,5 +185,7 @@ fn unopened(mirror: &Mirror, phase: Phase) -> Status {
         high_watermark: None,
         gaps: Vec::new(),
         recovered: Recovered::default(),
+        source_epoch: LeaderEpoch::NONE,
+        largest_producer_id: None,
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Shard;
-use super::inbox::Asked;
+use super::inbox::{Asked, Report};
 use crate::io::World;
 use crate::source::Question;
 
@@ -51,7 +51,13 @@ impl<W: World> Shard<W> {
     }
 
     fn has_urgent_news(&self) -> bool {
-        !self.report.questions.is_empty() || !self.report.statuses.is_empty()
+        let Report {
+            statuses,
+            questions,
+            told,
+            ..
+        } = &self.report;
+        !questions.is_empty() || !statuses.is_empty() || !told.is_empty()
     }
 
     /// The status of every partition that has moved.
