@@ -17,7 +17,7 @@
 //! 2. Bytes: [`record`], [`protocol`], [`session`], [`io`], which is the seam to the world.
 //! 3. Machines, pure and strangers to each other: [`log`], [`replica`], [`source`], [`server`],
 //!    [`vault`], [`mirror`], [`kraft`].
-//! 4. Composers: [`shard`], [`control`], [`audit`].
+//! 4. Composers: [`leading`], [`shard`], [`control`], [`audit`].
 //! 5. Edge: [`config`], [`cli`], and [`uring`], the real side of [`io`].
 //!
 //! A folder knows only folders above it in this list; `tests/it/tidy.rs` has the table.
@@ -47,6 +47,7 @@ pub mod control;
 pub mod generator;
 pub mod io;
 pub mod kraft;
+pub mod leading;
 pub mod log;
 pub mod mirror;
 pub mod model;

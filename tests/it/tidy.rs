@@ -28,7 +28,7 @@ const EXCUSED: [(&str, &str, usize); 0] = [];
 
 /// Which folder of `src` may import which; `folder::module` allows that module alone. What stands
 /// beside the folders (`lib.rs`, `main.rs`) may import anything.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("stdx", &[]),
     ("record", &["model", "stdx"]),
@@ -46,8 +46,24 @@ const ARROWS: [(&str, &[&str]); 20] = [
     (
         "shard",
         &[
-            "model", "stdx", "record", "protocol", "session", "io", "log", "replica", "source",
-            "server", "vault",
+            "model",
+            "stdx",
+            "record",
+            "protocol",
+            "session",
+            "io",
+            "log",
+            "replica",
+            "source",
+            "server",
+            "vault",
+            "leading::inbox",
+        ],
+    ),
+    (
+        "leading",
+        &[
+            "model", "stdx", "record", "protocol", "session", "io", "log", "replica", "server",
         ],
     ),
     (
@@ -62,6 +78,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "mirror",
             "kraft",
             "shard::inbox",
+            "leading::inbox",
         ],
     ),
     (
@@ -94,7 +111,7 @@ const EMPTY_NAMES: [&str; 9] = [
 
 /// Files of `src` that may hold `async`: the seam to the world, and the sequences off the path
 /// of the data. What decides is a plain function.
-const ASYNC_FILES: [&str; 13] = [
+const ASYNC_FILES: [&str; 14] = [
     "io/",
     "uring/",
     "session/client.rs",
@@ -102,6 +119,7 @@ const ASYNC_FILES: [&str; 13] = [
     "session/admin.rs",
     "session/survey.rs",
     "shard/",
+    "leading/",
     "control/",
     "cli/",
     "log/recovery.rs",
@@ -111,7 +129,14 @@ const ASYNC_FILES: [&str; 13] = [
 ];
 
 /// Files of `src` that may share between threads.
-const SHARING_FILES: [&str; 5] = ["model/ids.rs", "shard/", "control/", "cli/", "uring/"];
+const SHARING_FILES: [&str; 6] = [
+    "model/ids.rs",
+    "shard/",
+    "leading/lease.rs",
+    "control/",
+    "cli/",
+    "uring/",
+];
 const SHARING_WORDS: [&str; 5] = ["Arc", "Mutex", "RwLock", "Condvar", "atomic"];
 /// How the types of `std::sync::atomic` begin.
 const ATOMIC_TYPES: &str = "Atomic";
