@@ -35,6 +35,22 @@ pub enum Parting {
     Refused(Refusal),
 }
 
+/// Whoever is to know how a membership goes. It must not hold the membership up, or heartbeats
+/// come late.
+pub trait Hear {
+    /// Something has come about; the member is as it is then.
+    fn news(&mut self, member: &Member, news: News);
+
+    /// Everything that has happened was taken in: the lease may be a later one, say.
+    fn turned(&mut self, _member: &Member) {}
+}
+
+impl<F: FnMut(&Member, News)> Hear for F {
+    fn news(&mut self, member: &Member, news: News) {
+        self(member, news);
+    }
+}
+
 /// Something that a lane has to tell, of the conversation with this number.
 struct Event {
     lane: Lane,
@@ -61,7 +77,7 @@ pub async fn take_part<W: World>(
     mut member: Member,
     security: Security,
     mut orders: mpsc::Receiver<MemberOrder>,
-    hear: &mut dyn FnMut(&Member, News),
+    hear: &mut dyn Hear,
 ) -> Parting {
     let (events_in, mut events) = mpsc::channel(EVENTS_MAX);
     let mut lines = Lines {
@@ -79,11 +95,12 @@ pub async fn take_part<W: World>(
         }
         while let Some(news) = member.next_news() {
             let end = parting(wish, &news);
-            hear(&member, news);
+            hear.news(&member, news);
             if let Some(end) = end {
                 return end;
             }
         }
+        hear.turned(&member);
         let deadline = member.next_deadline();
         let deadline = deadline.unwrap_or(Instant::from_nanos(u64::MAX));
         tokio::select! {
