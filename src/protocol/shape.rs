@@ -73,15 +73,22 @@ pub fn walk_answer(shape: &[Shape], flexible: bool, bytes: &[u8]) -> Result<(), 
 /// What a decoder makes of one structure, in bytes and without what its lists hold.
 #[must_use]
 pub fn memory(shape: &[Shape]) -> usize {
-    let field = |field: &Shape| match field {
+    let fields = shape.iter().map(held).fold(0, usize::saturating_add);
+    fields.saturating_add(TAGS_MEMORY).next_multiple_of(8)
+}
+
+/// What one field is in a structure, in bytes.
+fn held(field: &Shape) -> usize {
+    match field {
         Shape::Bytes(count) => *count,
         Shape::Text => TEXT_MEMORY,
         Shape::Texts | Shape::Numbers(_) | Shape::List(_) => LIST_MEMORY,
-        // No structure that is an element has any that are known.
-        Shape::Tagged(_) => 0,
-    };
-    let fields = shape.iter().map(field).fold(0, usize::saturating_add);
-    fields.saturating_add(TAGS_MEMORY).next_multiple_of(8)
+        // Whether it is there or not.
+        Shape::Tagged(known) => {
+            let known = known.iter().map(|(_, field)| held(field));
+            known.fold(0, usize::saturating_add)
+        }
+    }
 }
 
 struct Walk<'b> {

@@ -1,4 +1,4 @@
-//! Requests that change a cluster: who holds a partition, and how a topic is set.
+//! Requests that change a cluster: who holds a partition, who leads it, and how a topic is set.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,12 +7,14 @@ use kafka_protocol::messages::alter_partition_reassignments_request::{
     ReassignablePartition, ReassignableTopic,
 };
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, BrokerId as WireBroker, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, TopicName as WireName,
+    ElectLeadersRequest, IncrementalAlterConfigsRequest, ListPartitionReassignmentsRequest,
+    TopicName as WireName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -27,6 +29,8 @@ const OWN: i8 = 1;
 /// `AlterConfigOp.OpType`.
 const SET: i8 = 0;
 const DELETE: i8 = 1;
+/// `ElectionType.PREFERRED`.
+const PREFERRED: i8 = 0;
 
 /// Why the cluster does not do one thing of those that it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +45,33 @@ pub struct Refusal {
 pub type Refusals<T> = BTreeMap<T, Refusal>;
 
 impl Refusal {
-    fn of(code: i16, said: Option<&StrBytes>) -> Option<Refusal> {
+    pub(super) fn of(code: i16, said: Option<&StrBytes>) -> Option<Refusal> {
         let code = ErrorCode(code);
         code.is_error().then(|| Refusal {
             code,
             said: said.map(ToString::to_string).unwrap_or_default(),
         })
     }
+
+    /// An answer that leaves out what was asked for.
+    pub(super) fn silence() -> Refusal {
+        Refusal {
+            code: ErrorCode::UNKNOWN_SERVER_ERROR,
+            said: "the answer does not mention it".to_owned(),
+        }
+    }
+}
+
+/// What was refused of what was asked for; whatever the answer leaves out counts as refused.
+pub(super) fn unanswered<'a, T: Ord + Clone + 'a>(
+    asked: impl Iterator<Item = &'a T>,
+    mut told: BTreeMap<T, Option<Refusal>>,
+) -> Refusals<T> {
+    let refused = asked.filter_map(|one| {
+        let refusal = told.remove(one).unwrap_or_else(|| Some(Refusal::silence()));
+        Some((one.clone(), refusal?))
+    });
+    refused.collect()
 }
 
 impl fmt::Display for Refusal {
@@ -57,6 +81,17 @@ impl fmt::Display for Refusal {
             false => write!(f, "{}: {}", self.code, self.said),
         }
     }
+}
+
+/// Replicas that come and go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reassignment {
+    /// All replicas, those that go among them.
+    pub replicas: Vec<BrokerId>,
+    /// Those that are not there yet.
+    pub adding: Vec<BrokerId>,
+    /// Those that are to go.
+    pub removing: Vec<BrokerId>,
 }
 
 impl<W: World> Client<W> {
@@ -95,6 +130,67 @@ impl<W: World> Client<W> {
             })
         });
         Ok(refused.collect())
+    }
+
+    /// The reassignments that are under way.
+    ///
+    /// # Errors
+    /// No answer that can be used, or it is refused.
+    pub async fn reassignments(
+        &mut self,
+    ) -> Result<BTreeMap<TopicPartition, Reassignment>, SessionFault> {
+        let request = ListPartitionReassignmentsRequest::default()
+            .with_timeout_ms(self.timeout_ms())
+            .with_topics(None);
+        let answer = self.call(&request).await?;
+        self.refused::<ListPartitionReassignmentsRequest>(answer.error_code)?;
+        let ids = |nodes: &[WireBroker]| nodes.iter().map(|node| BrokerId(node.0)).collect();
+        let told = answer.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().filter_map(|reply| {
+                let reassignment = Reassignment {
+                    replicas: ids(&reply.replicas),
+                    adding: ids(&reply.adding_replicas),
+                    removing: ids(&reply.removing_replicas),
+                };
+                Some((partition(&topic.name, reply.partition_index)?, reassignment))
+            })
+        });
+        Ok(told.collect())
+    }
+
+    /// Lets the preferred replica of each partition lead it. One that leads already is refused
+    /// with `ELECTION_NOT_NEEDED`, one that is not in sync with `PREFERRED_LEADER_NOT_AVAILABLE`.
+    ///
+    /// # Errors
+    /// No answer that can be used, or all is refused.
+    pub async fn elect_preferred(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Refusals<TopicPartition>, SessionFault> {
+        if partitions.is_empty() {
+            return Ok(Refusals::new());
+        }
+        let numbers = partitions
+            .iter()
+            .map(|id| (&id.topic, id.partition.value()));
+        let topics = by_topic(numbers).into_iter().map(|(name, numbers)| {
+            TopicPartitions::default()
+                .with_topic(WireName(text(name.as_str())))
+                .with_partitions(numbers)
+        });
+        let request = ElectLeadersRequest::default()
+            .with_election_type(PREFERRED)
+            .with_topic_partitions(Some(topics.collect()))
+            .with_timeout_ms(self.timeout_ms());
+        let answer = self.call(&request).await?;
+        self.refused::<ElectLeadersRequest>(answer.error_code)?;
+        let told = answer.replica_election_results.iter().flat_map(|topic| {
+            topic.partition_result.iter().filter_map(|reply| {
+                let refusal = Refusal::of(reply.error_code, reply.error_message.as_ref());
+                Some((partition(&topic.topic, reply.partition_id)?, refusal))
+            })
+        });
+        Ok(unanswered(partitions.iter(), told.collect()))
     }
 
     /// One setting as topics have it of their own; those that have not are left out.

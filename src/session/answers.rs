@@ -1,5 +1,7 @@
 //! Answers to the rare questions: walked by their shapes, then read by the generated decoder.
 
+mod destination;
+
 use bytes::Bytes;
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, ApiVersionsRequest, DescribeClusterRequest,

@@ -96,6 +96,17 @@ pub struct EpochAsked {
     pub epoch: LeaderEpoch,
 }
 
+/// Where a log ends for clients: its high watermark, and the epoch in which its leader leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The high watermark.
+    pub offset: Offset,
+    /// The last epoch that the log knows.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// One partition's answer: where its log ends, or why that is not told.
+pub type EndReply = (TopicPartition, Result<LogEnd, ErrorCode>);
 /// One partition's answer: its offset, or why there is none.
 pub type OffsetReply = (TopicPartition, Result<Offset, ErrorCode>);
 /// One partition's answer: the largest epoch not above the one asked for and its end, `None`
@@ -184,6 +195,28 @@ impl<W: World> Client<W> {
         partitions: &[PartitionAsked],
         bound: Bound,
     ) -> Result<Vec<OffsetReply>, SessionFault> {
+        let replies = self.list(partitions, bound).await?;
+        let offset = |(id, end): EndReply| (id, end.map(|end| end.offset));
+        Ok(replies.into_iter().map(offset).collect())
+    }
+
+    /// Where the logs of partitions that this broker leads end, with the epoch. A leader that has
+    /// just been elected refuses with `OFFSET_NOT_AVAILABLE` until its followers have caught up.
+    ///
+    /// # Errors
+    /// No answer that can be used.
+    pub async fn log_ends(
+        &mut self,
+        partitions: &[PartitionAsked],
+    ) -> Result<Vec<EndReply>, SessionFault> {
+        self.list(partitions, Bound::End).await
+    }
+
+    async fn list(
+        &mut self,
+        partitions: &[PartitionAsked],
+        bound: Bound,
+    ) -> Result<Vec<EndReply>, SessionFault> {
         let timestamp = match bound {
             Bound::Start => -2,
             Bound::End => -1,
@@ -206,10 +239,14 @@ impl<W: World> Client<W> {
         let answer = self.call(&request).await?;
         let replies = answer.topics.iter().flat_map(|topic| {
             topic.partitions.iter().filter_map(|reply| {
+                let end = |offset| LogEnd {
+                    offset,
+                    leader_epoch: LeaderEpoch::new(reply.leader_epoch),
+                };
                 let offset = match ErrorCode(reply.error_code) {
-                    ErrorCode::NONE => {
-                        Offset::from_wire(reply.offset).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)
-                    }
+                    ErrorCode::NONE => Offset::from_wire(reply.offset)
+                        .map(end)
+                        .ok_or(ErrorCode::UNKNOWN_SERVER_ERROR),
                     error => Err(error),
                 };
                 Some((partition(&topic.name, reply.partition_index)?, offset))

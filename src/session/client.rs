@@ -126,6 +126,11 @@ impl<W: World> Client<W> {
         self.call_as(request, version).await
     }
 
+    /// How long the other side may take for what it does before it answers, in milliseconds.
+    pub(super) fn timeout_ms(&self) -> i32 {
+        i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+
     /// An error code of a whole answer as a fault.
     pub(super) fn refused<R: Request>(&self, code: i16) -> Result<(), SessionFault> {
         match ErrorCode(code) {

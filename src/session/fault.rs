@@ -57,7 +57,8 @@ pub enum SessionFault {
     },
     /// The broker does not speak a version that we do.
     #[error(
-        "{at} does not speak {what} in a version that we know: it is no Kafka broker from 2.1 on"
+        "{at} does not speak {what} in a version that we know: a source needs Kafka 2.1 or newer, \
+         a destination 3.9"
     )]
     Unsupported {
         /// Whom we asked.
@@ -95,7 +96,9 @@ impl SessionFault {
                 None => format!("see whether it is a Kafka broker: {PLAINTEXT}"),
             },
             SessionFault::Unreadable { .. } => "see whether it is a Kafka broker".to_owned(),
-            SessionFault::Unsupported { .. } => "give a broker from Kafka 2.1 on".to_owned(),
+            SessionFault::Unsupported { .. } => {
+                "give a broker of a newer Kafka: 2.1 at a source, 3.9 at a destination".to_owned()
+            }
             SessionFault::Refused { .. } => {
                 "`twinlog check` shows what may be done there".to_owned()
             }

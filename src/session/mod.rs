@@ -3,6 +3,7 @@
 //! [`Client`] speaks the rare requests of control, one at a time. A shard takes only the
 //! [`Channel`] and the versions that were agreed upon, and speaks Fetch over it by itself.
 
+mod acls;
 mod address;
 mod admin;
 mod answers;
@@ -10,18 +11,23 @@ mod calls;
 mod channel;
 mod client;
 mod fault;
+mod producers;
 mod survey;
+mod topics;
 mod versions;
 
+pub use acls::{Permission, TopicEntry};
 pub use address::{BrokerAddress, NotAnAddress};
-pub use admin::{Refusal, Refusals};
+pub use admin::{Reassignment, Refusal, Refusals};
 pub use answers::Answered;
 pub use calls::{
-    Bound, ClusterView, EpochAsked, EpochReply, OffsetReply, PartitionAsked, PartitionView,
-    TopicSettings, TopicView, look_at,
+    Bound, ClusterView, EndReply, EpochAsked, EpochReply, LogEnd, OffsetReply, PartitionAsked,
+    PartitionView, TopicSettings, TopicView, look_at,
 };
 pub use channel::{Channel, Security};
 pub use client::{CLIENT_ID, Client, Fetched, Opening};
 pub use fault::SessionFault;
+pub use producers::ActiveProducer;
 pub use survey::{Operation, Rights, TopicRights};
+pub use topics::{Growth, NewTopic, Origin, Setting, Settings, Trial};
 pub use versions::Negotiated;

@@ -53,6 +53,14 @@ impl Operation {
         Operation::IdempotentWrite,
     ];
 
+    /// The operation with this number.
+    #[must_use]
+    pub fn of(code: i8) -> Option<Operation> {
+        Operation::ALL
+            .into_iter()
+            .find(|operation| *operation as i8 == code)
+    }
+
     /// Its name in Kafka's tools.
     #[must_use]
     pub fn name(self) -> &'static str {

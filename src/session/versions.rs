@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeConfigsRequest, ListOffsetsRequest,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, CreateAclsRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteAclsRequest, DeleteTopicsRequest, DescribeAclsRequest,
+    DescribeConfigsRequest, ElectLeadersRequest, InitProducerIdRequest, ListOffsetsRequest,
     MetadataRequest, OffsetForLeaderEpochRequest,
 };
 use kafka_protocol::protocol::{Message, Request, VersionRange};
@@ -96,6 +98,15 @@ pub(super) fn ours(key: i16, known: VersionRange) -> (i16, i16) {
         OffsetForLeaderEpochRequest::KEY => 2,
         DescribeConfigsRequest::KEY => 1,
         ApiVersionsRequest::KEY => 0,
+        // Destinations are asked for these: the form that Kafka 3.9 and all after it speak.
+        CreateTopicsRequest::KEY => 7,
+        DeleteTopicsRequest::KEY => 6,
+        InitProducerIdRequest::KEY => return (5, 5),
+        CreatePartitionsRequest::KEY
+        | DescribeAclsRequest::KEY
+        | CreateAclsRequest::KEY
+        | DeleteAclsRequest::KEY => 3,
+        ElectLeadersRequest::KEY => 2,
         _ => known.min,
     };
     (least, known.max)
@@ -113,6 +124,16 @@ pub(super) fn name<R: Request + Message>() -> &'static str {
         Ok(ApiKey::DescribeLogDirs) => "DescribeLogDirs",
         Ok(ApiKey::AlterPartitionReassignments) => "AlterPartitionReassignments",
         Ok(ApiKey::IncrementalAlterConfigs) => "IncrementalAlterConfigs",
+        Ok(ApiKey::ListPartitionReassignments) => "ListPartitionReassignments",
+        Ok(ApiKey::ElectLeaders) => "ElectLeaders",
+        Ok(ApiKey::CreateTopics) => "CreateTopics",
+        Ok(ApiKey::CreatePartitions) => "CreatePartitions",
+        Ok(ApiKey::DeleteTopics) => "DeleteTopics",
+        Ok(ApiKey::DescribeAcls) => "DescribeAcls",
+        Ok(ApiKey::CreateAcls) => "CreateAcls",
+        Ok(ApiKey::DeleteAcls) => "DeleteAcls",
+        Ok(ApiKey::DescribeProducers) => "DescribeProducers",
+        Ok(ApiKey::InitProducerId) => "InitProducerId",
         _ => "a request",
     }
 }

@@ -111,12 +111,15 @@ const EMPTY_NAMES: [&str; 9] = [
 
 /// Files of `src` that may hold `async`: the seam to the world, and the sequences off the path
 /// of the data. What decides is a plain function.
-const ASYNC_FILES: [&str; 14] = [
+const ASYNC_FILES: [&str; 17] = [
     "io/",
     "uring/",
     "session/client.rs",
     "session/calls.rs",
     "session/admin.rs",
+    "session/topics.rs",
+    "session/acls.rs",
+    "session/producers.rs",
     "session/survey.rs",
     "shard/",
     "leading/",

@@ -8,6 +8,7 @@ mod cluster;
 mod heartbeat;
 mod metadata_fetch;
 mod partitions;
+mod producer_ids;
 mod registration;
 
 use super::fetch::Endpoint;
@@ -21,6 +22,7 @@ pub use metadata_fetch::{
     SnapshotFetch, SnapshotId,
 };
 pub use partitions::{AlterPartition, AlterPartitionAnswer, IsrAnswer, IsrChange};
+pub use producer_ids::{AllocateProducerIds, ProducerIdsAnswer};
 pub use registration::{Registration, RegistrationAnswer};
 
 /// A request to a controller.

@@ -213,18 +213,49 @@ fn a_heartbeat_says_what_is_cordoned_only_to_those_who_listen() {
     assert_eq!(older[..4], 41i32.to_be_bytes());
 }
 
+fn block() -> Vec<u8> {
+    content(|to| {
+        to.i32(0);
+        to.i16(0);
+        to.i64(101_000);
+        to.i32(1_000);
+        to.no_tags();
+    })
+}
+
+#[test]
+fn a_block_of_producer_ids_is_asked_for_and_read() {
+    let call = AllocateProducerIds {
+        broker: BrokerId(9001),
+        epoch: BrokerEpoch::new(5),
+    };
+    let asked = frame(&call, 0, 7, "twinlog");
+    let header = 4 + 2 + 2 + 4 + 2 + 7 + 1;
+    assert_eq!(asked[4..8], [0, 67, 0, 0]);
+    let fields = [0, 0, 0x23, 0x29, 0, 0, 0, 0, 0, 0, 0, 5, 0];
+    assert_eq!(asked[header..], fields);
+    let read = answer::<AllocateProducerIds>(&block(), 0, 7).expect("sound");
+    let expected = ProducerIdsAnswer {
+        error: ErrorCode::NONE,
+        start: 101_000,
+        count: 1_000,
+    };
+    assert_eq!(read, expected);
+}
+
 /// What is hostile is refused or read, never worse, and makes no more of its bytes than there is.
 #[test]
 fn damaged_answers_are_refused_or_read_but_never_worse() {
     let mut prng = Prng::new(11);
-    for (nth, sound) in [not_leader(), fetched(), piece(), altered()]
+    for (nth, sound) in [not_leader(), fetched(), piece(), altered(), block()]
         .iter()
         .enumerate()
     {
         let read = |bytes: &[u8]| match nth {
             0 | 1 => answer::<MetadataFetch>(bytes, 18, 7).is_ok(),
             2 => answer::<SnapshotFetch>(bytes, 1, 7).is_ok(),
-            _ => answer::<AlterPartition>(bytes, 3, 7).is_ok(),
+            3 => answer::<AlterPartition>(bytes, 3, 7).is_ok(),
+            _ => answer::<AllocateProducerIds>(bytes, 0, 7).is_ok(),
         };
         assert!(read(sound));
         for end in 0..sound.len() {

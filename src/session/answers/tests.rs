@@ -41,7 +41,7 @@ use crate::session::versions::ours;
 
 const CORRELATION: i32 = 77;
 
-fn text(text: &'static str) -> StrBytes {
+pub(super) fn text(text: &'static str) -> StrBytes {
     StrBytes::from_static_str(text)
 }
 
@@ -160,7 +160,7 @@ fn frame<R: Answered>(answer: &impl Encodable, version: i16) -> Bytes {
 }
 
 /// `answer` makes an answer that grows by its argument.
-fn check_every_version<R: Answered>(answer: impl Fn(usize) -> R::Response)
+pub(super) fn check_every_version<R: Answered>(answer: impl Fn(usize) -> R::Response)
 where
     R::Response: Encodable + PartialEq + Debug + Clone,
 {
@@ -257,18 +257,20 @@ fn what_is_made_of_an_answer_stays_in_proportion() {
     assert_eq!(fault, AnswerFault::Malformed(refused));
 }
 
+/// What an element of a list, which is found by its place, becomes in memory.
+pub(super) fn element(shape: &[Shape], path: &[usize]) -> usize {
+    let mut shape = shape;
+    for nth in path {
+        let List(inner) = shape[*nth] else {
+            panic!("{shape:?} has no list at {nth}")
+        };
+        shape = inner;
+    }
+    memory(shape)
+}
+
 #[test]
 fn a_shape_knows_what_the_decoder_makes_of_it() {
-    fn element(shape: &[Shape], path: &[usize]) -> usize {
-        let mut shape = shape;
-        for nth in path {
-            let List(inner) = shape[*nth] else {
-                panic!("{shape:?} has no list at {nth}")
-            };
-            shape = inner;
-        }
-        memory(shape)
-    }
     let metadata = MetadataRequest::shape(12);
     let settings = DescribeConfigsRequest::shape(4);
     let offsets = ListOffsetsRequest::shape(10);
