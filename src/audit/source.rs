@@ -218,6 +218,7 @@ async fn walk<W: World, D: crate::io::Disk>(
             leader_epoch: LeaderEpoch::NONE,
             fetch_offset: next,
             last_fetched_epoch: LeaderEpoch::NONE,
+            log_start: None,
             max_bytes: room,
         };
         let fetched = client.fetch(ask, &topic.name, asked).await?;

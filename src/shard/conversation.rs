@@ -124,7 +124,11 @@ impl<W: World> Shard<W> {
             Step::PartitionEnd(tail) => {
                 let taking = self.taking(lane);
                 let taking = taking.take().expect("a partition's end has a beginning");
-                let turn = self.source.judge_tail(now, lane, &tail, taking.outcome);
+                let cursor = taking.expect.map(|expect| expect.cursor);
+                let partition = cursor.and_then(|cursor| self.partitions.get(&cursor));
+                let held = |epoch| partition.and_then(|partition| partition.held(epoch));
+                let outcome = taking.outcome;
+                let turn = self.source.judge_tail(now, lane, &tail, outcome, &held);
                 if let Some(expect) = taking.expect {
                     self.turn(expect.cursor, turn);
                 }

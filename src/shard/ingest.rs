@@ -149,12 +149,12 @@ impl<W: World> Shard<W> {
         let Some(partition) = self.partitions.get_mut(&cursor) else {
             return Err(Outcome::Nothing);
         };
-        if overlaps(partition, run) {
+        if let Some(base) = overlap(partition, run) {
             let (broker, end) = (lane.broker, partition.end());
             let what =
                 format!("broker {broker} sent batches from below offset {end}, where we are");
             partition.suspicion = Some(what);
-            return Err(Outcome::Corrupt);
+            return Err(Outcome::Overlaps { base });
         }
         let before = partition.end();
         let Partition { log, store, .. } = partition;
@@ -203,12 +203,12 @@ impl<W: World> Shard<W> {
     }
 }
 
-/// Whether a run would be written over what is there: a batch may begin below what was asked
-/// for, but never below our own end.
-fn overlaps<D: Disk>(partition: &Partition<D>, run: &Run<'_>) -> bool {
-    let first = run.batches().next();
-    let begins = first.map(|batch| batch.base_offset());
-    !partition.log.is_empty() && begins.is_some_and(|begins| begins < partition.end())
+/// Where a run begins that would be written over what is there: a batch may begin below what was
+/// asked for, but never below our own end.
+fn overlap<D: Disk>(partition: &Partition<D>, run: &Run<'_>) -> Option<Offset> {
+    let begins = run.batches().next()?.base_offset();
+    let is_over = !partition.log.is_empty() && begins < partition.end();
+    is_over.then_some(begins)
 }
 
 /// The sound batches that are not newer than the epoch under which the source has answered.

@@ -227,6 +227,11 @@ impl<W: World> Shard<W> {
                 let why = format!("records from offset {to} on would have to be cut off");
                 return self.give_up(cursor, why);
             }
+            // Only a replica is told so, and no shard is one yet.
+            Turn::Restart { at } => {
+                let why = format!("records before offset {at} would have to be dropped");
+                return self.give_up(cursor, why);
+            }
         }
         self.moved.insert(cursor);
     }

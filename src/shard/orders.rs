@@ -102,6 +102,7 @@ impl<W: World> Shard<W> {
             leader_epoch: mirror.leader_epoch,
             position: log.watermarks().log_end,
             last_epoch: log.last_epoch(),
+            log_start: log.watermarks().log_start,
             is_empty: log.is_empty(),
             until: mirror.until,
         });

@@ -102,7 +102,8 @@ pub(super) enum Then {
 ///   any ── damage, divergence, topic gone, told to ──▶ Stopped
 /// ```
 ///
-/// `Fetching` covers waiting in a lane's queue, being in flight and standing in a session. `Done`
+/// A replica goes from `Fetching` to `Truncating` at its leader's word, and back: it is compared by
+/// its next request. `Fetching` covers waiting in a lane's queue, being in flight and standing in a session. `Done`
 /// and `Stopped` are left by `unfollow` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -142,7 +143,8 @@ pub(super) struct Cursor {
     pub(super) forgotten_in: Option<u64>,
     /// The last request in whose answer it was told of.
     pub(super) answered_in: Option<u64>,
-    /// The source was found to have what the log held when it was first followed, if anything.
+    /// The source was found to have what the log held when it was first followed, if anything. A
+    /// replica's leader finds out itself at every request.
     pub(super) compared: bool,
     /// The leader's epoch under which it was last found so. A request that cannot say which
     /// epoch the log ends in is only sent to a leader of this epoch.
@@ -166,6 +168,19 @@ pub(super) struct Cursor {
     /// The source's, as last told; it says how far behind we are, and never refuses a batch.
     pub(super) high_watermark: Option<Offset>,
     pub(super) source_start: Option<Offset>,
+    /// Where our own log begins.
+    pub(super) log_start: Offset,
+    /// A replica's: where it had all that its leader had.
+    pub(super) reached: Option<Reached>,
+}
+
+/// A replica had all of its leader's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// The leader's epoch.
+    pub leader_epoch: LeaderEpoch,
+    /// Where both logs ended.
+    pub end: Offset,
 }
 
 impl Cursor {
@@ -193,7 +208,7 @@ impl Cursor {
             member_of: None,
             forgotten_in: None,
             answered_in: None,
-            compared: !epoch.is_some(),
+            compared: !epoch.is_some() || options.replica.is_some(),
             compared_under: LeaderEpoch::NONE,
             by_name,
             answering: false,
@@ -207,6 +222,8 @@ impl Cursor {
             empty_answers: 0,
             high_watermark: None,
             source_start: None,
+            log_start: followed.log_start,
+            reached: None,
         };
         cursor.stage = cursor.first_stage();
         cursor.assert_invariants();
@@ -218,7 +235,7 @@ impl Cursor {
     fn first_stage(&self) -> Stage {
         if self.leader_epoch < self.committed.epoch {
             Stage::Questioning(Subject::Leader)
-        } else if self.committed.epoch.is_some() {
+        } else if !self.compared {
             Stage::Questioning(Subject::EpochEnd)
         } else if self.reached_until() {
             Stage::Done
@@ -343,6 +360,15 @@ impl Cursor {
         }
         self.high_watermark = high_watermark;
         self.source_start = log_start.or(self.source_start);
+    }
+
+    /// Whether a replica has all that its leader has, as far as the last answer tells.
+    pub(super) fn has_all(&self) -> bool {
+        let here = Reached {
+            leader_epoch: self.leader_epoch,
+            end: self.committed.next,
+        };
+        self.reached == Some(here)
     }
 
     /// Whether an empty answer would say something: as far as is known, there should be more.

@@ -80,13 +80,14 @@ impl Source {
         let known = lanes.get_mut(&lane).expect("found above");
         let version = known.asks_in();
         let session = known.name_session(manner);
-        known.send(number, asks, alone, manner);
-        let request = known.in_flight.back().expect("just put there");
-        let partitions = request.asks.partitions.as_slice();
         let max_bytes = match alone {
-            true => partitions[0].max_bytes,
+            true => asks.partitions[0].max_bytes,
             false => wire_bytes(options.fetch_bytes_max),
         };
+        let room = usize::try_from(max_bytes).expect("sizes are positive");
+        known.send(number, asks, (alone, room), manner);
+        let request = known.in_flight.back().expect("just put there");
+        let partitions = request.asks.partitions.as_slice();
         // Whoever needs the next request alone is not kept waiting by an idle one.
         let max_wait_ms = if waiting { 0 } else { options.fetch_wait_ms };
         let ask = Ask {
@@ -98,6 +99,7 @@ impl Source {
             lane,
             version,
             request: Request {
+                replica: options.replica,
                 ask,
                 session,
                 partitions,
@@ -165,6 +167,7 @@ impl Source {
     /// What the holder of a place in a queue wants; `None` where it has gone elsewhere.
     fn redeem(&mut self, lane: LaneId, turn: Turnstile) -> Option<AskedPartition> {
         let version = self.lane_mut(lane).asks_in();
+        let is_replica = self.is_replica();
         let cursor = self.cursors.get_mut(turn.cursor.0)?;
         cursor.ticket.take_if(|ticket| *ticket == turn.ticket)?;
         assert!(cursor.may_be_asked(), "a queued cursor is not ready");
@@ -182,6 +185,7 @@ impl Source {
             leader_epoch: cursor.leader_epoch,
             fetch_offset,
             last_fetched_epoch,
+            log_start: is_replica.then_some(cursor.log_start),
             max_bytes: wire_bytes(cursor.room),
         })
     }

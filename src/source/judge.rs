@@ -4,10 +4,12 @@ use super::cursor::{Asked, Stage, Subject, Term, Then};
 use super::lane::{Current, Queue};
 use super::session::Manner;
 use super::verdict::{Remedy, remedy};
-use super::{Cause, CursorId, Expected, LaneId, Outcome, Source, Trouble, Turn, Verdict};
+use super::{
+    Cause, CursorId, Expected, HeldEpochs, LaneId, Outcome, Source, Trouble, Turn, Verdict,
+};
 use crate::model::{BrokerId, Instant, LeaderEpoch};
 use crate::protocol::error_code::ErrorCode;
-use crate::protocol::fetch::{PartitionHead, PartitionTail};
+use crate::protocol::fetch::{Diverging, PartitionHead, PartitionTail};
 
 /// So many times more patience where the source's high watermark lies below `until`: a new
 /// leader's is late for a moment before it is known to have lost records.
@@ -21,12 +23,13 @@ impl Source {
     /// it. Every call is followed by one of [`Source::judge_tail`].
     pub fn judge(&mut self, lane: LaneId, head: &PartitionHead, is_last: bool) -> Verdict {
         let owner = self.by_id.get(&(head.topic, head.partition)).copied();
+        let is_replica = self.is_replica();
         let known = self.lane_mut(lane);
         assert!(known.current.is_none(), "the partition before has no end");
         let request = known.arriving();
         let number = request.number;
-        let conclusive = !request.fed;
-        request.fed |= head.records_bytes > 0;
+        let conclusive = request.is_conclusive(is_replica);
+        request.fed_bytes += head.records_bytes;
         let id = request.expect(head.topic, head.partition).or(owner);
         let apart = request.manner == Manner::Apart;
         let asked = id.and_then(|id| {
@@ -54,10 +57,15 @@ impl Source {
     /// What is said of a partition holds whether or not its records are wanted. In a session it is
     /// not said twice.
     fn answered_about(&mut self, id: CursorId, asked: Asked, head: &PartitionHead, request: u64) {
+        let is_replica = self.is_replica();
         let cursor = self.cursor_mut(id);
         cursor.answered_in = Some(request);
         if head.error == ErrorCode::NONE && asked.leader_epoch == cursor.leader_epoch {
+            let before = (cursor.high_watermark, cursor.source_start);
             cursor.told(head.high_watermark, head.log_start);
+            if is_replica && before != (cursor.high_watermark, cursor.source_start) {
+                self.news.insert(id);
+            }
         }
     }
 
@@ -83,13 +91,14 @@ impl Source {
     }
 
     /// Ends the partition that [`Source::judge`] began, after its records were appended
-    /// ([`Source::advanced`]) or skipped.
+    /// ([`Source::advanced`]) or skipped. `held` is asked about our own log's epochs.
     pub fn judge_tail(
         &mut self,
         now: Instant,
         lane: LaneId,
         tail: &PartitionTail,
         outcome: Outcome,
+        held: HeldEpochs<'_>,
     ) -> Turn {
         let known = self.lane_mut(lane);
         let current = known.current.take().expect("a partition's end has a head");
@@ -109,13 +118,17 @@ impl Source {
         }
         cursor.answering = false;
         cursor.predicted = None;
-        // Stopped meanwhile, or an error of a leader that has been replaced meanwhile.
+        // Stopped meanwhile, or an objection of a leader that has been replaced meanwhile.
         let outdated = asked.leader_epoch != cursor.leader_epoch;
-        if cursor.stage != Stage::Fetching || outdated && current.error != ErrorCode::NONE {
+        let objects = current.error != ErrorCode::NONE || tail.diverging.is_some();
+        if cursor.stage != Stage::Fetching || outdated && objects {
             self.settle(id, Queue::Hungry);
             return Turn::Continue;
         }
-        let turn = self.after_answer(now, id, &current, asked, tail, outcome);
+        let turn = match tail.diverging.filter(|_| current.error == ErrorCode::NONE) {
+            Some(diverging) => self.diverging(now, id, diverging, held),
+            None => self.after_answer(now, id, &current, asked, tail, outcome),
+        };
         self.cursor(id).assert_invariants();
         turn
     }
@@ -132,14 +145,12 @@ impl Source {
         if current.error != ErrorCode::NONE {
             return self.refused(now, id, current.error, tail);
         }
-        if tail.diverging.is_some() {
-            return self.diverging(now, id);
-        }
         match outcome {
             Outcome::Appended => self.appended(id, asked),
             Outcome::Nothing => self.empty(id, current.conclusive),
             Outcome::TooSmall { need } => self.too_small(now, id, asked, need),
-            Outcome::Corrupt => self.corrupt(now, id),
+            Outcome::Overlaps { base } if self.is_replica() => self.overlapped(now, id, base),
+            Outcome::Corrupt | Outcome::Overlaps { .. } => self.corrupt(now, id),
             Outcome::EpochAhead => {
                 self.fail_then_ask(now, id, Trouble::EpochAhead, Subject::Leader)
             }
@@ -182,12 +193,21 @@ impl Source {
         news.then_some((hint.leader, hint.epoch))
     }
 
-    fn diverging(&mut self, now: Instant, id: CursorId) -> Turn {
-        if self.cursor(id).committed.epoch.is_some() {
-            return self.fail_then_ask(now, id, Trouble::Diverging, Subject::EpochEnd);
+    fn diverging(
+        &mut self,
+        now: Instant,
+        id: CursorId,
+        diverging: Diverging,
+        held: HeldEpochs<'_>,
+    ) -> Turn {
+        if !self.cursor(id).committed.epoch.is_some() {
+            // A log without any epoch cannot differ from the source's; the answer is absurd.
+            return self.rest(now, id, Trouble::Diverging, Then::Fetch);
         }
-        // A log without any epoch cannot differ from the source's; the answer is absurd.
-        self.rest(now, id, Trouble::Diverging, Then::Fetch)
+        match self.is_replica() {
+            true => self.obey(now, id, diverging, held),
+            false => self.fail_then_ask(now, id, Trouble::Diverging, Subject::EpochEnd),
+        }
     }
 
     fn appended(&mut self, id: CursorId, asked: Asked) -> Turn {
@@ -201,6 +221,9 @@ impl Source {
     }
 
     pub(super) fn empty(&mut self, id: CursorId, conclusive: bool) -> Turn {
+        if self.is_replica() {
+            return self.met_the_end(id, conclusive);
+        }
         let patience = self.options.empty_answers_max;
         let cursor = self.cursor_mut(id);
         cursor.backoff.reset();

@@ -63,8 +63,10 @@ pub(super) struct Request {
     expected: usize,
     /// Its answer has begun to arrive.
     pub(super) arriving: bool,
-    /// Some partition of the answer brought records.
-    pub(super) fed: bool,
+    /// Bytes of records that the answer may have.
+    room: usize,
+    /// Bytes of records that the answer has brought.
+    pub(super) fed_bytes: usize,
     /// The answer as a whole was an error or a throttle: what it leaves out is not a fault.
     pub(super) excused: bool,
 }
@@ -77,8 +79,8 @@ pub(super) struct Current {
     /// It answers what the log needs now.
     pub(super) believed: bool,
     pub(super) error: ErrorCode,
-    /// No partition before it had taken room of the answer, so that an empty answer says
-    /// something about this partition.
+    /// No partition before it had taken room of the answer that it needs, so that an empty answer
+    /// says something about this partition.
     pub(super) conclusive: bool,
     pub(super) looked_ahead: bool,
     /// No other partition follows in the answer.
@@ -217,8 +219,14 @@ impl Lane {
         }
     }
 
-    /// Puts a request in flight.
-    pub(super) fn send(&mut self, number: u64, asks: Asks, alone: bool, manner: Manner) {
+    /// Puts a request in flight; `room` bytes may come.
+    pub(super) fn send(
+        &mut self,
+        number: u64,
+        asks: Asks,
+        (alone, room): (bool, usize),
+        manner: Manner,
+    ) {
         assert!(self.is_free(), "a request too many on a lane");
         assert!(
             !asks.is_empty() || manner == Manner::Continues,
@@ -232,7 +240,8 @@ impl Lane {
             is_told: false,
             expected: 0,
             arriving: false,
-            fed: false,
+            room,
+            fed_bytes: 0,
             excused: false,
         });
     }
@@ -261,6 +270,15 @@ impl Lane {
 }
 
 impl Request {
+    /// Whether a partition for which no records come from here on has none. Kafka's brokers give
+    /// everybody what there is while there is room; of other brokers we know less.
+    pub(super) fn is_conclusive(&self, is_replica: bool) -> bool {
+        match is_replica {
+            true => self.fed_bytes < self.room,
+            false => self.fed_bytes == 0,
+        }
+    }
+
     /// The cursor that was asked for as this partition, looking first where the broker's
     /// order puts it.
     pub(super) fn expect(&mut self, topic: TopicId, partition: PartitionIndex) -> Option<CursorId> {

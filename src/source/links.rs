@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cursor::Then;
 use super::lane::{Link, Queue, Request};
+use super::replica::REPLICA_VERSION_MIN;
 use super::session::Manner;
 use super::{CursorId, LaneId, Question, Source, Trouble};
 use crate::model::Instant;
@@ -51,6 +52,8 @@ impl Source {
             return;
         };
         assert!(known.link == Link::Connecting, "a lane came up unasked");
+        let is_enough = self.options.replica.is_none() || version >= REPLICA_VERSION_MIN;
+        assert!(is_enough, "a replica cannot ask in version {version}");
         known.link = Link::Up;
         known.version = version;
     }
@@ -178,7 +181,8 @@ impl Source {
             (false, Manner::Apart | Manner::Begins) => missing = self.miss(now, lane, &request),
             (false, Manner::Continues) => {}
         }
-        if !request.excused && !request.fed && request.manner != Manner::Apart {
+        let conclusive = request.is_conclusive(self.is_replica());
+        if !request.excused && conclusive && request.manner != Manner::Apart {
             self.told_nothing(lane, request.number);
         }
         let known = self.lane_mut(lane);

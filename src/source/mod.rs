@@ -11,15 +11,16 @@
 //!    [`Source::answered`].
 //! 4. As an answer arrives: [`Source::answer_begun`]; per partition [`Source::judge`], then
 //!    [`Source::advanced`] for what is appended, then [`Source::judge_tail`]; at the end
-//!    [`Source::answer_done`] and [`Source::next_finished`]. [`Source::look_ahead`] lets the next
-//!    request leave early.
+//!    [`Source::answer_done`], [`Source::next_finished`] and [`Source::next_news`].
+//!    [`Source::look_ahead`] lets the next request leave early.
 //! 5. It sleeps until [`Source::next_deadline`] at most.
 //!
 //! Invariants: one request per partition in flight, or two where the answer that arrives was
 //! foreseen to its end; what stands in a session is what the log needs, or is named anew by the
 //! next request; an answer is believed only if it was asked for at the very offset and
 //! leader epoch that the log needs now; the committed place moves by what the log committed,
-//! by a recorded gap and by a truncation, by nothing else.
+//! by a recorded gap and by a truncation, by nothing else. A replica asks for nothing that would
+//! acknowledge what its log does not hold.
 
 mod backoff;
 mod cluster;
@@ -32,6 +33,7 @@ mod links;
 mod moves;
 mod options;
 mod question;
+mod replica;
 mod session;
 mod verdict;
 
@@ -48,12 +50,13 @@ use cluster::{Cluster, lane_of};
 use cursor::{Cursor, Predicted, Stage, Subject, Then};
 use lane::{Lane, Queue};
 
-pub use cursor::{Committed, CursorId};
+pub use cursor::{Committed, CursorId, Reached};
 pub use divergence::{EpochEnd, HeldEpochs};
 pub use fetch_plan::FetchPlan;
 pub use lane::LaneId;
 pub use options::Options;
 pub use question::{Answer, Question};
+pub use replica::REPLICA_VERSION_MIN;
 pub use verdict::{Cause, Expected, Outcome, Trouble, Turn, Verdict};
 
 /// A partition to be followed, and where our log of it stands.
@@ -71,6 +74,8 @@ pub struct Followed {
     pub position: Offset,
     /// The leader epoch of our log's last batch.
     pub last_epoch: LeaderEpoch,
+    /// Where our log begins.
+    pub log_start: Offset,
     /// Our log holds no batch.
     pub is_empty: bool,
     /// The partition is [`Turn::Done`] once our log's end is here; `None` follows for ever.
@@ -82,12 +87,15 @@ pub struct Followed {
 pub struct Progress {
     /// What is in our log.
     pub committed: Committed,
-    /// The source's high watermark, once an answer told it.
+    /// The source's high watermark, once an answer told it; a replica's own lies at its log's end
+    /// where the leader's lies above.
     pub high_watermark: Option<Offset>,
     /// The source's log start, once an answer told it.
     pub source_start: Option<Offset>,
     /// All that the source shows is in our log, as far as its last answer tells.
     pub is_caught_up: bool,
+    /// Where a replica had all that its leader had.
+    pub reached: Option<Reached>,
 }
 
 /// One shard's view of the source cluster.
@@ -107,6 +115,8 @@ pub struct Source {
     questions: VecDeque<Question>,
     /// Partitions that are done since an answer has left them out.
     finished: VecDeque<CursorId>,
+    /// A replica's partitions of which something else than records was told.
+    news: BTreeSet<CursorId>,
     next_request: u64,
     next_ticket: u64,
 }
@@ -127,6 +137,7 @@ impl Source {
             resting: BTreeSet::new(),
             questions: VecDeque::new(),
             finished: VecDeque::new(),
+            news: BTreeSet::new(),
             next_request: 1,
             next_ticket: 0,
         }
@@ -149,13 +160,18 @@ impl Source {
         &self.topics
     }
 
-    /// Begins to follow a partition, which is not followed yet. A log that holds records first
-    /// asks how far its last epoch reaches at the source. [`Turn::Done`]: nothing is missing.
+    /// Begins to follow a partition, which is not followed yet. Who holds records and is no replica
+    /// first asks how far their last epoch reaches at the source. [`Turn::Done`]: nothing is
+    /// missing.
     pub fn follow(&mut self, followed: Followed) -> (CursorId, Turn) {
         let key = (followed.topic_id, followed.id.partition);
         let lane = lane_of(followed.leader, key.0, key.1, self.options.lanes_per_broker);
         let cursor = Cursor::new(followed, lane, &self.options);
         let (stage, by_name) = (cursor.stage, cursor.by_name);
+        assert!(
+            !by_name || !self.is_replica(),
+            "a replica knows its topics' ids"
+        );
         self.topics.insert(key.0, &cursor.name.topic);
         let id = CursorId(self.cursors.insert(cursor));
         assert!(self.by_id.insert(key, id).is_none(), "followed twice");
@@ -183,6 +199,7 @@ impl Source {
             return;
         };
         let topic = cursor.topic_id;
+        self.news.remove(&id);
         self.by_id.remove(&(topic, cursor.name.partition));
         let mut others = self.by_id.range((topic, PartitionIndex::default())..);
         if others.next().is_none_or(|((other, _), _)| *other != topic) {
@@ -248,9 +265,11 @@ impl Source {
     }
 
     /// The answer under way will bring the log to `next` in the leader epoch `epoch`, unless
-    /// its batches prove unsound: the next request may already ask for what follows.
+    /// its batches prove unsound: the next request may already ask for what follows. A replica's
+    /// may not: it would acknowledge what is not held yet.
     pub fn look_ahead(&mut self, id: CursorId, next: Offset, epoch: LeaderEpoch) {
-        let Some(cursor) = self.cursors.get_mut(id.0) else {
+        let is_replica = self.is_replica();
+        let Some(cursor) = self.cursors.get_mut(id.0).filter(|_| !is_replica) else {
             return;
         };
         if !cursor.answering || cursor.stage != Stage::Fetching {
@@ -276,10 +295,17 @@ impl Source {
         }
     }
 
+    /// The log was emptied as [`Turn::Restart`] asked, and begins and ends at `start`.
+    pub fn restarted(&mut self, id: CursorId, start: Offset) {
+        self.log_starts_at(id, start);
+        self.truncated(id, start, LeaderEpoch::NONE);
+    }
+
     /// The log was cut as [`Turn::Truncate`] asked; it now ends at `next`, and its last batch
     /// has the leader epoch `epoch` ([`LeaderEpoch::NONE`] where none is left). What is left
     /// is compared with the source again.
     pub fn truncated(&mut self, id: CursorId, next: Offset, epoch: LeaderEpoch) {
+        let is_replica = self.is_replica();
         let Some(cursor) = self.cursors.get_mut(id.0) else {
             return;
         };
@@ -288,13 +314,17 @@ impl Source {
             was_stopped || cursor.stage == Stage::Truncating,
             "nothing was to be truncated"
         );
+        let before = cursor.committed;
+        let has_shrunk = next < before.next || epoch < before.epoch || !epoch.is_some();
+        assert!(has_shrunk || !is_replica, "a cut at {next} has cut nothing");
         cursor.committed = Committed { next, epoch };
         cursor.stated_epoch = epoch;
         cursor.may_begin_before = !epoch.is_some();
+        cursor.reached = None;
         if was_stopped {
             return;
         }
-        if epoch.is_some() {
+        if epoch.is_some() && !is_replica {
             self.ask(id, Subject::EpochEnd);
         } else {
             self.go_on(id);
@@ -306,12 +336,20 @@ impl Source {
     pub fn progress(&self, id: CursorId) -> Option<Progress> {
         let cursor = self.cursors.get(id.0)?;
         let shown = cursor.high_watermark;
+        let next = cursor.committed.next;
+        let has_shown = shown.is_some_and(|end| next >= end);
         Some(Progress {
             committed: cursor.committed,
-            high_watermark: shown,
+            high_watermark: match self.is_replica() {
+                true => shown.map(|end| end.min(next)),
+                false => shown,
+            },
             source_start: cursor.source_start,
-            is_caught_up: shown.is_some_and(|end| cursor.committed.next >= end)
-                || cursor.empty_answers >= self.options.empty_answers_max,
+            is_caught_up: match self.is_replica() {
+                true => cursor.has_all(),
+                false => has_shown || cursor.empty_answers >= self.options.empty_answers_max,
+            },
+            reached: cursor.reached,
         })
     }
 

@@ -1,8 +1,14 @@
 //! What may be set about fetching from a source.
 
+use crate::protocol::fetch::Replica;
+
 /// How much to ask for, how long to wait, and when to give up. Built by `config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// Whom the source's brokers know as a replica of what is followed: us, where the source is the
+    /// cluster that we are a broker of. A replica is shown everything up to the log's end, obeys
+    /// its leader, and acknowledges with every request what it holds. None for a consumer.
+    pub replica: Option<Replica>,
     /// Bytes of records that one fetch answer may hold.
     pub fetch_bytes_max: u32,
     /// Bytes of records that one partition may take of an answer.
@@ -25,14 +31,14 @@ pub struct Options {
     pub empty_answers_max: u32,
     /// So many answers in a row whose first batch is damaged stop the partition.
     pub corrupt_answers_max: u32,
-    /// Whether what the source has lost may be cut off our log as well. No shard does that yet:
-    /// the partition stops in either case.
+    /// Whether what the source has lost may be cut off our log as well. A replica's always is.
     pub may_truncate: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
         Options {
+            replica: None,
             fetch_bytes_max: 16 << 20,
             partition_fetch_bytes_max: 4 << 20,
             batch_bytes_max: 256 << 20,
@@ -49,6 +55,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Whether what the source does not have is to be cut off.
+    pub(super) fn obeys(&self) -> bool {
+        self.may_truncate || self.replica.is_some()
+    }
+
     /// Stops the process where `config` let through what it has to refuse.
     pub(super) fn assert_sound(&self) {
         let sound = self.fetch_bytes_max > 0

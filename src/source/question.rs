@@ -27,7 +27,8 @@ pub enum Question {
         /// The epoch of our log's last batch.
         epoch: LeaderEpoch,
     },
-    /// ListOffsets: where does the source's log begin (earliest) and end (latest)?
+    /// ListOffsets: where does the source's log begin (earliest) and end (latest)? A replica has to
+    /// say that it is one: whoever does not is told of the high watermark.
     Bounds {
         /// Whom it concerns.
         cursor: CursorId,
@@ -67,7 +68,7 @@ pub enum Answer {
     Bounds {
         /// The source's log start.
         start: Offset,
-        /// The source's high watermark.
+        /// The source's high watermark; to a replica, where its log ends.
         end: Offset,
     },
     /// To `Leader`.
@@ -213,6 +214,10 @@ impl Source {
         let cursor = self.cursor_mut(id);
         cursor.source_start = Some(start);
         let from = cursor.committed.next;
+        if from < start && self.is_replica() {
+            return self.restart(id, start);
+        }
+        let cursor = self.cursor_mut(id);
         if from < start {
             cursor.committed.next = start;
             cursor.stated_epoch = LeaderEpoch::NONE;
@@ -231,6 +236,9 @@ impl Source {
             let trouble = Trouble::Refused(ErrorCode::OFFSET_OUT_OF_RANGE);
             return self.rest(now, id, trouble, Then::Fetch);
         }
+        if self.is_replica() {
+            return self.restart(id, start);
+        }
         let epoch = LeaderEpoch::NONE;
         self.cut(id, end, EpochEnd { epoch, end })
     }
@@ -240,13 +248,15 @@ impl Source {
         let committed = self.cursor(id).committed;
         let epoch = committed.epoch;
         let to = cut_below(epoch, held).min(committed.next);
+        // What lies behind the leader's end is not in it, whatever its epoch.
+        let to = if self.is_replica() { to.min(end) } else { to };
         self.cut(id, to, EpochEnd { epoch, end })
     }
 
     /// Our log goes on where the source's does not.
-    fn cut(&mut self, id: CursorId, to: Offset, source: EpochEnd) -> Turn {
+    pub(super) fn cut(&mut self, id: CursorId, to: Offset, source: EpochEnd) -> Turn {
         let held_to = self.cursor(id).committed.next;
-        if !self.options.may_truncate {
+        if !self.options.obeys() {
             return self.stop_for(
                 id,
                 Cause::SourceTruncated {
@@ -256,7 +266,7 @@ impl Source {
                 },
             );
         }
-        self.cursor_mut(id).stage = Stage::Truncating;
+        self.halt(id, Stage::Truncating);
         Turn::Truncate { to }
     }
 

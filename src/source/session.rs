@@ -162,6 +162,7 @@ impl Source {
 
     /// A request of the lane's session is about to ask for `id`, which stands in it from then on.
     pub(super) fn join_session(&mut self, lane: LaneId, id: CursorId) {
+        let is_replica = self.is_replica();
         let Source { cursors, lanes, .. } = self;
         let cursor = cursors.get_mut(id.0).expect("it is asked for");
         let known = lanes.get_mut(&lane).expect("it is asked on");
@@ -169,7 +170,7 @@ impl Source {
         if cursor.member_of.replace(session.number).is_none() {
             session.members += 1;
         }
-        if cursor.is_behind() {
+        if cursor.is_behind() || is_replica && !cursor.has_all() {
             session.doubtful.insert(id);
         }
     }
@@ -238,8 +239,8 @@ impl Source {
         };
     }
 
-    /// The answer to `request`, which brought no records, has told all that is new; of the others
-    /// it has told that there is nothing.
+    /// The answer to `request`, which had room for more records, has told all that is new; of the
+    /// others it has told that there is nothing.
     pub(super) fn told_nothing(&mut self, lane: LaneId, request: u64) {
         let Some(session) = &self.lane_mut(lane).session else {
             return;

@@ -48,6 +48,11 @@ pub enum Outcome {
     },
     /// A batch failed its check; those before it are appended.
     Corrupt,
+    /// The first batch is sound by itself, but begins inside our log.
+    Overlaps {
+        /// Where it begins.
+        base: Offset,
+    },
     /// A batch was newer than [`Expected::epoch_max`]; those before it are appended.
     EpochAhead,
     /// They could not be written; those before are appended.
@@ -75,6 +80,12 @@ pub enum Turn {
     Truncate {
         /// The first offset to go.
         to: Offset,
+    },
+    /// Only of a replica: drop everything and begin an empty log at `at`, then call
+    /// [`Source::restarted`].
+    Restart {
+        /// Where the leader's log begins.
+        at: Offset,
     },
     /// The source no longer has these records; it goes on at `to`. To be recorded.
     Gap {

@@ -150,6 +150,7 @@ fn asked(partition: i32, offset: i64, bytes_max: i32) -> AskedPartition {
         leader_epoch: LeaderEpoch::new(0),
         fetch_offset: Offset::new(offset),
         last_fetched_epoch: LeaderEpoch::NONE,
+        log_start: None,
         max_bytes: bytes_max,
     }
 }

@@ -18,7 +18,7 @@ pub use answer::{
 };
 pub use reading::AnswerReader;
 pub use received::{FetchPartition, FetchRequest, read_request};
-pub use request::{Ask, AskedPartition, Request, Session, write_request};
+pub use request::{Ask, AskedPartition, Replica, Request, Session, write_request};
 pub use topics::Topics;
 pub use written::{AnswerWriter, PartitionAnswer, Segment};
 

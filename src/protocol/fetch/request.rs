@@ -1,8 +1,9 @@
-//! The Fetch request of a consumer that reads everything up to the high watermark.
+//! The Fetch request of a consumer, who is shown everything up to the high watermark, or of a
+//! replica, who is shown everything.
 
 use super::form::Form;
 use super::topics::Topics;
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::protocol::header::set_length;
 use crate::protocol::primitive::Writer;
 
@@ -10,9 +11,15 @@ use crate::protocol::primitive::Writer;
 const CONSUMER: i32 = -1;
 const READ_UNCOMMITTED: i8 = 0;
 
+/// A replica's state has the tag 1: its id, its epoch and a count of tags.
+const REPLICA_STATE: u32 = 1;
+const REPLICA_STATE_BYTES: u32 = 13;
+
 /// One request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
+    /// Who asks, where it is a broker that has replicas of the partitions; none for a consumer.
+    pub replica: Option<Replica>,
     /// Its bounds.
     pub ask: Ask,
     /// The incremental session that it belongs to. A version without sessions leaves it out.
@@ -24,16 +31,28 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request that stands alone.
+    /// A consumer's request that stands alone.
     #[must_use]
     pub fn alone(ask: Ask, partitions: &'a [AskedPartition]) -> Request<'a> {
         Request {
+            replica: None,
             ask,
             session: Session::NONE,
             partitions,
             forgotten: &[],
         }
     }
+}
+
+/// A broker that follows. What it asks for it does not have: its leader counts all below as
+/// held by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Its id.
+    pub broker: BrokerId,
+    /// Of its present registration, so that nothing it asked for in an earlier one counts
+    /// (KIP-903). Only versions from 15 on state it.
+    pub epoch: BrokerEpoch,
 }
 
 /// An incremental session (KIP-227) as a request names it.
@@ -75,6 +94,8 @@ pub struct AskedPartition {
     pub fetch_offset: Offset,
     /// The epoch of the last batch that we hold, so that the broker sees a divergence.
     pub last_fetched_epoch: LeaderEpoch,
+    /// Where a replica's log begins; none for a consumer.
+    pub log_start: Option<Offset>,
     /// No more than this, with the same exception.
     pub max_bytes: i32,
 }
@@ -100,7 +121,7 @@ pub fn write_request(
     to.string(client_id);
     form.write_no_tags(&mut to);
     if form.has_replica_id() {
-        to.i32(CONSUMER);
+        to.i32(request.replica.map_or(CONSUMER, |replica| replica.broker.0));
     }
     to.i32(request.ask.max_wait_ms);
     to.i32(request.ask.min_bytes);
@@ -118,8 +139,21 @@ pub fn write_request(
     if form.has_rack() {
         form.write_text(&mut to, "");
     }
-    form.write_no_tags(&mut to);
+    match request.replica.filter(|_| !form.has_replica_id()) {
+        Some(replica) => write_state(&mut to, replica),
+        None => form.write_no_tags(&mut to),
+    }
     set_length(out, start, 0);
+}
+
+fn write_state(to: &mut Writer<'_>, replica: Replica) {
+    const TAGS: u32 = 1;
+    to.varint(TAGS);
+    to.varint(REPLICA_STATE);
+    to.varint(REPLICA_STATE_BYTES);
+    to.i32(replica.broker.0);
+    to.i64(replica.epoch.value());
+    to.no_tags();
 }
 
 /// How a version calls its topics.
@@ -168,7 +202,6 @@ impl Names<'_> {
 }
 
 fn write_partition(form: Form, to: &mut Writer<'_>, asked: &AskedPartition) {
-    /// Only followers state their log start.
     const NO_LOG_START: i64 = -1;
     to.i32(asked.partition.value());
     if form.has_leader_epoch() {
@@ -179,7 +212,7 @@ fn write_partition(form: Form, to: &mut Writer<'_>, asked: &AskedPartition) {
         to.i32(asked.last_fetched_epoch.value());
     }
     if form.has_log_start() {
-        to.i64(NO_LOG_START);
+        to.i64(asked.log_start.map_or(NO_LOG_START, Offset::value));
     }
     to.i32(asked.max_bytes);
     form.write_no_tags(to);

@@ -11,7 +11,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
+use crate::model::{
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName,
+};
 use crate::protocol::Malformed;
 
 const CORRELATION: i32 = 77;
@@ -203,6 +205,7 @@ fn a_request_means_the_same_to_the_generated_decoder() {
         leader_epoch: LeaderEpoch::new(3),
         fetch_offset: Offset::new(42),
         last_fetched_epoch: LeaderEpoch::NONE,
+        log_start: None,
         max_bytes: 1 << 20,
     };
     let ask = Ask {
@@ -213,6 +216,7 @@ fn a_request_means_the_same_to_the_generated_decoder() {
     for version in VERSION_MIN..=VERSION_MAX {
         let mut out = b"before".to_vec();
         let request = super::Request {
+            replica: None,
             ask,
             session: Session { id: 9, epoch: 3 },
             partitions: &[asked(1, 0), asked(1, 5), asked(2, 0)],
@@ -257,6 +261,52 @@ fn a_request_means_the_same_to_the_generated_decoder() {
             (first.last_fetched_epoch, first.partition_max_bytes),
             (-1, 1 << 20)
         );
+    }
+}
+
+#[test]
+fn a_replicas_request_says_who_asks_and_where_its_log_begins() {
+    let replica = Replica {
+        broker: BrokerId(9001),
+        epoch: BrokerEpoch::new(1 << 40),
+    };
+    let asked = AskedPartition {
+        topic: TopicId::new([7; 16]),
+        partition: PartitionIndex::new(3).unwrap(),
+        leader_epoch: LeaderEpoch::new(5),
+        fetch_offset: Offset::new(1_000_100),
+        last_fetched_epoch: LeaderEpoch::new(4),
+        log_start: Some(Offset::new(1_000_000)),
+        max_bytes: 1 << 20,
+    };
+    let ask = Ask {
+        max_wait_ms: 500,
+        min_bytes: 1,
+        max_bytes: 1 << 24,
+    };
+    let partitions = [asked];
+    for version in VERSION_MIN..=VERSION_MAX {
+        let request = super::Request {
+            replica: Some(replica),
+            ..super::Request::alone(ask, &partitions)
+        };
+        let mut out = Vec::new();
+        write_request(version, 1, "twinlog", &request, &topics(), &mut out);
+        let mut bytes = Bytes::from(out).slice(4..);
+        RequestHeader::decode(&mut bytes, 1 + i16::from(version >= 12)).unwrap();
+        let told = FetchRequest::decode(&mut bytes, version).unwrap();
+        assert!(bytes.is_empty(), "version {version} leaves bytes over");
+        let state = (
+            told.replica_state.replica_id.0,
+            told.replica_state.replica_epoch,
+        );
+        match version < 15 {
+            true => assert_eq!((told.replica_id.0, state), (9001, (-1, -1))),
+            false => assert_eq!((told.replica_id.0, state), (-1, (9001, 1 << 40))),
+        }
+        let partition = &told.topics[0].partitions[0];
+        let start = if version >= 5 { 1_000_000 } else { -1 };
+        assert_eq!(partition.log_start_offset, start, "version {version}");
     }
 }
 

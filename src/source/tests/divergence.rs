@@ -9,11 +9,7 @@ use crate::protocol::error_code::ErrorCode;
 const HELD: [(i32, i64); 3] = [(0, 50), (2, 80), (4, 100)];
 
 fn held(asked: LeaderEpoch) -> Option<super::super::EpochEnd> {
-    let known = HELD
-        .iter()
-        .rev()
-        .find(|(number, _)| *number <= asked.value());
-    known.map(|(number, end)| epoch_end(*number, *end))
+    held_by(&HELD)(asked)
 }
 
 #[test]

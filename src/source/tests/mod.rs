@@ -7,6 +7,7 @@ mod lanes;
 mod model;
 mod older;
 mod refusals;
+mod replica;
 mod scene;
 mod sessions;
 mod sizes;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::super::*;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fetch::{
-    Ask, AskedPartition, Diverging, LeaderHint, PartitionHead, PartitionTail, Session, VERSION_MAX,
+    Ask, AskedPartition, Diverging, LeaderHint, PartitionHead, PartitionTail, Replica, Session,
+    VERSION_MAX,
 };
 
 pub(super) const TOPIC: TopicId = TopicId::new([7; 16]);
@@ -54,6 +55,7 @@ pub(super) fn new_log(partition: i32, leader: i32) -> Followed {
         leader_epoch: epoch(EPOCH),
         position: Offset::ZERO,
         last_epoch: LeaderEpoch::NONE,
+        log_start: Offset::ZERO,
         is_empty: true,
         until: None,
     }
@@ -78,6 +80,7 @@ pub(super) struct Sent {
     pub(super) session: Session,
     /// The numbers of the partitions that the session is to forget.
     pub(super) forgotten: Vec<i32>,
+    pub(super) replica: Option<Replica>,
 }
 
 impl Sent {
@@ -185,6 +188,8 @@ pub(super) struct Scene {
     pub(super) version: i16,
     /// The session that answers belong to; 0 for none.
     pub(super) session: i32,
+    /// The epochs of our log, each with its end, as far as a leader may ask for them.
+    pub(super) held: Vec<(i32, i64)>,
     /// Per broker and request how many partitions its answer still has to tell of.
     open: BTreeMap<i32, VecDeque<usize>>,
 }
@@ -201,6 +206,7 @@ impl Scene {
             now: Instant::from_nanos(1),
             version: VERSION_MAX,
             session: 0,
+            held: Vec::new(),
             open: BTreeMap::new(),
         }
     }
@@ -264,6 +270,7 @@ impl Scene {
             version: plan.version,
             session: plan.request.session,
             forgotten: forgotten.map(|(_, index)| index.value()).collect(),
+            replica: plan.request.replica,
         })
     }
 
@@ -309,8 +316,9 @@ impl Scene {
     }
 
     pub(super) fn tail(&mut self, broker: i32, part: &Part) -> Turn {
+        let held = held_by(&self.held);
         self.source
-            .judge_tail(self.now, lane(broker), &part.tail, part.outcome)
+            .judge_tail(self.now, lane(broker), &part.tail, part.outcome, &held)
     }
 
     /// A whole part; its records are appended where they are wanted.
@@ -357,14 +365,7 @@ impl Scene {
         {
             *of = self.source.cursor(id).committed.epoch;
         }
-        let ends = |asked: LeaderEpoch| {
-            let known = held
-                .iter()
-                .rev()
-                .find(|(number, _)| *number <= asked.value());
-            known.map(|(number, end)| epoch_end(*number, *end))
-        };
-        self.source.answered(self.now, id, answer, &ends)
+        self.source.answered(self.now, id, answer, &held_by(held))
     }
 
     pub(super) fn next_of(&self, id: CursorId) -> i64 {
@@ -377,6 +378,15 @@ impl Scene {
             .progress(id)
             .expect("it is followed")
             .is_caught_up
+    }
+}
+
+/// What a log says of its epochs, of which each has its end beside it.
+pub(super) fn held_by(held: &[(i32, i64)]) -> impl Fn(LeaderEpoch) -> Option<EpochEnd> {
+    move |asked| {
+        let mut known = held.iter().rev();
+        let found = known.find(|(number, _)| *number <= asked.value());
+        found.map(|(number, end)| epoch_end(*number, *end))
     }
 }
 

@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::model::BrokerEpoch;
 use crate::protocol::RequestHeader;
 use crate::protocol::fetch::{
-    Ask, AskedPartition, Request, TOPIC_IDS_FROM, Topics, VERSION_MAX, write_request,
+    Ask, AskedPartition, Replica, Request, TOPIC_IDS_FROM, Topics, VERSION_MAX, write_request,
 };
 
 fn generated(version: i16, replica: i32) -> Vec<u8> {
@@ -159,6 +160,7 @@ fn asked() -> impl Strategy<Value = AskedPartition> {
                 leader_epoch: LeaderEpoch::new(epoch),
                 fetch_offset: Offset::new(offset),
                 last_fetched_epoch: LeaderEpoch::new(fetched),
+                log_start: (fetched > 4).then_some(Offset::new(offset / 2)),
                 max_bytes,
             },
         )
@@ -171,17 +173,23 @@ proptest! {
         asked in proptest::collection::vec(asked(), 0..20),
         max_wait_ms in 0..i32::MAX,
         max_bytes in 0..i32::MAX,
+        broker in proptest::option::of(0..i32::MAX),
     ) {
         let ask = Ask { max_wait_ms, min_bytes: 5, max_bytes };
         let mut frame = Vec::new();
-        let request = Request::alone(ask, &asked);
+        let replica = broker.map(|id| Replica {
+            broker: BrokerId(id),
+            epoch: BrokerEpoch::new(id.into()),
+        });
+        let request = Request { replica, ..Request::alone(ask, &asked) };
         write_request(version, 77, "twinlog", &request, Topics::NONE, &mut frame);
         let (header, body) = RequestHeader::read(&frame[4..]).unwrap();
         prop_assert_eq!((header.version, header.correlation), (version, 77));
         let request = read_request(version, body).unwrap();
         prop_assert_eq!(request.max_wait.as_millis(), u128::try_from(max_wait_ms).unwrap());
         prop_assert_eq!(request.max_bytes, usize::try_from(max_bytes).unwrap());
-        prop_assert_eq!((request.replica, request.read_committed), (None, false));
+        let found = (request.replica, request.read_committed);
+        prop_assert_eq!(found, (broker.map(BrokerId), false));
         prop_assert_eq!((request.session_id, request.session_epoch), (0, -1));
         let expected: Vec<FetchPartition> = asked
             .iter()
@@ -191,7 +199,7 @@ proptest! {
                 leader_epoch: asked.leader_epoch,
                 fetch_offset: Some(asked.fetch_offset),
                 last_fetched_epoch: asked.last_fetched_epoch,
-                log_start: None,
+                log_start: asked.log_start,
                 max_bytes: usize::try_from(asked.max_bytes).unwrap(),
             })
             .collect();

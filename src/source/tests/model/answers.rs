@@ -97,7 +97,8 @@ impl Play {
         let copy = &mirror.copy;
         let (from, last) = (asked.fetch_offset.value(), asked.last_fetched_epoch);
         let is_due = from == copy.next && [-1, copy.epoch()].contains(&last.value());
-        let is_foreseen = mirror.foreseen == Some((from, last.value()));
+        let is_consumer = self.manner != Manner::Replica;
+        let is_foreseen = is_consumer && mirror.foreseen == Some((from, last.value()));
         assert!(
             is_due || is_foreseen,
             "{asked:?} is not what {mirror:?} needs"
@@ -174,6 +175,10 @@ impl Play {
         line.requests.pop_front();
         if self.source.answer_done(self.now, lane) > 0 {
             self.has_seen("left out");
+        }
+        while let Some(id) = self.source.next_news() {
+            self.has_seen("news");
+            assert!(self.number_of(id).is_some(), "news of nobody");
         }
         while let Some(id) = self.source.next_finished() {
             self.has_seen("finished in silence");
@@ -255,7 +260,8 @@ impl Play {
             } else if batch.epoch > expected.epoch_max.value() {
                 Some(Outcome::EpochAhead)
             } else if !self.continues(open.number, expected, batch) {
-                Some(Outcome::Corrupt)
+                let base = crate::model::Offset::new(batch.base);
+                Some(Outcome::Overlaps { base })
             } else {
                 None
             };
@@ -278,7 +284,7 @@ impl Play {
     }
 
     /// Whether a batch lies behind our end. Where the source lost records and then trimmed
-    /// those that would show it, one may not.
+    /// those that would show it, one may not. A replica may hold some that nobody was shown.
     fn continues(&self, number: usize, expected: Expected, batch: Batch) -> bool {
         let copy = &self.mirrors[number].copy;
         let is_first = expected.next.value() == copy.next;
@@ -289,8 +295,10 @@ impl Play {
             copy.next
         };
         let continues = copy.batches.is_empty() && may_begin_before || batch.base >= from;
-        let has_lost = self.cluster.parts[number].lost;
-        assert!(continues || has_lost, "{batch:?} is not after {copy:?}");
+        let part = &self.cluster.parts[number];
+        let is_blind = self.manner == Manner::Replica && batch.base < part.log.start;
+        let may_differ = part.lost || is_blind;
+        assert!(continues || may_differ, "{batch:?} is not after {copy:?}");
         continues
     }
 
@@ -327,7 +335,10 @@ impl Play {
         {
             outcome = Outcome::TooSmall { need };
         }
-        let is_bad = matches!(outcome, Outcome::Corrupt | Outcome::TooSmall { .. });
+        let is_bad = matches!(
+            outcome,
+            Outcome::Corrupt | Outcome::TooSmall { .. } | Outcome::Overlaps { .. }
+        );
         match outcome {
             Outcome::TooSmall { .. } => self.has_seen("too small"),
             Outcome::EpochAhead => self.has_seen("epoch ahead"),
@@ -339,14 +350,42 @@ impl Play {
         if is_meant {
             mirror.foreseen = None;
         }
+        let copy = &self.mirrors[open.number].copy;
+        let held = |asked| copy.epoch_end(asked);
         let turn = self
             .source
-            .judge_tail(self.now, lane, &open.part.tail, outcome);
+            .judge_tail(self.now, lane, &open.part.tail, outcome, &held);
         if is_meant {
+            self.judge_cut(&open, &turn);
             self.take_turn(open.number, turn);
         } else {
             assert_eq!(turn, Turn::Continue, "a turn for nobody");
         }
+    }
+}
+
+impl Play {
+    /// A cut that a leader's answer asks for takes nothing away that this leader has.
+    fn judge_cut(&mut self, open: &Open, turn: &Turn) {
+        let (Turn::Truncate { to }, Some(theirs)) = (turn, &open.part.answerer) else {
+            return;
+        };
+        let mut after = self.mirrors[open.number].copy.clone();
+        after.cut(to.value());
+        let is_theirs = |batch: &Batch| theirs.batches.iter().any(|other| other.tag == batch.tag);
+        let copy = &self.mirrors[open.number].copy;
+        let lost = copy.batches[after.batches.len()..]
+            .iter()
+            .find(|one| is_theirs(one));
+        assert!(
+            lost.is_none(),
+            "a cut at {to} takes {lost:?} from {copy:?}, {theirs:?}"
+        );
+        let is_left = after.batches.last().is_none_or(is_theirs) || after.end <= theirs.start;
+        self.has_seen(match is_left {
+            true => "cut once",
+            false => "cut again",
+        });
     }
 }
 

@@ -16,6 +16,8 @@ use crate::source::{Answer, Question};
 pub(super) const BROKERS: i32 = 3;
 /// Without sessions, without leader epochs, without last epochs, without topic ids, with all.
 const VERSIONS: [i16; 6] = [4, 8, 11, 12, 18, 18];
+/// What a replica asks in.
+const REPLICA_VERSIONS: [i16; 3] = [13, 15, 18];
 /// From this version on a fetch says which leader it means.
 const LEADER_EPOCH_FROM: i16 = 9;
 
@@ -46,6 +48,8 @@ pub(super) struct PartAnswer {
     pub(super) cut: Option<Option<u32>>,
     /// The log start of whoever answers.
     pub(super) start: i64,
+    /// The log that ours diverges from.
+    pub(super) answerer: Option<SourceLog>,
 }
 
 #[derive(Debug)]
@@ -56,10 +60,16 @@ pub(super) struct Cluster {
     versions: Vec<i16>,
     pub(super) sessions: Sessions,
     next_tag: u64,
+    /// Whoever asks is a replica.
+    is_followed: bool,
 }
 
 impl Cluster {
-    pub(super) fn new(parts: usize, chance: &mut Chance) -> Cluster {
+    pub(super) fn new(parts: usize, is_followed: bool, chance: &mut Chance) -> Cluster {
+        let versions = match is_followed {
+            true => &REPLICA_VERSIONS[..],
+            false => &VERSIONS[..],
+        };
         let part = |number: usize| Part {
             topic: TopicId::new([u8::try_from(number + 1).expect("few"); 16]),
             leader: chance.between(1, BROKERS),
@@ -73,9 +83,10 @@ impl Cluster {
         Cluster {
             parts: (0..parts).map(part).collect(),
             down: BTreeSet::new(),
-            versions: (0..BROKERS).map(|_| chance.pick(&VERSIONS)).collect(),
+            versions: (0..BROKERS).map(|_| chance.pick(versions)).collect(),
             sessions: Sessions::default(),
             next_tag: 1,
+            is_followed,
         }
     }
 
@@ -263,6 +274,7 @@ impl Cluster {
             batches: Vec::new(),
             cut: None,
             start: 0,
+            answerer: None,
         };
         let found = match stormy && chance.one_in(50) {
             true => Err(chance.pick(&PASSING)),
@@ -294,8 +306,12 @@ impl Cluster {
         answer.head.high_watermark = Offset::from_wire(log.high);
         answer.head.log_start = Offset::from_wire(log.start);
         if diverging.is_none() {
-            let shown = log.visible(asked.fetch_offset.value());
+            let from = asked.fetch_offset.value();
+            let shown = |batch: &&Batch| self.is_followed || batch.next <= log.high;
+            let shown = log.there(from).filter(shown);
             answer.batches = shown.map(|batch| (*batch, false)).collect();
+        } else if self.is_followed {
+            answer.answerer = Some(log.clone());
         }
         answer
     }
@@ -346,7 +362,7 @@ impl Cluster {
                 ..
             } => log_of(leader, leader_epoch).map_or(Answer::Unavailable, |log| Answer::Bounds {
                 start: offset(log.start),
-                end: offset(log.high),
+                end: offset(if self.is_followed { log.end } else { log.high }),
             }),
             Question::Broker { .. } => unreachable!("it names no partition"),
         }

@@ -99,6 +99,12 @@ impl SourceLog {
         }
     }
 
+    /// No batch ends where it ends, as where it was cut behind what compaction has taken.
+    pub(super) fn has_gap_at_its_end(&self) -> bool {
+        let last = self.batches.last();
+        last.is_none_or(|last| last.next < self.end)
+    }
+
     /// OffsetForLeaderEpoch.
     pub(super) fn epoch_end(&self, asked: i32) -> Option<(i32, i64)> {
         if self.epochs.last().is_some_and(|(last, _)| *last == asked) {
@@ -107,6 +113,11 @@ impl SourceLog {
         let (_, end) = self.epochs.iter().find(|(epoch, _)| *epoch > asked)?;
         let floor = self.epochs.iter().rev().find(|(epoch, _)| *epoch <= asked);
         Some((floor.map_or(asked, |(epoch, _)| *epoch), *end))
+    }
+
+    /// What a replica that reads from `from` is shown.
+    pub(super) fn there(&self, from: i64) -> impl Iterator<Item = &Batch> {
+        self.batches.iter().filter(move |batch| batch.next > from)
     }
 
     /// What a consumer that reads from `from` is shown.
@@ -120,6 +131,8 @@ impl SourceLog {
 #[derive(Clone, Debug)]
 pub(super) struct Copy {
     pub(super) batches: Vec<Batch>,
+    /// Where it begins.
+    pub(super) start: i64,
     /// The offset after the last batch, or where an empty log begins.
     pub(super) end: i64,
     /// What we take for the place to fetch next: the end, or behind a gap.
@@ -130,6 +143,7 @@ impl Copy {
     pub(super) fn beginning_at(start: i64) -> Copy {
         Copy {
             batches: Vec::new(),
+            start,
             end: start,
             next: start,
         }
@@ -167,7 +181,7 @@ impl Copy {
         let to = straddling.map_or(to, |batch| batch.base.min(to));
         self.batches.retain(|batch| batch.next <= to);
         self.end = match self.batches.is_empty() {
-            true => to,
+            true => self.start,
             false => self.end.min(to),
         };
         self.next = self.end;

@@ -70,6 +70,39 @@ fn every_world_keeps_its_copies_true_and_comes_to_rest() {
     }
 }
 
+/// What has to happen to replicas somewhere.
+const REPLICA_EVENTS: [&str; 13] = [
+    "asked",
+    "truncate",
+    "restart",
+    "cut once",
+    "cut again",
+    "news",
+    "refused",
+    "corrupt",
+    "epoch ahead",
+    "too small",
+    "evicted",
+    "silence",
+    "stop: deleted",
+];
+
+/// What leaders have above their high watermarks is copied, and cut again where it was lost with
+/// its leader; no request ever acknowledges what is not held.
+#[test]
+fn every_replica_comes_to_hold_what_its_leader_holds() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..SEEDS {
+        seen.extend(played(seed, Manner::Replica).seen().iter().copied());
+    }
+    for what in REPLICA_EVENTS {
+        assert!(seen.contains(what), "no world has seen '{what}'");
+    }
+    for what in ["gap", "stop: truncated"] {
+        assert!(!seen.contains(what), "a replica has seen '{what}'");
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_world() {
     let traces: Vec<u64> = (0..20)

@@ -8,7 +8,8 @@ use super::answers::Line;
 use super::chance::Chance;
 use super::cluster::{BROKERS, Cluster};
 use super::logs::Copy;
-use crate::model::{BrokerId, Instant};
+use crate::model::{BrokerEpoch, BrokerId, Instant};
+use crate::protocol::fetch::Replica;
 use crate::source::cursor::Cursor;
 use crate::source::{CursorId, Followed, LaneId, Options, Question, Source};
 use crate::stdx::prng::mix;
@@ -25,6 +26,8 @@ pub(super) enum Manner {
     Credulous,
     /// Control answers no question.
     Silent,
+    /// As they should, and we are a replica of what we follow.
+    Replica,
 }
 
 /// One partition that we copy.
@@ -62,13 +65,18 @@ pub(super) struct Play {
 impl Play {
     pub(super) fn new(seed: u64, manner: Manner) -> Play {
         let mut chance = Chance::new(seed);
+        let is_replica = manner == Manner::Replica;
         let options = Options {
+            replica: is_replica.then_some(Replica {
+                broker: BrokerId(9001),
+                epoch: BrokerEpoch::new(77),
+            }),
             lanes_per_broker: u16::try_from(chance.between(1, 2)).expect("few"),
             may_truncate: chance.one_in(2),
             ..options()
         };
         let count = 1 + chance.below(5);
-        let mut cluster = Cluster::new(count, &mut chance);
+        let mut cluster = Cluster::new(count, is_replica, &mut chance);
         for number in 0..count {
             cluster.produce(number, false, &mut chance);
             if chance.one_in(3) {
@@ -98,7 +106,7 @@ impl Play {
             play.mirrors.push(Mirror {
                 id: None,
                 copy: Copy::beginning_at(log.start),
-                until: play.chance.one_in(3).then_some(log.high),
+                until: (play.chance.one_in(3) && !is_replica).then_some(log.high),
                 has_ended: false,
                 spoiled: 0,
                 foreseen: None,
@@ -348,6 +356,7 @@ impl Play {
             leader_epoch: epoch(known),
             position: offset(mirror.copy.end),
             last_epoch: epoch(mirror.copy.epoch()),
+            log_start: offset(mirror.copy.start),
             is_empty: mirror.copy.batches.is_empty(),
             until: mirror.until.map(offset),
         });
@@ -375,6 +384,10 @@ impl Play {
             let committed = progress.committed;
             let told = (committed.next.value(), committed.epoch.value());
             assert_eq!(told, (mirror.copy.next, mirror.copy.epoch()));
+            if self.manner == Manner::Replica {
+                let high = progress.high_watermark;
+                assert!(high.is_none_or(|high| high <= committed.next));
+            }
         }
         for (_, cursor) in self.source.cursors.iter() {
             cursor.assert_invariants();
@@ -425,7 +438,10 @@ impl Play {
             let progress = mirror.id.and_then(|id| self.source.progress(id));
             let is_caught_up = progress.is_some_and(|progress| progress.is_caught_up);
             let is_copied = mirror.until.is_none() && mirror.copy.equals(&part.log);
-            mirror.has_ended || !part.deleted && is_caught_up && is_copied
+            // A replica that cannot come to the high watermark never has all, nor does its leader
+            // think so.
+            let is_stuck = self.manner == Manner::Replica && part.log.has_gap_at_its_end();
+            mirror.has_ended || !part.deleted && (is_caught_up || is_stuck) && is_copied
         })
     }
 }

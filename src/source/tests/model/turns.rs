@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::scene::{epoch, offset};
-use super::play::Play;
+use super::logs::Copy;
+use super::play::{Manner, Play};
 use crate::source::{Cause, Trouble, Turn};
 
 impl Play {
@@ -28,13 +29,24 @@ impl Play {
                 copy.next = to.value();
             }
             Turn::Truncate { to } => {
+                let is_replica = self.manner == Manner::Replica;
                 let may = self.options.may_truncate && part.lost;
-                assert!(may, "a cut at {to} without need: {copy:?} {part:?}");
+                assert!(
+                    may || is_replica,
+                    "a cut at {to} without need: {copy:?} {part:?}"
+                );
                 assert!(to.value() < copy.next);
                 copy.cut(to.value());
                 let id = mirror.id.expect("it is followed");
                 let (next, last) = (offset(copy.next), epoch(copy.epoch()));
                 self.source.truncated(id, next, last);
+            }
+            Turn::Restart { at } => {
+                assert!(self.manner == Manner::Replica, "only a replica begins anew");
+                assert!(copy.next != at.value() && at.value() <= part.log.start);
+                *copy = Copy::beginning_at(at.value());
+                let id = mirror.id.expect("it is followed");
+                self.source.restarted(id, at);
             }
             Turn::Done => {
                 mirror.has_ended = true;
@@ -82,6 +94,7 @@ fn name_of(turn: &Turn) -> &'static str {
         Turn::Asked => "asked",
         Turn::Gap { .. } => "gap",
         Turn::Truncate { .. } => "truncate",
+        Turn::Restart { .. } => "restart",
         Turn::Done => "done",
         Turn::Retry { trouble, .. } => match trouble {
             Trouble::Refused(_) => "refused",
