@@ -17,6 +17,7 @@ mod refusal;
 mod registry;
 mod retry;
 mod selection;
+mod settings;
 mod state_log;
 
 pub use lifecycle::{Decision, Desired, State, allowed, decide, is_terminal, resumed};
@@ -33,4 +34,5 @@ pub use registry::{
 };
 pub use retry::{Retry, RetryOptions};
 pub use selection::{Pattern, Selection, SelectionFault};
+pub use settings::{MirrorSettings, SETTINGS, Setting, SettingFault, SettingKind, SettingWrong};
 pub use state_log::{ReplayFault, ReplayFaultKind, StateLog};

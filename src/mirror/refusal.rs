@@ -6,6 +6,7 @@ use crate::protocol::ErrorCode;
 use super::lifecycle::State;
 use super::name::MirrorName;
 use super::selection::SelectionFault;
+use super::settings::SettingFault;
 
 /// What an operator asked for that cannot be; nothing was changed because of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum Refusal {
     /// The source is not said.
     #[error("a mirror needs 'bootstrap.servers'")]
     NoSource,
+    /// A setting that cannot be.
+    #[error(transparent)]
+    Setting(#[from] SettingFault),
     /// More than can be kept.
     #[error("{what}: {most} at the most")]
     TooMany {
@@ -158,6 +162,7 @@ impl Refusal {
             Refusal::NoSource | Refusal::TooMany { .. } | Refusal::Excluded(_) => {
                 ErrorCode::INVALID_REQUEST
             }
+            Refusal::Setting(_) => ErrorCode::INVALID_CONFIG,
             Refusal::Pattern(_) => INVALID_REGULAR_EXPRESSION,
             Refusal::TopicName(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
             Refusal::UnknownTopic(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,

@@ -17,6 +17,7 @@ use super::records::{
 };
 use super::refusal::Refusal;
 use super::selection::{EXCLUDED, Pattern, SelectionFault};
+use super::settings::{MirrorSettings, elements};
 
 pub use topics::{Plan, Recovery};
 
@@ -195,7 +196,8 @@ impl Registry {
     /// of patterns with commas between them; without the latter, internal topics stay out.
     ///
     /// # Errors
-    /// The name is none or is taken, the settings lack the source, or a pattern is none.
+    /// The name is none or is taken, the settings lack the source, one of them cannot be, or a
+    /// pattern is none.
     pub fn create(
         &self,
         name: &str,
@@ -210,13 +212,16 @@ impl Registry {
             let most = MIRRORS_MAX;
             return Err(Refusal::TooMany { what, most });
         }
-        let has_source = settings.get(BOOTSTRAP_SERVERS).is_some_and(|servers| {
-            let mut servers = servers.split(',');
-            servers.any(|server| !server.trim().is_empty())
-        });
+        let has_source = settings
+            .get(BOOTSTRAP_SERVERS)
+            .is_some_and(|servers| elements(servers).next().is_some());
         if !has_source {
             return Err(Refusal::NoSource);
         }
+        let patterns = [TOPICS_INCLUDE, TOPICS_EXCLUDE];
+        let mut others = settings.clone();
+        others.retain(|name, _| !patterns.contains(&name.as_str()));
+        MirrorSettings::read(&others)?;
         let include = listed(&settings.remove(TOPICS_INCLUDE).unwrap_or_default());
         let exclude = settings.remove(TOPICS_EXCLUDE);
         let exclude = listed(exclude.as_deref().unwrap_or(EXCLUDED));
@@ -345,9 +350,8 @@ impl Registry {
 /// The elements of a list with commas between them, each once.
 fn listed(text: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let elements = text.split(',').map(str::trim);
-    elements
-        .filter(|element| !element.is_empty() && seen.insert(element.to_owned()))
+    elements(text)
+        .filter(|element| seen.insert(*element))
         .map(str::to_owned)
         .collect()
 }

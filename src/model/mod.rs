@@ -1,11 +1,13 @@
 //! The nouns of the domain as types of their own: offsets, epochs, ids, watermarks, time.
 
+mod address;
 mod epoch;
 mod ids;
 mod offset;
 mod time;
 mod watermarks;
 
+pub use address::{BrokerAddress, NotAnAddress};
 pub use epoch::{BrokerEpoch, LeaderEpoch, ProducerEpoch};
 pub use ids::{
     BrokerId, PartitionIndex, ProducerId, ProducerIdShift, ShardId, TopicId, TopicName,

@@ -4,7 +4,6 @@
 //! [`Channel`] and the versions that were agreed upon, and speaks Fetch over it by itself.
 
 mod acls;
-mod address;
 mod admin;
 mod answers;
 mod calls;
@@ -16,8 +15,8 @@ mod survey;
 mod topics;
 mod versions;
 
+pub use crate::model::{BrokerAddress, NotAnAddress};
 pub use acls::{Permission, TopicEntry};
-pub use address::{BrokerAddress, NotAnAddress};
 pub use admin::{Reassignment, Refusal, Refusals};
 pub use answers::Answered;
 pub use calls::{

@@ -186,6 +186,10 @@ fn a_mirror_is_made_once_with_a_name_and_a_source() {
         refused(&create("new", lacking), 42);
     }
     refused(&create("new", settings(&[("topics.include", "a,b(")])), 128);
+    for (key, value) in [("fetch.min.bytes", "none"), ("fetch.size", "1")] {
+        refused(&create("new", settings(&[(key, value)])), 40);
+    }
+    refused(&create("new", settings(&[("bootstrap.servers", "a")])), 40);
     let mut desk = Desk::new();
     let chosen = settings(&[
         ("topics.include", "a.*, b"),

@@ -1,6 +1,6 @@
 //! What a Fetch answer says, part by part.
 
-use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerAddress, BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
 use crate::protocol::error_code::ErrorCode;
 
 /// What comes next in an answer.
@@ -98,4 +98,13 @@ pub struct Endpoint {
     pub host: String,
     /// Its port.
     pub port: u16,
+}
+
+impl From<&Endpoint> for BrokerAddress {
+    fn from(endpoint: &Endpoint) -> BrokerAddress {
+        BrokerAddress {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+        }
+    }
 }

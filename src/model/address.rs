@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::protocol::fetch::Endpoint;
-
 /// A host name or literal address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BrokerAddress {
@@ -42,15 +40,6 @@ impl FromStr for BrokerAddress {
             host: host.to_owned(),
             port,
         })
-    }
-}
-
-impl From<&Endpoint> for BrokerAddress {
-    fn from(endpoint: &Endpoint) -> BrokerAddress {
-        BrokerAddress {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        }
     }
 }
 
