@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::Config;
-use super::keys::{Key, SECTIONS, Section};
+use super::key::{Key, Kind, Place, Value};
+use super::keys::{SECTIONS, Section};
+use super::mirrors;
 
 const HEAD: &str = "\
 # Every key of twinlog with its default. A file needs only what it changes; a key that is not
@@ -28,24 +30,58 @@ pub fn document() -> String {
             text.push_str(&entry(section, key, &defaults));
         }
     }
+    text.push('\n');
+    text.push_str(&mirrors::document());
     text
 }
 
 fn entry(section: &Section, key: &Key, defaults: &Config) -> String {
-    let pair = section.ordered.iter().find(|(low, _)| *low == key.name);
-    let limit = pair.map_or_else(String::new, |(_, high)| format!(", at most {high}"));
     format!(
-        "# {}\n# {} to {}{limit}.\n{} = {}\n",
+        "# {}\n# {}.\n{} = {}\n",
         key.sentence,
-        grouped(*key.bounds.start()),
-        grouped(*key.bounds.end()),
+        allowed(section, key),
         key.name,
-        grouped(key.value(defaults))
+        written(&key.value(defaults))
     )
 }
 
+/// What the key may be.
+fn allowed(section: &Section, key: &Key) -> String {
+    if let Kind::Number(bounds) = &key.kind {
+        let pair = section.ordered.iter().find(|(low, _)| *low == key.name);
+        let limit = pair.map_or_else(String::new, |(_, high)| format!(", at most {high}"));
+        return format!(
+            "{} to {}{limit}",
+            grouped(*bounds.start()),
+            grouped(*bounds.end())
+        );
+    }
+    match (key.place)(&mut Config::default()) {
+        Place::Choice(choice) => format!("One of \"{}\"", choice.words().join("\", \"")),
+        Place::Path(_) => "A path".to_owned(),
+        Place::Word(_) => "A name; empty: not set".to_owned(),
+        Place::Address(_) => "HOST:PORT".to_owned(),
+        Place::MaybeAddress(_) => "HOST:PORT; empty: none".to_owned(),
+        Place::Addresses(_) => "A list of HOST:PORT".to_owned(),
+        _ => unreachable!("{} is no number", key.name),
+    }
+}
+
+/// A value as TOML takes it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Number(number) => grouped(*number),
+        // The defaults hold nothing that would have to be escaped.
+        Value::Text(text) => format!("\"{text}\""),
+        Value::List(list) => {
+            let texts = list.iter().map(|text| format!("\"{text}\""));
+            format!("[{}]", texts.collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
 /// A number as TOML takes it and eyes like it: `16_777_216`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

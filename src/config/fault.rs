@@ -1,5 +1,8 @@
 //! What can be wrong about a configuration, and where.
 
+use crate::mirror::SettingWrong;
+use crate::model::NotAnAddress;
+
 /// One thing that is wrong in a file. Printed as `line 3: source.fetch_wait_ms: …`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {}{wrong}", prefix(key))]
@@ -54,6 +57,18 @@ pub enum Wrong {
         /// The most that may be.
         max: u64,
     },
+    /// A text that cannot be.
+    #[error("{0}")]
+    Value(String),
+    /// No address where one belongs.
+    #[error(transparent)]
+    Address(NotAnAddress),
+    /// A setting of a mirror that cannot be.
+    #[error(transparent)]
+    Setting(SettingWrong),
+    /// What another key makes impossible or necessary.
+    #[error("{0}")]
+    Relation(String),
     /// A number that another key forbids.
     #[error("{low} = {low_value} is above {high} = {high_value}")]
     Above {

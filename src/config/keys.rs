@@ -1,9 +1,9 @@
-//! Every key, once: its name, what it means, what it may be, and which option it sets.
+//! The keys of sections that stand once: each with its name, its sentence, what it may be, and the
+//! option that it sets.
 
 use std::ops::RangeInclusive;
 
-use super::Config;
-use crate::model::ProducerIdShift;
+use super::key::{Key, Kind, Place};
 
 /// The keys that stand under one heading.
 pub(super) struct Section {
@@ -11,64 +11,8 @@ pub(super) struct Section {
     /// What the section is about, in one sentence.
     pub(super) sentence: &'static str,
     pub(super) keys: &'static [Key],
-    /// Pairs of its keys of which the first may not be above the second. Defaults comply.
+    /// Pairs of its numbers of which the first may not be above the second. Defaults comply.
     pub(super) ordered: &'static [(&'static str, &'static str)],
-}
-
-/// A number that may be set. Its default is the option's own.
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    /// What it means, in one sentence.
-    pub(super) sentence: &'static str,
-    /// What it may be; never more than its option holds, nor than TOML can say.
-    pub(super) bounds: RangeInclusive<u64>,
-    /// The option that it sets.
-    pub(super) place: fn(&mut Config) -> Place<'_>,
-}
-
-/// An option, by its width.
-pub(super) enum Place<'a> {
-    U16(&'a mut u16),
-    U32(&'a mut u32),
-    U64(&'a mut u64),
-    Shift(&'a mut ProducerIdShift),
-}
-
-impl Place<'_> {
-    fn value(&self) -> u64 {
-        match self {
-            Place::U16(place) => u64::from(**place),
-            Place::U32(place) => u64::from(**place),
-            Place::U64(place) => **place,
-            Place::Shift(place) => place.value().unsigned_abs(),
-        }
-    }
-
-    fn set(self, value: u64) {
-        const FITS: &str = "a key's bounds fit its option";
-        match self {
-            Place::U16(place) => *place = u16::try_from(value).expect(FITS),
-            Place::U32(place) => *place = u32::try_from(value).expect(FITS),
-            Place::U64(place) => *place = value,
-            Place::Shift(place) => {
-                let shift = i64::try_from(value).ok().and_then(ProducerIdShift::new);
-                *place = shift.expect(FITS);
-            }
-        }
-    }
-}
-
-impl Key {
-    /// What `config` says for this key.
-    pub(super) fn value(&self, config: &Config) -> u64 {
-        (self.place)(&mut config.clone()).value()
-    }
-
-    /// Sets the option. The value is within the bounds.
-    pub(super) fn set(&self, config: &mut Config, value: u64) {
-        assert!(self.bounds.contains(&value), "{} = {value}", self.name);
-        (self.place)(config).set(value);
-    }
 }
 
 /// Bytes that a request can ask for: Kafka's field is a signed 32-bit number.
@@ -79,7 +23,153 @@ const UP_TO_AN_HOUR: RangeInclusive<u64> = 1..=3_600_000;
 const TENTH_TO_AN_HOUR: RangeInclusive<u64> = 100..=3_600_000;
 
 /// Every section, in the order of the document.
-pub(super) static SECTIONS: [Section; 3] = [SOURCE, SHARD, VAULT];
+pub(super) static SECTIONS: [Section; 7] = [NODE, ADMIN, DESTINATION, RETRY, SOURCE, SHARD, VAULT];
+
+const NODE: Section = Section {
+    name: "node",
+    sentence: "The node of `twinlog serve`; the other commands take no notice.",
+    keys: &[
+        Key {
+            name: "id",
+            sentence: "Its id: as a member, one that no broker or controller there has. 0: none.",
+            kind: Kind::Number(0..=0x7fff_ffff),
+            place: |config| Place::Broker(&mut config.node.id),
+        },
+        Key {
+            name: "data_dir",
+            sentence: "Where its logs and its state are.",
+            kind: Kind::Text,
+            place: |config| Place::Path(&mut config.node.data_dir),
+        },
+        Key {
+            name: "cores",
+            sentence: "How many cores its shards may use; 0: all.",
+            kind: Kind::Number(0..=1024),
+            place: |config| Place::U16(&mut config.node.cores),
+        },
+    ],
+    ordered: &[],
+};
+
+const ADMIN: Section = Section {
+    name: "admin",
+    sentence: "Where operators find the node.",
+    keys: &[
+        Key {
+            name: "listen",
+            sentence: "Where it takes the requests of KIP-1279, as from `twinlog mirrors`.",
+            kind: Kind::Text,
+            place: |config| Place::Address(&mut config.node.admin.listen),
+        },
+        Key {
+            name: "metrics",
+            sentence: "Where it tells its metrics: HTTP, /metrics.",
+            kind: Kind::Text,
+            place: |config| Place::MaybeAddress(&mut config.node.admin.metrics),
+        },
+        Key {
+            name: "connections_max",
+            sentence: "Connections that each of the two may have; more are closed.",
+            kind: Kind::Number(1..=4096),
+            place: |config| Place::U16(&mut config.node.admin.connections_max),
+        },
+    ],
+    ordered: &[],
+};
+
+const DESTINATION: Section = Section {
+    name: "destination",
+    sentence: "Where mirrors land: in a vault of the node, or in a cluster whose member it is.",
+    keys: &[
+        Key {
+            name: "kind",
+            sentence: "Which of the two; a member needs node.id and the three keys that follow.",
+            kind: Kind::Text,
+            place: |config| Place::Choice(&mut config.node.destination.kind),
+        },
+        Key {
+            name: "controllers",
+            sentence: "Controllers of the cluster to begin with.",
+            kind: Kind::List,
+            place: |config| Place::Addresses(&mut config.node.destination.controllers),
+        },
+        Key {
+            name: "listener_name",
+            sentence: "The cluster's inter-broker listener (inter.broker.listener.name).",
+            kind: Kind::Text,
+            place: |config| Place::Word(&mut config.node.destination.listener_name),
+        },
+        Key {
+            name: "listen",
+            sentence: "Where the node serves that listener.",
+            kind: Kind::Text,
+            place: |config| Place::MaybeAddress(&mut config.node.destination.listen),
+        },
+        Key {
+            name: "advertised",
+            sentence: "Where the cluster's brokers find it, if that differs from listen.",
+            kind: Kind::Text,
+            place: |config| Place::MaybeAddress(&mut config.node.destination.advertised),
+        },
+        Key {
+            name: "session_timeout_ms",
+            sentence: "What broker.session.timeout.ms is on the cluster's controllers.",
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
+            place: |config| Place::U32(&mut config.kraft.session_timeout_ms),
+        },
+        Key {
+            name: "heartbeat_interval_ms",
+            sentence: "How often the controller hears of the node.",
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
+            place: |config| Place::U32(&mut config.kraft.heartbeat_interval_ms),
+        },
+        Key {
+            name: "replica_lag_ms",
+            sentence: "Out of sync is who lags for so long, as replica.lag.time.max.ms.",
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
+            place: |config| Place::U32(&mut config.node.destination.replica_lag_ms),
+        },
+        Key {
+            name: "unfit",
+            sentence: "What if the cluster lacks internal topics, or makes topics itself.",
+            kind: Kind::Text,
+            place: |config| Place::Choice(&mut config.node.destination.unfit),
+        },
+        Key {
+            name: "rogue_writes",
+            sentence: "What is done about records that others wrote to a mirror topic.",
+            kind: Kind::Text,
+            place: |config| Place::Choice(&mut config.node.destination.rogue_writes),
+        },
+    ],
+    ordered: &[],
+};
+
+const RETRY: Section = Section {
+    name: "retry",
+    sentence: "When a mirror's failed partition is tried again (mirror.failed.retry.*).",
+    keys: &[
+        Key {
+            name: "initial_backoff_ms",
+            sentence: "The longest wait after the first failure; each one doubles it.",
+            kind: Kind::Number(UP_TO_AN_HOUR),
+            place: |config| Place::U32(&mut config.node.retry.initial_backoff_ms),
+        },
+        Key {
+            name: "max_backoff_ms",
+            sentence: "The longest wait of all.",
+            kind: Kind::Number(UP_TO_AN_HOUR),
+            place: |config| Place::U32(&mut config.node.retry.max_backoff_ms),
+        },
+        Key {
+            name: "max_attempts",
+            sentence: "With so many failures it waits for `twinlog mirrors recover`.",
+            kind: Kind::Number(0..=0x7fff),
+            place: |config| Place::U16(&mut config.node.retry.max_attempts),
+        },
+    ],
+    ordered: &[("initial_backoff_ms", "max_backoff_ms")],
+};
 
 const SOURCE: Section = Section {
     name: "source",
@@ -88,73 +178,73 @@ const SOURCE: Section = Section {
         Key {
             name: "fetch_bytes_max",
             sentence: "Bytes of records that one fetch answer may hold.",
-            bounds: ASKED_BYTES,
+            kind: Kind::Number(ASKED_BYTES),
             place: |config| Place::U32(&mut config.shard.source.fetch_bytes_max),
         },
         Key {
             name: "partition_bytes_max",
             sentence: "Bytes of records that one partition may take of a fetch answer.",
-            bounds: ASKED_BYTES,
+            kind: Kind::Number(ASKED_BYTES),
             place: |config| Place::U32(&mut config.shard.source.partition_fetch_bytes_max),
         },
         Key {
             name: "batch_bytes_max",
             sentence: "Bytes of the largest batch; a larger one stops its partition.",
-            bounds: ASKED_BYTES,
+            kind: Kind::Number(ASKED_BYTES),
             place: |config| Place::U32(&mut config.shard.source.batch_bytes_max),
         },
         Key {
             name: "fetch_wait_ms",
             sentence: "How long the source may hold a fetch back for want of records.",
-            bounds: 1..=300_000,
+            kind: Kind::Number(1..=300_000),
             place: |config| Place::U32(&mut config.shard.source.fetch_wait_ms),
         },
         Key {
             name: "fetch_min_bytes",
             sentence: "Bytes of records for whose sake the source may hold a fetch back.",
-            bounds: ASKED_BYTES,
+            kind: Kind::Number(ASKED_BYTES),
             place: |config| Place::U32(&mut config.shard.source.fetch_min_bytes),
         },
         Key {
             name: "connections_per_broker",
             sentence: "Connections of each shard to each source broker.",
-            bounds: 1..=64,
+            kind: Kind::Number(1..=64),
             place: |config| Place::U16(&mut config.shard.source.lanes_per_broker),
         },
         Key {
             name: "retry_backoff_ms",
             sentence: "The first wait after a failure; it doubles with every further one.",
-            bounds: UP_TO_AN_HOUR,
+            kind: Kind::Number(UP_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.shard.source.retry_backoff_ms),
         },
         Key {
             name: "retry_backoff_max_ms",
             sentence: "The longest wait after a failure.",
-            bounds: UP_TO_AN_HOUR,
+            kind: Kind::Number(UP_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.shard.source.retry_backoff_max_ms),
         },
         Key {
             name: "metadata_interval_ms",
             sentence: "How often topics, partitions and leaders are asked for.",
-            bounds: TENTH_TO_AN_HOUR,
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.control.metadata_interval_ms),
         },
         Key {
             name: "request_timeout_ms",
             sentence: "How long a rare request, such as one for metadata, may take.",
-            bounds: TENTH_TO_AN_HOUR,
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.control.request_timeout_ms),
         },
         Key {
             name: "answer_timeout_ms",
             sentence: "How long a due fetch answer may bring next to nothing.",
-            bounds: TENTH_TO_AN_HOUR,
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.shard.answer_timeout_ms),
         },
         Key {
             name: "patience_ms",
             sentence: "How long a copy without --follow retries a partition that only fails.",
-            bounds: TENTH_TO_AN_HOUR,
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.shard.patience_ms),
         },
     ],
@@ -172,19 +262,19 @@ const SHARD: Section = Section {
         Key {
             name: "window_bytes",
             sentence: "Bytes that a connection receives into; a larger batch gets more.",
-            bounds: 64 << 10..=1 << 30,
+            kind: Kind::Number(64 << 10..=1 << 30),
             place: |config| Place::U32(&mut config.shard.window_bytes),
         },
         Key {
             name: "flush_bytes",
             sentence: "A partition's log is synced when so many bytes are unsynced.",
-            bounds: 1..=1 << 40,
+            kind: Kind::Number(1..=1 << 40),
             place: |config| Place::U64(&mut config.shard.flush_bytes),
         },
         Key {
             name: "flush_interval_ms",
             sentence: "A partition's log is synced when its oldest unsynced append is so old.",
-            bounds: UP_TO_AN_HOUR,
+            kind: Kind::Number(UP_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.shard.flush_interval_ms),
         },
     ],
@@ -198,13 +288,13 @@ const VAULT: Section = Section {
         Key {
             name: "checkpoint_interval_ms",
             sentence: "How often the vault's checkpoints and state are written.",
-            bounds: TENTH_TO_AN_HOUR,
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.control.checkpoint_interval_ms),
         },
         Key {
             name: "producer_id_shift",
             sentence: "Added to every producer id; a vault keeps what it began with. 0: nothing.",
-            bounds: 0..=i64::MAX.unsigned_abs(),
+            kind: Kind::Number(0..=i64::MAX.unsigned_abs()),
             place: |config| Place::Shift(&mut config.control.producer_id_shift),
         },
     ],

@@ -1,13 +1,14 @@
 //! TOML to options: each key against its declaration, then the keys against each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Key, SECTIONS, Section};
-use super::{Config, Fault, Wrong};
+use super::key::{Key, Kind, Value};
+use super::keys::{SECTIONS, Section};
+use super::{Config, Fault, Wrong, mirrors, relations};
 
 /// No configuration is longer: the parser's work on what is none grows with the square of it.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -27,13 +28,18 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
         text,
         config: Config::default(),
         faults: Vec::new(),
+        lines: Lines::new(),
     };
     for (name, value) in table.get_ref() {
         reading.root(name, value);
     }
     let Reading {
-        config, mut faults, ..
+        config,
+        mut faults,
+        lines,
+        ..
     } = reading;
+    relations::check(&config, &lines, &mut faults);
     if faults.is_empty() {
         return Ok(config);
     }
@@ -42,28 +48,31 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
 }
 
 /// A key of a table, with its place in the text.
-type Name<'t> = Spanned<std::borrow::Cow<'t, str>>;
+pub(super) type Name<'t> = Spanned<std::borrow::Cow<'t, str>>;
 
-/// Where a key's value was found sound, by the key's name.
-type Lines = BTreeMap<&'static str, usize>;
+/// Where a key's value was found sound, by the key with its section.
+pub(super) type Lines = BTreeMap<String, usize>;
 
 /// A text that is being read, and what came of it so far.
-struct Reading<'t> {
-    text: &'t str,
-    config: Config,
+pub(super) struct Reading<'t> {
+    pub(super) text: &'t str,
+    pub(super) config: Config,
     faults: Vec<Fault>,
+    pub(super) lines: Lines,
 }
 
 impl Reading<'_> {
     fn root(&mut self, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
         let key = name.get_ref();
+        if key == mirrors::NAME {
+            return mirrors::read(self, name, value.get_ref());
+        }
         let section = SECTIONS.iter().find(|section| section.name == key);
         match (section, value.get_ref().as_table()) {
             (Some(section), Some(table)) => self.section(section, table),
             (Some(_), None) => {
-                let found = kind(value.get_ref());
-                let wanted = "a section";
-                self.blame(name.span(), key, Wrong::Type { found, wanted });
+                let wrong = other_type(value.get_ref(), "a section");
+                self.blame(name.span(), key, wrong);
             }
             (None, Some(_)) => {
                 let known = section_names();
@@ -77,20 +86,19 @@ impl Reading<'_> {
     }
 
     fn section(&mut self, section: &'static Section, table: &DeTable<'_>) {
-        let mut lines = Lines::new();
         let mut suspect = BTreeSet::new();
         for (name, value) in table {
-            let full = format!("{}.{}", section.name, name.get_ref());
+            let full = full(section, name.get_ref());
             let Some(key) = section.keys.iter().find(|key| key.name == name.get_ref()) else {
                 let names = section.keys.iter().map(|key| key.name.to_owned());
                 let known = names.collect::<Vec<_>>().join(", ");
                 self.blame(name.span(), &full, Wrong::UnknownKey { known });
                 continue;
             };
-            match self.number(key, value) {
-                Ok(number) => {
-                    key.set(&mut self.config, number);
-                    lines.insert(key.name, line_of(self.text, &name.span()));
+            let value = self.value(key, value);
+            match value.and_then(|value| key.set(&mut self.config, &value)) {
+                Ok(()) => {
+                    self.lines.insert(full, line_of(self.text, &name.span()));
                 }
                 Err(wrong) => {
                     suspect.insert(key.name);
@@ -100,53 +108,57 @@ impl Reading<'_> {
         }
         for &(low, high) in section.ordered {
             if !suspect.contains(low) && !suspect.contains(high) {
-                self.compare(section, low, high, &lines);
+                self.compare(section, low, high);
             }
         }
     }
 
-    /// The value of `key`, within its bounds.
-    fn number(&self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<u64, Wrong> {
+    fn value(&self, key: &Key, value: &Spanned<DeValue<'_>>) -> Result<Value, Wrong> {
+        match &key.kind {
+            Kind::Number(bounds) => self.number(bounds, value).map(Value::Number),
+            Kind::Text => text(value.get_ref()).map(Value::Text),
+            Kind::List => list(value.get_ref()).map(Value::List),
+        }
+    }
+
+    /// A number within its bounds.
+    pub(super) fn number(
+        &self,
+        bounds: &RangeInclusive<u64>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<u64, Wrong> {
         let Some(integer) = value.get_ref().as_integer() else {
-            let found = kind(value.get_ref());
-            let wanted = "a whole number";
-            return Err(Wrong::Type { found, wanted });
+            return Err(other_type(value.get_ref(), "a whole number"));
         };
         u64::from_str_radix(integer.as_str(), integer.radix())
             .ok()
-            .filter(|number| key.bounds.contains(number))
+            .filter(|number| bounds.contains(number))
             .ok_or_else(|| Wrong::OutOfBounds {
                 value: self.text[value.span()].to_owned(),
-                min: *key.bounds.start(),
-                max: *key.bounds.end(),
+                min: *bounds.start(),
+                max: *bounds.end(),
             })
     }
 
     /// Blames the one of the two keys that the text mentions last.
-    fn compare(
-        &mut self,
-        section: &'static Section,
-        low: &'static str,
-        high: &'static str,
-        lines: &Lines,
-    ) {
+    fn compare(&mut self, section: &'static Section, low: &'static str, high: &'static str) {
         let value = |name| {
             let key = section.keys.iter().find(|key| key.name == name);
-            key.expect("sections order keys of their own")
-                .value(&self.config)
+            let key = key.expect("sections order keys of their own");
+            key.number(&self.config)
         };
         let (low_value, high_value) = (value(low), value(high));
         if low_value <= high_value {
             return;
         }
         let mentioned = [low, high].into_iter().filter_map(|name| {
-            let line = lines.get(name)?;
+            let line = self.lines.get(&full(section, name))?;
             Some((*line, name))
         });
         let (line, blamed) = mentioned.max().expect("defaults comply");
         self.faults.push(Fault {
             line,
-            key: format!("{}.{blamed}", section.name),
+            key: full(section, blamed),
             wrong: Wrong::Above {
                 low,
                 low_value,
@@ -156,7 +168,11 @@ impl Reading<'_> {
         });
     }
 
-    fn blame(&mut self, at: Range<usize>, key: &str, wrong: Wrong) {
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.faults.push(fault);
+    }
+
+    pub(super) fn blame(&mut self, at: Range<usize>, key: &str, wrong: Wrong) {
         self.faults.push(Fault {
             line: line_of(self.text, &at),
             key: key.to_owned(),
@@ -165,9 +181,32 @@ impl Reading<'_> {
     }
 }
 
+fn full(section: &Section, key: &str) -> String {
+    format!("{}.{key}", section.name)
+}
+
 fn section_names() -> String {
     let names = SECTIONS.iter().map(|section| format!("[{}]", section.name));
+    let names = names.chain([format!("[[{}]]", mirrors::NAME)]);
     names.collect::<Vec<_>>().join(", ")
+}
+
+/// A text, as it is meant.
+pub(super) fn text(value: &DeValue<'_>) -> Result<String, Wrong> {
+    let text = value.as_str().ok_or_else(|| other_type(value, "a text"))?;
+    Ok(text.to_owned())
+}
+
+/// A list of texts.
+pub(super) fn list(value: &DeValue<'_>) -> Result<Vec<String>, Wrong> {
+    let list = value.as_array();
+    let list = list.ok_or_else(|| other_type(value, "a list of texts"))?;
+    list.iter().map(|element| text(element.get_ref())).collect()
+}
+
+pub(super) fn other_type(value: &DeValue<'_>, wanted: &'static str) -> Wrong {
+    let found = kind(value);
+    Wrong::Type { found, wanted }
 }
 
 fn not_toml(text: &str, error: &toml::de::Error) -> Fault {
@@ -181,7 +220,7 @@ fn not_toml(text: &str, error: &toml::de::Error) -> Fault {
     }
 }
 
-fn line_of(text: &str, span: &Range<usize>) -> usize {
+pub(super) fn line_of(text: &str, span: &Range<usize>) -> usize {
     let before = &text.as_bytes()[..span.start.min(text.len())];
     1 + before.iter().filter(|byte| **byte == b'\n').count()
 }

@@ -4,10 +4,17 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::keys::{Key, SECTIONS};
+use super::key::{Key, Kind, Value};
+use super::keys::SECTIONS;
 use super::{Config, Wrong, document};
-use crate::model::ProducerIdShift;
-use crate::{control, shard, source};
+use crate::control::{
+    AdminOptions, DestinationKind, DestinationOptions, NodeOptions, RogueWrites, Unfit,
+};
+use crate::mirror::{MirrorSettings, RetryOptions};
+use crate::model::{BrokerAddress, BrokerId, ProducerIdShift};
+use crate::{control, kraft, shard, source};
+
+mod nodes;
 
 /// What is said of a text that has faults.
 #[track_caller]
@@ -23,6 +30,21 @@ fn keys() -> impl Iterator<Item = (&'static str, &'static Key)> {
         .flat_map(|section| section.keys.iter().map(|key| (section.name, key)))
 }
 
+/// Every key that takes a number, with its bounds.
+fn numbers() -> impl Iterator<Item = (&'static str, &'static Key, i128, i128)> {
+    keys().filter_map(|(section, key)| match &key.kind {
+        Kind::Number(bounds) => {
+            let (min, max) = (i128::from(*bounds.start()), i128::from(*bounds.end()));
+            Some((section, key, min, max))
+        }
+        _ => None,
+    })
+}
+
+fn address(text: &str) -> BrokerAddress {
+    text.parse().expect(text)
+}
+
 #[test]
 fn no_text_is_the_defaults() {
     for text in ["", "# nothing\n", "[source]\n[vault]\n"] {
@@ -31,6 +53,8 @@ fn no_text_is_the_defaults() {
     let defaults = Config::default();
     assert_eq!(defaults.shard, shard::Options::default());
     assert_eq!(defaults.control, control::Options::default());
+    assert_eq!(defaults.kraft, kraft::Options::default());
+    assert_eq!(defaults.node.retry, RetryOptions::default());
 }
 
 #[test]
@@ -56,28 +80,50 @@ fn the_document_has_every_key_with_a_sentence() {
     assert!(text.lines().all(|line| line.len() <= 100));
 }
 
+/// Every key with a value of its own.
+const EVERY_KEY: &str = "\
+    node.id = 1\n\
+    node.data_dir = \"/d\"\n\
+    node.cores = 2\n\
+    admin.listen = \"[::1]:3\"\n\
+    admin.metrics = \"\"\n\
+    admin.connections_max = 4\n\
+    destination.kind = \"member\"\n\
+    destination.controllers = [\"c:5\", 'd:6']\n\
+    destination.listener_name = \"INTERNAL\"\n\
+    destination.listen = \"0.0.0.0:7\"\n\
+    destination.advertised = \"me:8\"\n\
+    destination.session_timeout_ms = 904\n\
+    destination.heartbeat_interval_ms = 902\n\
+    destination.replica_lag_ms = 903\n\
+    destination.unfit = \"register\"\n\
+    destination.rogue_writes = \"set-aside\"\n\
+    retry.initial_backoff_ms = 10\n\
+    retry.max_backoff_ms = 11\n\
+    retry.max_attempts = 12\n\
+    source.fetch_bytes_max = 1000\n\
+    source.partition_bytes_max = 0x7D1 # 2001\n\
+    source.batch_bytes_max = 3_002\n\
+    source.fetch_wait_ms = 4\n\
+    source.fetch_min_bytes = 5\n\
+    source.connections_per_broker = 6\n\
+    source.retry_backoff_ms = 7\n\
+    source.retry_backoff_max_ms = 8\n\
+    source.metadata_interval_ms = 109\n\
+    source.request_timeout_ms = 110\n\
+    source.answer_timeout_ms = 111\n\
+    source.patience_ms = 112\n\
+    [shard]\n\
+    window_bytes = 65_536\n\
+    flush_bytes = 1_099_511_627_776\n\
+    flush_interval_ms = 13\n\
+    [vault]\n\
+    checkpoint_interval_ms = 114\n\
+    producer_id_shift = 1_000_000_000_000\n";
+
 #[test]
 fn each_key_sets_its_option_and_no_other() {
-    let text = "\
-        source.fetch_bytes_max = 1000\n\
-        source.partition_bytes_max = 0x7D1 # 2001\n\
-        source.batch_bytes_max = 3_002\n\
-        source.fetch_wait_ms = 4\n\
-        source.fetch_min_bytes = 5\n\
-        source.connections_per_broker = 6\n\
-        source.retry_backoff_ms = 7\n\
-        source.retry_backoff_max_ms = 8\n\
-        source.metadata_interval_ms = 109\n\
-        source.request_timeout_ms = 110\n\
-        source.answer_timeout_ms = 111\n\
-        source.patience_ms = 112\n\
-        [shard]\n\
-        window_bytes = 65_536\n\
-        flush_bytes = 1_099_511_627_776\n\
-        flush_interval_ms = 13\n\
-        [vault]\n\
-        checkpoint_interval_ms = 114\n\
-        producer_id_shift = 1_000_000_000_000\n";
+    let text = EVERY_KEY;
     assert_eq!(
         text.lines().filter(|line| line.contains('=')).count(),
         keys().count()
@@ -107,27 +153,62 @@ fn each_key_sets_its_option_and_no_other() {
             checkpoint_interval_ms: 114,
             producer_id_shift: ProducerIdShift::new(1_000_000_000_000).expect("positive"),
         },
+        kraft: kraft::Options {
+            session_timeout_ms: 904,
+            heartbeat_interval_ms: 902,
+            ..kraft::Options::default()
+        },
+        node: node(),
     };
     assert_eq!(Config::parse(text), Ok(expected));
 }
 
+/// What the text above says of a node.
+fn node() -> NodeOptions {
+    NodeOptions {
+        id: Some(BrokerId(1)),
+        data_dir: "/d".into(),
+        cores: 2,
+        admin: AdminOptions {
+            listen: address("[::1]:3"),
+            metrics: None,
+            connections_max: 4,
+        },
+        destination: DestinationOptions {
+            kind: DestinationKind::Member,
+            controllers: vec![address("c:5"), address("d:6")],
+            listener_name: "INTERNAL".to_owned(),
+            listen: Some(address("0.0.0.0:7")),
+            advertised: Some(address("me:8")),
+            unfit: Unfit::Register,
+            rogue_writes: RogueWrites::SetAside,
+            replica_lag_ms: 903,
+        },
+        mirrors: Vec::new(),
+        retry: RetryOptions {
+            initial_backoff_ms: 10,
+            max_backoff_ms: 11,
+            max_attempts: 12,
+        },
+    }
+}
+
 #[test]
 fn both_ends_of_the_bounds_are_allowed_and_the_next_number_is_not() {
-    for (section, key) in keys() {
-        let (min, max) = (*key.bounds.start(), *key.bounds.end());
+    for (section, key, min, max) in numbers() {
         for value in [min, max] {
             // It would panic where the bounds are wider than the option.
             let mut config = Config::default();
-            key.set(&mut config, value);
-            assert_eq!(key.value(&config), value, "{}", key.name);
+            let number = Value::Number(u64::try_from(value).expect("not negative"));
+            key.set(&mut config, &number).expect("within its bounds");
+            assert_eq!(key.value(&config), number, "{}", key.name);
             let parsed = Config::parse(&format!("{section}.{} = {value}", key.name));
-            let is_related = |wrong: &Wrong| matches!(wrong, Wrong::Above { .. });
             match parsed {
                 Ok(parsed) => assert_eq!(parsed, config),
-                Err(faults) => assert!(faults.iter().all(|fault| is_related(&fault.wrong))),
+                Err(faults) => assert!(faults.iter().all(is_related)),
             }
         }
-        for value in [i128::from(min) - 1, i128::from(max) + 1] {
+        for value in [min - 1, max + 1] {
             let said = complaints(&format!("[{section}]\n{} = {value}\n", key.name));
             let expected = format!(
                 "line 2: {section}.{}: {value} is not in {min} to {max}",
@@ -138,16 +219,23 @@ fn both_ends_of_the_bounds_are_allowed_and_the_next_number_is_not() {
     }
 }
 
+/// Whether it is about two keys, each of which may be right.
+fn is_related(fault: &super::Fault) -> bool {
+    matches!(fault.wrong, Wrong::Above { .. } | Wrong::Relation(_))
+}
+
 #[test]
 fn each_fault_is_named() {
     for (text, expected) in [
         (
             "\n[sauce]\nfetch_wait_ms = 1\n",
-            "line 2: sauce: no such section; there are [source], [shard], [vault]",
+            "line 2: sauce: no such section; there are [node], [admin], [destination], [retry], \
+             [source], [shard], [vault], [[mirrors]]",
         ),
         (
             "fetch_wait_ms = 1\n",
-            "line 1: fetch_wait_ms: a value outside of the sections [source], [shard], [vault]",
+            "line 1: fetch_wait_ms: a value outside of the sections [node], [admin], \
+             [destination], [retry], [source], [shard], [vault], [[mirrors]]",
         ),
         (
             "[shard]\n\n\"flush\" = 1\n",
@@ -270,13 +358,9 @@ fn what_is_not_toml_has_one_fault_with_its_line() {
 
 /// Values at the ends of the bounds, between them and a little outside.
 fn values() -> impl Strategy<Value = BTreeMap<usize, i128>> {
-    let count = keys().count();
+    let count = numbers().count();
     let value = (0..count).prop_flat_map(|nth| {
-        let (_, key) = keys().nth(nth).expect("below the count");
-        let (min, max) = (
-            i128::from(*key.bounds.start()),
-            i128::from(*key.bounds.end()),
-        );
+        let (_, _, min, max) = numbers().nth(nth).expect("below the count");
         let value = prop_oneof![
             2 => Just(min),
             2 => Just(max),
@@ -293,34 +377,28 @@ fn values() -> impl Strategy<Value = BTreeMap<usize, i128>> {
 proptest! {
     #[test]
     fn what_passes_is_sound_and_what_is_out_of_bounds_does_not_pass(values in values()) {
-        let keys: Vec<_> = keys().collect();
-        let chosen = || values.iter().map(|(nth, value)| (keys[*nth], *value));
+        let keys: Vec<_> = numbers().collect();
+        let chosen = || values.iter().map(|(nth, value)| (&keys[*nth], *value));
         let text: String = chosen()
-            .map(|((section, key), value)| format!("{section}.{} = {value}\n", key.name))
+            .map(|((section, key, ..), value)| format!("{section}.{} = {value}\n", key.name))
             .collect();
-        let outside = chosen().filter(|((_, key), value)| {
-            u64::try_from(*value).is_ok_and(|value| key.bounds.contains(&value))
-        });
-        let is_inside = outside.count() == values.len();
+        let is_inside = chosen().all(|((_, _, min, max), value)| (*min..=*max).contains(&value));
         match Config::parse(&text) {
             Ok(config) => {
                 prop_assert!(is_inside);
-                for ((_, key), value) in chosen() {
-                    prop_assert_eq!(i128::from(key.value(&config)), value);
+                for ((_, key, ..), value) in chosen() {
+                    prop_assert_eq!(i128::from(key.number(&config)), value);
                 }
                 // Panics where the options contradict themselves.
                 drop(source::Source::new(config.shard.source, 1));
             }
-            Err(faults) => {
-                let about_keys = |fault: &super::Fault| matches!(fault.wrong, Wrong::Above { .. });
-                prop_assert_eq!(is_inside, faults.iter().all(about_keys));
-            }
+            Err(faults) => prop_assert_eq!(is_inside, faults.iter().all(is_related)),
         }
     }
 
     #[test]
     fn no_text_makes_it_panic(
-        text in "([a-z_\\[\\].={}\"'#\n ]|source|shard|fetch_wait_ms|[0-9é])*",
+        text in "([a-z_\\[\\].={}\"'#\n ]|mirrors|name|source|shard|fetch_wait_ms|[0-9é])*",
     ) {
         if let Err(faults) = Config::parse(&text) {
             prop_assert!(!faults.is_empty());

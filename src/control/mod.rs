@@ -11,6 +11,7 @@ mod catalogue;
 mod errands;
 mod ledger;
 pub mod membership;
+mod node_options;
 mod options;
 mod questions;
 mod run;
@@ -26,6 +27,10 @@ use crate::vault::VaultFault;
 pub use crate::mirror::{Selection, SelectionFault};
 pub use crate::shard::inbox::{Phase, Tally};
 pub use ledger::{Ledger, Line, TopicTotals};
+pub use node_options::{
+    AdminOptions, DeclaredMirror, DestinationKind, DestinationOptions, MemberOptions, NodeOptions,
+    RogueWrites, Unfit,
+};
 pub use options::Options;
 pub use run::{Shards, copy};
 

@@ -90,7 +90,9 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("uring", &["model", "stdx", "io"]),
     (
         "config",
-        &["source", "shard", "control", "log", "model", "stdx"],
+        &[
+            "source", "shard", "control", "kraft", "mirror", "log", "model", "stdx",
+        ],
     ),
     ("cli", &[ANYTHING]),
 ];
