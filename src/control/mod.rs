@@ -15,6 +15,7 @@ mod node_options;
 mod options;
 mod questions;
 mod run;
+pub mod state_file;
 mod views;
 
 use std::path::PathBuf;
