@@ -102,9 +102,9 @@ pub(super) enum Then {
 ///   any ── damage, divergence, topic gone, told to ──▶ Stopped
 /// ```
 ///
-/// A replica goes from `Fetching` to `Truncating` at its leader's word, and back: it is compared by
-/// its next request. `Fetching` covers waiting in a lane's queue, being in flight and standing in a session. `Done`
-/// and `Stopped` are left by `unfollow` only.
+/// A replica goes from `Fetching` to `Truncating` at its leader's word, and back: its next request
+/// compares what is left. `Fetching` covers waiting in a lane's queue, being in flight and standing
+/// in a session. `Done` and `Stopped` are left by `unfollow` only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Fetching,
