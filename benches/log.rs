@@ -161,7 +161,7 @@ fn answer(partitions: i32) -> Vec<u8> {
             port: 9092,
         }],
     };
-    let writer = AnswerWriter::new(VERSION_MAX, CORRELATION, head, &parts, &end);
+    let writer = AnswerWriter::new(VERSION_MAX, CORRELATION, head, &parts, Topics::NONE, &end);
     let mut frame = Vec::new();
     for segment in writer.segments() {
         match segment {

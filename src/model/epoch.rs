@@ -67,6 +67,12 @@ impl BrokerEpoch {
     /// Kafka's "no epoch known": older than every real one.
     pub const NONE: BrokerEpoch = BrokerEpoch(-1);
 
+    /// Whether there is an epoch at all.
+    #[must_use]
+    pub fn is_some(self) -> bool {
+        self.0 >= 0
+    }
+
     /// An epoch as stated on the wire or in a file; every negative number means [`Self::NONE`].
     #[must_use]
     pub fn new(epoch: i64) -> BrokerEpoch {

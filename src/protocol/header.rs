@@ -18,14 +18,17 @@ pub struct RequestHeader {
 
 impl RequestHeader {
     /// Splits a frame (without its length) into the header and the request's own bytes. Tagged
-    /// fields are passed over where the version is one that we answer; of all others, only the
-    /// header is of use.
+    /// fields are passed over where the version is one of those that are `served`; of all others,
+    /// only the header is of use.
     ///
     /// # Errors
     /// The frame ends before the header does, or a length in it cannot be.
-    pub fn read(frame: &[u8]) -> Result<(RequestHeader, &[u8]), Malformed> {
+    pub fn read<'f>(
+        frame: &'f [u8],
+        served: &[ServedApi],
+    ) -> Result<(RequestHeader, &'f [u8]), Malformed> {
         let mut reader = Reader::new(frame);
-        let header = match fields(&mut reader) {
+        let header = match fields(&mut reader, served) {
             Ok(header) => header,
             Err(Unread::Malformed(fault)) => return Err(fault),
             Err(Unread::Short) => {
@@ -40,14 +43,14 @@ impl RequestHeader {
     }
 }
 
-fn fields(reader: &mut Reader<'_>) -> Result<RequestHeader, Unread> {
+fn fields(reader: &mut Reader<'_>, served: &[ServedApi]) -> Result<RequestHeader, Unread> {
     let header = RequestHeader {
         api_key: reader.i16()?,
         version: reader.i16()?,
         correlation: reader.i32()?,
         client_id: client_id(reader)?,
     };
-    let known = ServedApi::of(header.api_key).filter(|api| api.has(header.version));
+    let known = ServedApi::among(served, header.api_key).filter(|api| api.has(header.version));
     if known.is_some_and(|api| api.is_flexible(header.version)) {
         reader.tagged(|_, _| Ok(()))?;
     }

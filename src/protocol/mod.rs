@@ -13,6 +13,7 @@ pub mod metadata_record;
 pub mod mirror_rpc;
 mod primitive;
 pub mod shape;
+pub mod txn_markers;
 pub mod versions;
 
 pub use error_code::ErrorCode;

@@ -28,8 +28,11 @@ pub const DESCRIBE_CONFIGS: ServedApi = served(32, 1, 4, 4);
 /// Brokers and the cluster's id.
 pub const DESCRIBE_CLUSTER: ServedApi = served(60, 0, 2, 0);
 
-/// All of them, by their numbers.
-pub const SERVED: [ServedApi; 7] = [
+/// Ends of transactions, from their coordinators to the leaders of their partitions.
+pub const WRITE_TXN_MARKERS: ServedApi = served(27, 1, 2, 1);
+
+/// What a broker answers that consumers read from, by numbers.
+pub const TO_CONSUMERS: [ServedApi; 7] = [
     FETCH,
     LIST_OFFSETS,
     METADATA,
@@ -37,6 +40,16 @@ pub const SERVED: [ServedApi; 7] = [
     OFFSET_FOR_LEADER_EPOCH,
     DESCRIBE_CONFIGS,
     DESCRIBE_CLUSTER,
+];
+
+/// What a leader answers to the stock brokers of its cluster, by numbers. They do not ask what it
+/// speaks: the cluster's metadata version says in which versions they ask.
+pub const TO_FOLLOWERS: [ServedApi; 5] = [
+    FETCH.between(12, 18),
+    LIST_OFFSETS.between(7, 11),
+    API_VERSIONS,
+    OFFSET_FOR_LEADER_EPOCH.between(4, 4),
+    WRITE_TXN_MARKERS,
 ];
 
 const fn served(key: i16, oldest: i16, newest: i16, flexible_from: i16) -> ServedApi {
@@ -49,10 +62,15 @@ const fn served(key: i16, oldest: i16, newest: i16, flexible_from: i16) -> Serve
 }
 
 impl ServedApi {
-    /// The request with this number, if we answer it in any version.
+    /// The request with this number, if it is among those that are answered in any version.
     #[must_use]
-    pub fn of(key: i16) -> Option<ServedApi> {
-        SERVED.into_iter().find(|api| api.key == key)
+    pub fn among(served: &[ServedApi], key: i16) -> Option<ServedApi> {
+        served.iter().copied().find(|api| api.key == key)
+    }
+
+    /// The same request where it is answered in other versions.
+    const fn between(self, oldest: i16, newest: i16) -> ServedApi {
+        served(self.key, oldest, newest, self.flexible_from)
     }
 
     /// Whether we answer this version of it.

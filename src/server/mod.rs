@@ -4,16 +4,20 @@
 //! can be answered, or the reason to close the connection. Nothing here waits, reads or writes.
 
 mod api;
+mod audience;
 mod reply;
 mod topics;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 pub use api::{FetchNeeds, NeededRange};
 pub use reply::{CloseReason, Reply};
 pub use topics::{EpochEnd, EpochEnds, Partition, Setting, SettingSource, Topic};
 
-use crate::model::{BrokerId, PartitionIndex, TopicId, TopicName};
+use audience::{Audience, Cluster};
+
+use crate::model::{BrokerId, PartitionIndex, TopicId, TopicName, Watermarks};
 use crate::protocol::RequestHeader;
 use crate::protocol::versions::ServedApi;
 
@@ -36,19 +40,32 @@ pub struct Identity {
 /// A broker's knowledge of itself and of its topics, as far as it was told.
 #[derive(Clone, Debug)]
 pub struct Server {
-    identity: Identity,
+    audience: Audience,
     topics: BTreeMap<TopicId, Topic>,
     ids: BTreeMap<TopicName, TopicId>,
+    refused: Cell<u64>,
 }
 
 impl Server {
-    /// A broker without topics.
+    /// A broker without topics, alone in its cluster, from which consumers read.
     #[must_use]
     pub fn new(identity: Identity) -> Server {
+        Server::of(Audience::Consumers(identity))
+    }
+
+    /// A broker that leads no partition yet, of a cluster whose brokers follow it. Nobody trusts it
+    /// before [`Server::trust`] says so.
+    #[must_use]
+    pub fn for_followers() -> Server {
+        Server::of(Audience::Followers(Cluster::default()))
+    }
+
+    fn of(audience: Audience) -> Server {
         Server {
-            identity,
+            audience,
             topics: BTreeMap::new(),
             ids: BTreeMap::new(),
+            refused: Cell::new(0),
         }
     }
 
@@ -71,6 +88,52 @@ impl Server {
         if let Some(topic) = self.topics.remove(&id) {
             self.ids.remove(&topic.name);
         }
+    }
+
+    /// We lead this partition from now on, or lead it otherwise than before. Of its topic's others
+    /// it is not known who leads them. Whatever had the topic's name with another id is gone.
+    pub fn lead(
+        &mut self,
+        name: &TopicName,
+        topic: TopicId,
+        index: PartitionIndex,
+        partition: Partition,
+    ) {
+        if !self.topics.contains_key(&topic) {
+            self.tell(Topic {
+                name: name.clone(),
+                id: topic,
+                partitions: Vec::new(),
+                settings: Vec::new(),
+            });
+        }
+        let known = self.topics.get_mut(&topic).expect("told just now");
+        let least = usize::try_from(index.value()).expect("an index is not negative") + 1;
+        if known.partitions.len() < least {
+            known.partitions.resize_with(least, Partition::elsewhere);
+        }
+        assert!(self.tell_partition(topic, index, partition), "it has room");
+    }
+
+    /// We lead this partition no longer.
+    pub fn resign(&mut self, topic: TopicId, index: PartitionIndex) {
+        self.tell_partition(topic, index, Partition::elsewhere());
+    }
+
+    /// A partition's log has moved on. False where there is no such partition.
+    pub fn tell_watermarks(
+        &mut self,
+        topic: TopicId,
+        index: PartitionIndex,
+        watermarks: Watermarks,
+    ) -> bool {
+        watermarks.assert_invariants();
+        let known = self.topics.get_mut(&topic);
+        match known.and_then(|topic| topic.partition_mut(index)) {
+            Some(known) => known.watermarks = watermarks,
+            None => return false,
+        }
+        true
     }
 
     /// A partition has moved on. False where there is no such partition.
@@ -109,9 +172,10 @@ impl Server {
         if bytes > most {
             return Err(CloseReason::Size { bytes, most });
         }
-        let (header, body) = RequestHeader::read(frame)?;
+        let (header, body) = RequestHeader::read(frame, self.audience.served())?;
         let api_key = header.api_key;
-        let api = ServedApi::of(api_key).ok_or(CloseReason::Api { api_key })?;
+        let api = ServedApi::among(self.audience.served(), api_key)
+            .ok_or(CloseReason::Api { api_key })?;
         let call = api::Call {
             api,
             version: header.version,

@@ -1,6 +1,6 @@
 //! The topics that a server was told of.
 
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, Watermarks};
+use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, Watermarks};
 use crate::protocol::ErrorCode;
 
 /// A topic with all its partitions.
@@ -16,13 +16,15 @@ pub struct Topic {
     pub settings: Vec<Setting>,
 }
 
-/// Where one partition stands. We lead all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where one partition stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// Our epoch as its leader.
+    /// Our epoch as its leader; none where we do not lead it.
     pub leader_epoch: LeaderEpoch,
     /// The ends of its log.
     pub watermarks: Watermarks,
+    /// Who has a replica of it beside us, and may follow.
+    pub followers: Vec<BrokerId>,
 }
 
 /// One setting of a topic.
@@ -65,6 +67,16 @@ pub trait EpochEnds {
         partition: PartitionIndex,
         epoch: LeaderEpoch,
     ) -> Option<EpochEnd>;
+
+    /// The epoch in which the record at `offset` was taken in; none where nobody knows.
+    fn epoch_at(
+        &self,
+        _topic: TopicId,
+        _partition: PartitionIndex,
+        _offset: Offset,
+    ) -> LeaderEpoch {
+        LeaderEpoch::NONE
+    }
 }
 
 impl<F> EpochEnds for F
@@ -102,10 +114,21 @@ impl Topic {
 }
 
 impl Partition {
+    /// One that we do not lead, and know nothing of.
+    pub(super) fn elsewhere() -> Partition {
+        Partition {
+            leader_epoch: LeaderEpoch::NONE,
+            watermarks: Watermarks::empty_at(Offset::ZERO),
+            followers: Vec::new(),
+        }
+    }
+
     /// Whether we still are the leader whom the asker means. Who does not know a leader's epoch
     /// means whoever leads.
     pub(super) fn led_in(&self, meant: LeaderEpoch) -> Result<(), ErrorCode> {
-        if !meant.is_some() || meant == self.leader_epoch {
+        if !self.leader_epoch.is_some() {
+            Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+        } else if !meant.is_some() || meant == self.leader_epoch {
             Ok(())
         } else if meant < self.leader_epoch {
             Err(ErrorCode::FENCED_LEADER_EPOCH)

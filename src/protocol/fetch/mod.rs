@@ -1,8 +1,9 @@
 //! Fetch by hand, because it must not copy. As a client: the request that we write, and the answer
 //! read window by window as it arrives; up to version 12 topics have names, from 13 on ids. As a
-//! broker, from version 13 on: the request that we read, and the answer written around its records.
+//! broker, from version 12 on: the request that we read, and the answer written around its records.
 
 mod answer;
+mod around;
 mod form;
 mod reading;
 mod received;
@@ -16,6 +17,7 @@ mod tests;
 pub use answer::{
     AnswerEnd, AnswerHead, Diverging, Endpoint, LeaderHint, PartitionHead, PartitionTail, Step,
 };
+pub use around::{Around, Told};
 pub use reading::AnswerReader;
 pub use received::{FetchPartition, FetchRequest, read_request};
 pub use request::{Ask, AskedPartition, Replica, Request, Session, write_request};

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId};
+use super::topics::Topics;
+use super::{LAST_EPOCH_FROM, TOPIC_IDS_FROM, VERSION_MAX};
+use crate::model::{
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName,
+};
 use crate::protocol::primitive::{Malformed, Reader, Unread};
-use crate::protocol::versions::FETCH;
 
 /// What somebody wants to have read. Bounds below zero count as zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchRequest {
     /// The broker that follows; none where a consumer asks.
     pub replica: Option<BrokerId>,
+    /// In which life it follows; none where it does not say.
+    pub replica_epoch: BrokerEpoch,
     /// How long to wait until `min_bytes` are there.
     pub max_wait: Duration,
     /// Answer as soon as so many bytes are there.
@@ -27,6 +32,9 @@ pub struct FetchRequest {
     pub partitions: Vec<FetchPartition>,
     /// What an incremental session is to leave out from now on.
     pub forgotten: Vec<(TopicId, PartitionIndex)>,
+    /// The names that an older version has in the place of ids, each with the id that stands for
+    /// it above ([`TopicId::of_name`]).
+    pub named: Topics,
 }
 
 /// One partition of a request.
@@ -51,18 +59,17 @@ pub struct FetchPartition {
 const READ_COMMITTED: i8 = 1;
 /// The replica's id moved into a tagged field.
 const REPLICA_STATE_FROM: i16 = 15;
-/// Id, count of partitions, tags.
-const TOPIC_BYTES_MIN: usize = 18;
 /// Five numbers of four and eight bytes, tags.
 const PARTITION_BYTES_MIN: usize = 33;
 
-/// Reads a request of one of the versions of [`FETCH`]; `bytes` begin behind the request's header
-/// and end with its frame. What is allocated is in proportion to them.
+/// Reads a request of version 12 or above; `bytes` begin behind the request's header and end with
+/// its frame. What is allocated is in proportion to them.
 ///
 /// # Errors
 /// The bytes are not such a request.
 pub fn read_request(version: i16, bytes: &[u8]) -> Result<FetchRequest, Malformed> {
-    assert!(FETCH.has(version), "version {version}");
+    let versions = LAST_EPOCH_FROM..=VERSION_MAX;
+    assert!(versions.contains(&version), "version {version}");
     let mut reader = Reader::new(bytes);
     match request(version, &mut reader) {
         Ok(request) => match reader.left() {
@@ -77,7 +84,7 @@ pub fn read_request(version: i16, bytes: &[u8]) -> Result<FetchRequest, Malforme
 }
 
 fn request(version: i16, reader: &mut Reader<'_>) -> Result<FetchRequest, Unread> {
-    let mut replica = -1;
+    let (mut replica, mut replica_epoch) = (-1, -1);
     if version < REPLICA_STATE_FROM {
         replica = reader.i32()?;
     }
@@ -85,19 +92,21 @@ fn request(version: i16, reader: &mut Reader<'_>) -> Result<FetchRequest, Unread
     let (min_bytes, max_bytes) = (bound(reader.i32()?), bound(reader.i32()?));
     let read_committed = reader.i8()? == READ_COMMITTED;
     let (session_id, session_epoch) = (reader.i32()?, reader.i32()?);
-    let partitions = partitions(reader)?;
-    let forgotten = forgotten(reader)?;
+    let mut named = Topics::default();
+    let partitions = partitions(version, reader, &mut named)?;
+    let forgotten = forgotten(version, reader, &mut named)?;
     let rack = reader.compact("the length of a rack")?.unwrap_or(0);
     let _rack = reader.bytes(rack)?;
     reader.tagged(|tag, mut field| {
         if tag == 1 && version >= REPLICA_STATE_FROM {
             replica = field.i32()?;
-            let _replica_epoch = field.i64()?;
+            replica_epoch = field.i64()?;
         }
         Ok(())
     })?;
     Ok(FetchRequest {
         replica: (replica >= 0).then_some(BrokerId(replica)),
+        replica_epoch: BrokerEpoch::new(replica_epoch),
         max_wait: Duration::from_millis(max_wait_ms),
         min_bytes,
         max_bytes,
@@ -106,13 +115,18 @@ fn request(version: i16, reader: &mut Reader<'_>) -> Result<FetchRequest, Unread
         session_epoch,
         partitions,
         forgotten,
+        named,
     })
 }
 
-fn partitions(reader: &mut Reader<'_>) -> Result<Vec<FetchPartition>, Unread> {
+fn partitions(
+    version: i16,
+    reader: &mut Reader<'_>,
+    named: &mut Topics,
+) -> Result<Vec<FetchPartition>, Unread> {
     let mut wanted = Vec::new();
-    for _ in 0..count(reader, "a count of topics", TOPIC_BYTES_MIN)? {
-        let topic = TopicId::new(reader.uuid()?);
+    for _ in 0..count(reader, "a count of topics", topic_bytes_min(version))? {
+        let topic = topic(version, reader, named)?;
         for _ in 0..count(reader, "a count of partitions", PARTITION_BYTES_MIN)? {
             wanted.push(partition(topic, reader)?);
         }
@@ -135,16 +149,35 @@ fn partition(topic: TopicId, reader: &mut Reader<'_>) -> Result<FetchPartition, 
     Ok(partition)
 }
 
-fn forgotten(reader: &mut Reader<'_>) -> Result<Vec<(TopicId, PartitionIndex)>, Unread> {
+fn forgotten(
+    version: i16,
+    reader: &mut Reader<'_>,
+    named: &mut Topics,
+) -> Result<Vec<(TopicId, PartitionIndex)>, Unread> {
     let mut forgotten = Vec::new();
-    for _ in 0..count(reader, "a count of forgotten topics", TOPIC_BYTES_MIN)? {
-        let topic = TopicId::new(reader.uuid()?);
+    let least = topic_bytes_min(version);
+    for _ in 0..count(reader, "a count of forgotten topics", least)? {
+        let topic = topic(version, reader, named)?;
         for _ in 0..count(reader, "a count of forgotten partitions", size_of::<i32>())? {
             forgotten.push((topic, index(reader)?));
         }
         reader.tagged(|_, _| Ok(()))?;
     }
     Ok(forgotten)
+}
+
+/// A topic's id, or what stands for its name.
+fn topic(version: i16, reader: &mut Reader<'_>, named: &mut Topics) -> Result<TopicId, Unread> {
+    if version >= TOPIC_IDS_FROM {
+        return Ok(TopicId::new(reader.uuid()?));
+    }
+    let field = "the name of a topic";
+    let text = reader.text(field)?.unwrap_or_default();
+    let value = i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let name = TopicName::new(text).ok_or(Malformed::Impossible { field, value })?;
+    let id = TopicId::of_name(&name);
+    named.insert(id, &name);
+    Ok(id)
 }
 
 fn index(reader: &mut Reader<'_>) -> Result<PartitionIndex, Unread> {
@@ -155,6 +188,11 @@ fn index(reader: &mut Reader<'_>) -> Result<PartitionIndex, Unread> {
             value: i64::from(index),
         })
     })
+}
+
+/// Id or a name of one letter, count of partitions, tags.
+fn topic_bytes_min(version: i16) -> usize {
+    if version >= TOPIC_IDS_FROM { 18 } else { 4 }
 }
 
 /// A count of elements that have `least` bytes each, which all have to be there.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::{TopicId, TopicName};
 
 /// Topics by id and by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topics {
     names: BTreeMap<TopicId, TopicName>,
     ids: BTreeMap<String, TopicId>,

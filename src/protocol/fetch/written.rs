@@ -1,12 +1,12 @@
 //! A Fetch answer as a broker writes it: all bytes around the records, and where the records go,
 //! which are not copied.
 
-use super::answer::{AnswerEnd, AnswerHead, Diverging, Endpoint, LeaderHint};
-use super::answer::{PartitionHead, PartitionTail};
+use super::answer::{AnswerEnd, AnswerHead, PartitionHead, PartitionTail};
+use super::around::{Around, Told};
+use super::topics::Topics;
 use crate::model::Offset;
-use crate::protocol::header::{begin_answer, set_length};
+use crate::protocol::header::set_length;
 use crate::protocol::primitive::Writer;
-use crate::protocol::versions::FETCH;
 
 /// What is said of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,36 +50,42 @@ pub enum Segment<'a> {
     },
 }
 
-const NO_PREFERRED_REPLICA: i32 = -1;
-/// Brokers are told to the one who asked from this version on.
-const ENDPOINTS_FROM: i16 = 16;
-
 impl AnswerWriter {
     /// Writes the answer to the request of this version and correlation id. Partitions of one topic
-    /// stand together where they come one after the other. Endpoints are left out of versions that
-    /// have no place for them.
+    /// stand together where they come one after the other; an older version calls topics as they
+    /// are `named`. Endpoints are left out of versions that have no place for them.
     #[must_use]
     pub fn new(
         version: i16,
         correlation: i32,
         head: AnswerHead,
         partitions: &[PartitionAnswer],
+        named: &Topics,
         end: &AnswerEnd,
     ) -> AnswerWriter {
-        assert!(FETCH.has(version), "version {version}");
         let mut writer = AnswerWriter {
             bytes: Vec::new(),
             cuts: Vec::new(),
             records_bytes: 0,
         };
-        let start = begin_answer(FETCH, version, correlation, &mut writer.bytes);
-        let mut to = Writer::new(&mut writer.bytes);
-        to.i32(head.throttle_ms);
-        to.i16(head.error.0);
-        to.i32(head.session);
-        writer.topics(partitions);
-        writer.end(version, end);
-        set_length(&mut writer.bytes, start, writer.records_bytes);
+        let told = Told { partitions, named };
+        let mut around = Around::begin(version, correlation, head, told, &mut writer.bytes);
+        for (number, answer) in partitions.iter().enumerate() {
+            let records_bytes = answer.head.records_bytes;
+            if records_bytes == 0 {
+                continue;
+            }
+            around.up_to(number, told, &mut writer.bytes);
+            Writer::new(&mut writer.bytes).compact(records_bytes);
+            writer.records_bytes = writer.records_bytes.saturating_add(records_bytes);
+            writer.cuts.push(Cut {
+                at: writer.bytes.len(),
+                partition: number,
+                records_bytes,
+            });
+        }
+        around.end(told, end, &mut writer.bytes);
+        set_length(&mut writer.bytes, 0, writer.records_bytes);
         writer
     }
 
@@ -109,101 +115,6 @@ impl AnswerWriter {
                 [Some(Segment::Bytes(bytes)), records].into_iter().flatten()
             })
     }
-
-    fn topics(&mut self, partitions: &[PartitionAnswer]) {
-        let same_topic =
-            |one: &PartitionAnswer, next: &PartitionAnswer| one.head.topic == next.head.topic;
-        let topics = partitions.chunk_by(same_topic);
-        Writer::new(&mut self.bytes).compact(topics.clone().count());
-        let mut numbers = 0..;
-        for topic in topics {
-            let id = topic.first().map(|of| of.head.topic).unwrap_or_default();
-            let mut to = Writer::new(&mut self.bytes);
-            to.bytes(&id.bytes());
-            to.compact(topic.len());
-            for (partition, number) in topic.iter().zip(&mut numbers) {
-                self.partition(number, partition);
-            }
-            Writer::new(&mut self.bytes).no_tags();
-        }
-    }
-
-    fn partition(&mut self, number: usize, answer: &PartitionAnswer) {
-        let head = &answer.head;
-        let mut to = Writer::new(&mut self.bytes);
-        to.i32(head.partition.value());
-        to.i16(head.error.0);
-        to.i64(wire(head.high_watermark));
-        to.i64(wire(answer.last_stable));
-        to.i64(wire(head.log_start));
-        // No aborted transactions: they are told only to those who filter by them.
-        to.varint(0);
-        to.i32(NO_PREFERRED_REPLICA);
-        to.compact(head.records_bytes);
-        if head.records_bytes > 0 {
-            self.records_bytes = self.records_bytes.saturating_add(head.records_bytes);
-            self.cuts.push(Cut {
-                at: self.bytes.len(),
-                partition: number,
-                records_bytes: head.records_bytes,
-            });
-        }
-        self.tail(&answer.tail);
-    }
-
-    fn tail(&mut self, tail: &PartitionTail) {
-        let mut to = Writer::new(&mut self.bytes);
-        let tags = u32::from(tail.diverging.is_some()).saturating_add(tail.leader.is_some().into());
-        to.varint(tags);
-        if let Some(Diverging { epoch, end }) = tail.diverging {
-            // The tag, and the size: four bytes, eight bytes, no tags.
-            to.varint(0);
-            to.varint(13);
-            to.i32(epoch.value());
-            to.i64(wire(end));
-            to.no_tags();
-        }
-        if let Some(LeaderHint { leader, epoch }) = tail.leader {
-            to.varint(1);
-            to.varint(9);
-            to.i32(leader.0);
-            to.i32(epoch.value());
-            to.no_tags();
-        }
-    }
-
-    fn end(&mut self, version: i16, end: &AnswerEnd) {
-        if version < ENDPOINTS_FROM || end.endpoints.is_empty() {
-            return Writer::new(&mut self.bytes).no_tags();
-        }
-        let field = endpoints(&end.endpoints);
-        let mut to = Writer::new(&mut self.bytes);
-        // One tagged field, number 0, with its size.
-        to.varint(1);
-        to.varint(0);
-        to.varint(u32::try_from(field.len()).expect("endpoints are short"));
-        to.bytes(&field);
-    }
-}
-
-fn endpoints(endpoints: &[Endpoint]) -> Vec<u8> {
-    let mut field = Vec::new();
-    let mut to = Writer::new(&mut field);
-    to.compact(endpoints.len());
-    for Endpoint { broker, host, port } in endpoints {
-        to.i32(broker.0);
-        to.compact(host.len());
-        to.bytes(host.as_bytes());
-        to.i32(i32::from(*port));
-        // No rack.
-        to.varint(0);
-        to.no_tags();
-    }
-    field
-}
-
-fn wire(offset: Option<Offset>) -> i64 {
-    offset.map_or(-1, Offset::value)
 }
 
 #[cfg(test)]

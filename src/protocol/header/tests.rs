@@ -5,7 +5,7 @@ use kafka_protocol::messages::{self, ApiKey};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use super::*;
-use crate::protocol::versions::{API_VERSIONS, FETCH, SERVED};
+use crate::protocol::versions::{API_VERSIONS, FETCH, TO_CONSUMERS, TO_FOLLOWERS};
 
 const CORRELATION: i32 = 0x0102_0304;
 
@@ -25,7 +25,7 @@ fn generated(api_key: i16, version: i16, client_id: Option<&'static str>) -> Vec
 
 #[test]
 fn request_headers_are_read_as_they_are_generated() {
-    for api in SERVED {
+    for api in TO_CONSUMERS.into_iter().chain(TO_FOLLOWERS) {
         for version in api.oldest..=api.newest {
             for client_id in [None, Some(""), Some("me")] {
                 let mut frame = generated(api.key, version, client_id);
@@ -36,7 +36,7 @@ fn request_headers_are_read_as_they_are_generated() {
                     correlation: CORRELATION,
                     client_id: client_id.map(str::to_owned),
                 };
-                let read = RequestHeader::read(&frame);
+                let read = RequestHeader::read(&frame, &[api]);
                 assert_eq!(read, Ok((expected, &b"body"[..])), "{api:?} {version}");
             }
         }
@@ -45,7 +45,7 @@ fn request_headers_are_read_as_they_are_generated() {
 
 #[test]
 fn answers_begin_as_they_are_generated() {
-    for api in SERVED {
+    for api in TO_CONSUMERS.into_iter().chain(TO_FOLLOWERS) {
         for version in api.oldest..=api.newest {
             let mut frame = b"before".to_vec();
             let start = begin_answer(api, version, CORRELATION, &mut frame);
@@ -71,7 +71,7 @@ fn a_version_that_we_do_not_speak_still_says_who_asks() {
     // What follows could be of any form: it is left to nobody.
     let mut frame = generated(API_VERSIONS.key, 4, Some("me"));
     frame[3] = 99;
-    let (header, _) = RequestHeader::read(&frame).unwrap();
+    let (header, _) = RequestHeader::read(&frame, &TO_CONSUMERS).unwrap();
     assert_eq!((header.version, header.correlation), (99, CORRELATION));
 }
 
@@ -80,7 +80,7 @@ fn a_header_cut_anywhere_is_refused() {
     let frame = generated(FETCH.key, 17, Some("me"));
     let field = "the header of a request";
     for end in 0..frame.len() {
-        let cut = RequestHeader::read(&frame[..end]);
+        let cut = RequestHeader::read(&frame[..end], &TO_CONSUMERS);
         assert_eq!(cut, Err(Malformed::BeyondFrame { field }), "{end}");
     }
 }
@@ -93,5 +93,5 @@ fn impossible_lengths_are_refused() {
         field: "the length of a client id",
         value: -2,
     };
-    assert_eq!(RequestHeader::read(&frame), Err(refused));
+    assert_eq!(RequestHeader::read(&frame, &TO_CONSUMERS), Err(refused));
 }

@@ -3,16 +3,16 @@
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
-use super::{Call, CloseReason, Reply};
+use super::{Call, CloseReason, Reply, Server};
 use crate::protocol::ErrorCode;
 use crate::protocol::shape::Shape;
-use crate::protocol::versions::{SERVED, ServedApi};
+use crate::protocol::versions::ServedApi;
 
 /// The client's software from this version on: name and version.
 const SOFTWARE_FROM: i16 = 3;
 const SOFTWARE: &[Shape] = &[Shape::Text, Shape::Text];
 
-pub(super) fn answer(call: &Call<'_>) -> Result<Reply, CloseReason> {
+pub(super) fn answer(server: &Server, call: &Call<'_>) -> Result<Reply, CloseReason> {
     let has_software = call.version >= SOFTWARE_FROM;
     let request: ApiVersionsRequest = call.request(if has_software { SOFTWARE } else { &[] })?;
     let legal =
@@ -21,7 +21,7 @@ pub(super) fn answer(call: &Call<'_>) -> Result<Reply, CloseReason> {
         let refusal = ErrorCode::INVALID_REQUEST.0;
         return call.ready(&ApiVersionsResponse::default().with_error_code(refusal));
     }
-    let apis = SERVED.into_iter().map(range).collect();
+    let apis = server.audience.served().iter().map(range).collect();
     call.ready(&ApiVersionsResponse::default().with_api_keys(apis))
 }
 
@@ -29,11 +29,11 @@ pub(super) fn answer(call: &Call<'_>) -> Result<Reply, CloseReason> {
 pub(super) fn unsupported(call: &Call<'_>) -> Result<Reply, CloseReason> {
     let answer = ApiVersionsResponse::default()
         .with_error_code(ErrorCode::UNSUPPORTED_VERSION.0)
-        .with_api_keys(vec![range(call.api)]);
-    call.ready_in(0, &answer)
+        .with_api_keys(vec![range(&call.api)]);
+    call.ready_as(0, &answer)
 }
 
-fn range(api: ServedApi) -> ApiVersion {
+fn range(api: &ServedApi) -> ApiVersion {
     ApiVersion::default()
         .with_api_key(api.key)
         .with_min_version(api.oldest)

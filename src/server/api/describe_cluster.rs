@@ -31,7 +31,7 @@ pub(super) fn answer(server: &Server, call: &Call<'_>) -> Result<Reply, CloseRea
         let why = text("this is a broker, which knows brokers only");
         return call.ready(&answer.with_error_message(Some(why)));
     }
-    let identity = &server.identity;
+    let identity = server.identity();
     let id = messages::BrokerId(identity.broker.0);
     let broker = DescribeClusterBroker::default()
         .with_broker_id(id)

@@ -70,7 +70,7 @@ fn settings(server: &Server, resource: &DescribeConfigsResource) -> Found {
             };
             Ok(topic.settings.iter().filter(wanted).map(entry).collect())
         }
-        BROKER if name.is_empty() || name == server.identity.broker.to_string() => Ok(Vec::new()),
+        BROKER if name.is_empty() || name == server.identity().broker.to_string() => Ok(Vec::new()),
         _ => Err(ErrorCode::INVALID_REQUEST),
     }
 }

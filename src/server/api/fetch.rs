@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::{Call, CloseReason, EpochEnds, Reply, Server};
-use crate::model::{Offset, PartitionIndex, TopicId};
+use crate::model::{BrokerEpoch, BrokerId, Offset, PartitionIndex, TopicId};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{
-    AnswerEnd, AnswerHead, AnswerWriter, Diverging, FetchPartition, FetchRequest, PartitionAnswer,
-    PartitionHead, PartitionTail, read_request,
+    AnswerEnd, AnswerHead, AnswerWriter, Around, Diverging, FetchPartition, FetchRequest,
+    PartitionAnswer, PartitionHead, PartitionTail, TOPIC_IDS_FROM, Told, read_request,
 };
-use crate::server::Partition;
+use crate::server::audience::{Asker, Audience};
+use crate::server::{Partition, Topic};
 
 /// The largest answer that we begin, in bytes of records: Kafka's `fetch.max.bytes`.
 const ANSWER_BYTES_MAX: usize = 55 << 20;
@@ -24,6 +25,7 @@ pub struct FetchNeeds {
     correlation: i32,
     request: FetchRequest,
     head: AnswerHead,
+    follower: Option<(BrokerId, BrokerEpoch)>,
     /// One for each partition of the request, as far as it is known without records.
     answers: Vec<PartitionAnswer>,
     ranges: Vec<NeededRange>,
@@ -38,8 +40,8 @@ pub struct NeededRange {
     pub partition: PartitionIndex,
     /// The first offset that is wanted; the batch that holds it is sent whole.
     pub from: Offset,
-    /// Batches that reach this offset are not visible yet. May lie at or below `from`: then there
-    /// is nothing to read, but something to wait for.
+    /// Batches that reach beyond this offset are not visible yet. May lie at or below `from`: then
+    /// there is nothing to read, but something to wait for.
     pub end: Offset,
     /// No more bytes than this, except one whole batch where nothing else is sent.
     pub max_bytes: usize,
@@ -56,6 +58,13 @@ impl NeededRange {
 }
 
 impl FetchNeeds {
+    /// The follower that asks and in which life, where it is the one that the metadata knows: all
+    /// of [`FetchNeeds::ranges`] begin where its logs end.
+    #[must_use]
+    pub fn follower(&self) -> Option<(BrokerId, BrokerEpoch)> {
+        self.follower
+    }
+
     /// What to read, in the order in which the bytes are to be shared out.
     #[must_use]
     pub fn ranges(&self) -> &[NeededRange] {
@@ -98,8 +107,40 @@ impl FetchNeeds {
         for (range, bytes) in self.ranges.iter().zip(records_bytes) {
             answers[range.place].head.records_bytes = *bytes;
         }
-        let end = AnswerEnd::default();
-        AnswerWriter::new(self.version, self.correlation, self.head, &answers, &end)
+        let (end, named) = (AnswerEnd::default(), &self.request.named);
+        let (version, correlation) = (self.version, self.correlation);
+        AnswerWriter::new(version, correlation, self.head, &answers, named, &end)
+    }
+
+    /// One of [`FetchNeeds::ranges`] cannot be read: its partition is answered with this error.
+    pub fn fail(&mut self, range: usize, error: ErrorCode) {
+        let place = self.ranges[range].place;
+        let head = &self.answers[place].head;
+        self.answers[place] = refusal(head.topic, head.partition, error);
+    }
+
+    /// Begins the answer, for a caller who puts the records where they belong.
+    #[must_use]
+    pub fn begin(&self, out: &mut Vec<u8>) -> Around {
+        let (version, correlation) = (self.version, self.correlation);
+        Around::begin(version, correlation, self.head, self.told(), out)
+    }
+
+    /// Goes on with the answer, up to the length of the records of one of [`FetchNeeds::ranges`].
+    pub fn up_to(&self, around: &mut Around, range: usize, out: &mut Vec<u8>) {
+        around.up_to(self.ranges[range].place, self.told(), out);
+    }
+
+    /// Ends the answer.
+    pub fn end(&self, around: Around, out: &mut Vec<u8>) {
+        around.end(self.told(), &AnswerEnd::default(), out);
+    }
+
+    fn told(&self) -> Told<'_> {
+        Told {
+            partitions: &self.answers,
+            named: &self.request.named,
+        }
     }
 }
 
@@ -143,119 +184,172 @@ fn needs(
             session: 0,
             error,
         },
+        follower: server.counted(asker(&request)),
         answers: Vec::new(),
         ranges: Vec::new(),
         request,
     };
     if !error.is_error() {
+        needs.answers.reserve_exact(needs.request.partitions.len());
         for wanted in &needs.request.partitions {
             let place = needs.answers.len();
-            let judged = judge(server, &needs.request, wanted, epochs);
-            needs.answers.push(judged.answer(wanted));
+            let judged = Judging {
+                server,
+                version,
+                request: &needs.request,
+            }
+            .judge(wanted, epochs);
+            needs
+                .answers
+                .push(judged.answer(wanted, needs.request.replica.is_some()));
             needs.ranges.extend(judged.range(wanted, place));
         }
     }
     needs
 }
 
+fn asker(request: &FetchRequest) -> Asker {
+    Asker {
+        replica: request.replica,
+        life: request.replica_epoch,
+    }
+}
+
+fn refusal(topic: TopicId, partition: PartitionIndex, error: ErrorCode) -> PartitionAnswer {
+    PartitionAnswer {
+        head: PartitionHead {
+            topic,
+            partition,
+            error,
+            high_watermark: None,
+            log_start: None,
+            records_bytes: 0,
+        },
+        last_stable: None,
+        tail: PartitionTail::default(),
+    }
+}
+
 /// What becomes of one partition.
 enum Judged<'s> {
-    Readable(&'s Partition, Offset),
+    Readable(Readable<'s>),
     Diverged(&'s Partition, Diverging),
     Refused(ErrorCode),
 }
 
-fn judge<'s>(
-    server: &'s Server,
-    request: &FetchRequest,
-    wanted: &FetchPartition,
-    epochs: &dyn EpochEnds,
-) -> Judged<'s> {
-    try_judge(server, request, wanted, epochs).unwrap_or_else(Judged::Refused)
+#[derive(Clone, Copy)]
+struct Readable<'s> {
+    topic: TopicId,
+    partition: &'s Partition,
+    from: Offset,
+    /// Up to where the asker may see.
+    end: Offset,
 }
 
-/// The order of the checks is Kafka's (`Partition.readRecords`).
-fn try_judge<'s>(
+/// A request, partition by partition.
+#[derive(Clone, Copy)]
+struct Judging<'s, 'r> {
     server: &'s Server,
-    request: &FetchRequest,
-    wanted: &FetchPartition,
-    epochs: &dyn EpochEnds,
-) -> Result<Judged<'s>, ErrorCode> {
-    let topic = server
-        .topics
-        .get(&wanted.topic)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_ID)?;
-    let partition = topic
-        .partition(wanted.partition.value())
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
-    if request.replica.is_some() {
-        // We have no followers: whoever believes to be one means another leader.
-        return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    version: i16,
+    request: &'r FetchRequest,
+}
+
+impl<'s> Judging<'s, '_> {
+    fn judge(self, wanted: &FetchPartition, epochs: &dyn EpochEnds) -> Judged<'s> {
+        self.try_judge(wanted, epochs)
+            .unwrap_or_else(Judged::Refused)
     }
-    if request.read_committed {
-        // It would take a list of aborted transactions, which is not kept.
-        return Err(ErrorCode::UNSUPPORTED_VERSION);
-    }
-    partition.led_in(wanted.leader_epoch)?;
-    let marks = &partition.watermarks;
-    let from = wanted
-        .fetch_offset
-        .filter(|from| *from >= marks.log_start)
-        .ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
-    if wanted.last_fetched_epoch.is_some() {
-        let end = epochs
-            .end_of(wanted.topic, wanted.partition, wanted.last_fetched_epoch)
-            .ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
-        if end.epoch < wanted.last_fetched_epoch || end.end < from {
-            let diverging = Diverging {
-                epoch: end.epoch,
-                end: Some(end.end),
-            };
-            return Ok(Judged::Diverged(partition, diverging));
+
+    /// The order of the checks is Kafka's (`Partition.readRecords`).
+    fn try_judge(
+        self,
+        wanted: &FetchPartition,
+        epochs: &dyn EpochEnds,
+    ) -> Result<Judged<'s>, ErrorCode> {
+        let topic = self.topic(wanted)?;
+        let partition = topic
+            .partition(wanted.partition.value())
+            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let (server, request) = (self.server, self.request);
+        if request.replica.is_some() && matches!(server.audience, Audience::Consumers(_)) {
+            // Whoever believes to follow means another leader.
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
         }
+        if request.read_committed {
+            // It would take a list of aborted transactions, which is not kept.
+            return Err(ErrorCode::UNSUPPORTED_VERSION);
+        }
+        server.admits(partition, wanted.leader_epoch, asker(request))?;
+        let marks = &partition.watermarks;
+        let from = wanted
+            .fetch_offset
+            .filter(|from| *from >= marks.log_start)
+            .ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
+        if wanted.last_fetched_epoch.is_some() {
+            let end = epochs
+                .end_of(topic.id, wanted.partition, wanted.last_fetched_epoch)
+                .ok_or(ErrorCode::OFFSET_OUT_OF_RANGE)?;
+            if end.epoch < wanted.last_fetched_epoch || end.end < from {
+                let diverging = Diverging {
+                    epoch: end.epoch,
+                    end: Some(end.end),
+                };
+                return Ok(Judged::Diverged(partition, diverging));
+            }
+        }
+        if from > marks.log_end {
+            return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
+        }
+        Ok(Judged::Readable(Readable {
+            topic: topic.id,
+            partition,
+            from,
+            end: match request.replica {
+                Some(_) => marks.log_end,
+                None => marks.high_watermark,
+            },
+        }))
     }
-    if from > marks.log_end {
-        return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
+
+    fn topic(self, wanted: &FetchPartition) -> Result<&'s Topic, ErrorCode> {
+        let server = self.server;
+        if self.version >= TOPIC_IDS_FROM {
+            let topic = server.topics.get(&wanted.topic);
+            return topic.ok_or(ErrorCode::UNKNOWN_TOPIC_ID);
+        }
+        let name = self.request.named.name_of(wanted.topic);
+        let id = name.and_then(|name| server.ids.get(name));
+        let topic = id.and_then(|id| server.topics.get(id));
+        topic.ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
     }
-    Ok(Judged::Readable(partition, from))
 }
 
 impl Judged<'_> {
-    fn answer(&self, wanted: &FetchPartition) -> PartitionAnswer {
-        let (error, partition, diverging) = match self {
-            Judged::Readable(partition, _) => (ErrorCode::NONE, Some(partition), None),
-            Judged::Diverged(partition, diverging) => {
-                (ErrorCode::NONE, Some(partition), Some(*diverging))
-            }
-            Judged::Refused(error) => (*error, None, None),
+    fn answer(&self, wanted: &FetchPartition, to_follower: bool) -> PartitionAnswer {
+        let (partition, diverging) = match self {
+            Judged::Readable(readable) => (readable.partition, None),
+            Judged::Diverged(partition, diverging) => (*partition, Some(*diverging)),
+            Judged::Refused(error) => return refusal(wanted.topic, wanted.partition, *error),
         };
-        let head = PartitionHead {
-            topic: wanted.topic,
-            partition: wanted.partition,
-            error,
-            high_watermark: partition.map(|of| of.watermarks.high_watermark),
-            log_start: partition.map(|of| of.watermarks.log_start),
-            records_bytes: 0,
-        };
-        PartitionAnswer {
-            head,
-            last_stable: partition.map(|of| of.watermarks.last_stable),
-            tail: PartitionTail {
-                diverging,
-                leader: None,
-            },
-        }
+        let marks = &partition.watermarks;
+        let mut answer = refusal(wanted.topic, wanted.partition, ErrorCode::NONE);
+        answer.head.high_watermark = Some(marks.high_watermark);
+        answer.head.log_start = Some(marks.log_start);
+        // Followers keep account of transactions themselves.
+        answer.last_stable = (!to_follower).then_some(marks.last_stable);
+        answer.tail.diverging = diverging;
+        answer
     }
 
     fn range(&self, wanted: &FetchPartition, place: usize) -> Option<NeededRange> {
-        let Judged::Readable(partition, from) = *self else {
+        let Judged::Readable(readable) = *self else {
             return None;
         };
         Some(NeededRange {
-            topic: wanted.topic,
+            topic: readable.topic,
             partition: wanted.partition,
-            from,
-            end: partition.watermarks.high_watermark,
+            from: readable.from,
+            end: readable.end,
             max_bytes: wanted.max_bytes,
             place,
         })

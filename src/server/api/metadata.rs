@@ -39,7 +39,7 @@ pub(super) fn answer(server: &Server, call: &Call<'_>) -> Result<Reply, CloseRea
         2
     };
     let request: MetadataRequest = call.request(&[Shape::List(topic), Shape::Bytes(flags)])?;
-    let identity = &server.identity;
+    let identity = server.identity();
     let id = messages::BrokerId(identity.broker.0);
     let topics = match &request.topics {
         None => server.topics.values().map(|of| known(server, of)).collect(),
@@ -104,7 +104,7 @@ fn one(server: &Server, asked: &MetadataRequestTopic, version: i16) -> MetadataR
 }
 
 fn known(server: &Server, topic: &Topic) -> MetadataResponseTopic {
-    let ourselves = messages::BrokerId(server.identity.broker.0);
+    let ourselves = messages::BrokerId(server.identity().broker.0);
     let partition = |(index, partition): (i32, &crate::server::Partition)| {
         MetadataResponsePartition::default()
             .with_partition_index(index)

@@ -4,7 +4,7 @@ use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, ProduceR
 
 use super::*;
 use crate::protocol::ErrorCode;
-use crate::protocol::versions::{API_VERSIONS, SERVED};
+use crate::protocol::versions::{API_VERSIONS, TO_CONSUMERS};
 
 fn request(version: i16) -> ApiVersionsRequest {
     let request = ApiVersionsRequest::default();
@@ -79,7 +79,7 @@ fn software_has_a_legal_name_and_version() {
 
 #[test]
 fn other_requests_in_unknown_versions_end_the_connection() {
-    for api in SERVED.into_iter().filter(|api| *api != API_VERSIONS) {
+    for api in TO_CONSUMERS.into_iter().filter(|api| *api != API_VERSIONS) {
         for version in [api.oldest - 1, api.newest + 1] {
             let mut frame = frame(0, &request(0));
             frame[..2].copy_from_slice(&api.key.to_be_bytes());

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::Malformed;
-use crate::protocol::versions::{METADATA, SERVED};
+use crate::protocol::versions::{METADATA, TO_CONSUMERS};
 
 fn orders() -> messages::TopicName {
     messages::TopicName(StrBytes::from_static_str("orders"))
@@ -25,7 +25,7 @@ fn orders() -> messages::TopicName {
 fn samples() -> Vec<Vec<u8>> {
     let software = StrBytes::from_static_str("x");
     let mut samples = Vec::new();
-    for api in SERVED {
+    for api in TO_CONSUMERS {
         for version in api.oldest..=api.newest {
             samples.push(match api.key {
                 1 => frame(version, &fetch()),
@@ -191,10 +191,10 @@ fn texts_that_are_none_and_absent_names_are_refused() {
 proptest! {
     #[test]
     fn garbage_behind_a_header_ends_in_a_reply(
-        api in 0usize..SERVED.len(), version in 0i16..20,
+        api in 0usize..TO_CONSUMERS.len(), version in 0i16..20,
         garbage in proptest::collection::vec(any::<u8>(), 0..300),
     ) {
-        let mut frame = [SERVED[api].key.to_be_bytes(), version.to_be_bytes()].concat();
+        let mut frame = [TO_CONSUMERS[api].key.to_be_bytes(), version.to_be_bytes()].concat();
         frame.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0]);
         frame.extend_from_slice(&garbage);
         match server().answer(&frame, &epochs) {

@@ -5,6 +5,7 @@ mod bad_input;
 mod describe_cluster;
 mod describe_configs;
 mod fetch;
+mod followers;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
@@ -42,6 +43,7 @@ fn partition([log_start, last_stable, high_watermark, log_end]: [i64; 4]) -> Par
             high_watermark: Offset::new(high_watermark),
             log_end: Offset::new(log_end),
         },
+        followers: Vec::new(),
     }
 }
 

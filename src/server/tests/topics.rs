@@ -31,8 +31,8 @@ fn a_name_and_an_id_belong_to_one_topic() {
 fn only_partitions_that_are_there_can_move() {
     let mut server = server();
     let moved = partition([11, 21, 21, 30]);
-    assert!(server.tell_partition(ORDERS, index(0), moved));
+    assert!(server.tell_partition(ORDERS, index(0), moved.clone()));
     assert_eq!(server.topics[&ORDERS].partitions[0], moved);
-    assert!(!server.tell_partition(ORDERS, index(2), moved));
+    assert!(!server.tell_partition(ORDERS, index(2), moved.clone()));
     assert!(!server.tell_partition(ABSENT, index(0), moved));
 }

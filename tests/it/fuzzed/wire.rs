@@ -11,7 +11,7 @@ use twinlog::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, Top
 use twinlog::protocol::fetch::{AnswerReader, Segment, Step, Topics, VERSION_MAX, VERSION_MIN};
 use twinlog::protocol::frame::{LENGTH_BYTES, front};
 use twinlog::protocol::shape::{MEMORY_BESIDE, MEMORY_PER_BYTE, walk_answer};
-use twinlog::protocol::versions::ServedApi;
+use twinlog::protocol::versions::{ServedApi, TO_CONSUMERS};
 use twinlog::protocol::{Malformed, RequestHeader};
 use twinlog::server::{
     EpochEnd, Identity, Partition, Reply, Server, Setting, SettingSource, Topic,
@@ -37,7 +37,9 @@ pub(super) fn frames(bytes: &[u8]) {
             Ok(None),
             "not all of it"
         );
-        let read = bounded(content.len(), BESIDE, || RequestHeader::read(content));
+        let read = bounded(content.len(), BESIDE, || {
+            RequestHeader::read(content, &TO_CONSUMERS)
+        });
         if let Ok((_, body)) = read {
             assert!(content.ends_with(body));
         }
@@ -162,7 +164,7 @@ pub(super) fn answers(bytes: &[u8]) {
 }
 
 fn answer<R: Answered>(version: u8, body: Bytes) {
-    let api = ServedApi::of(R::KEY).expect("we answer what we ask");
+    let api = ServedApi::among(&TO_CONSUMERS, R::KEY).expect("we answer what we ask");
     let (oldest, newest) = Negotiated::ours::<R>();
     let versions = oldest..=newest;
     let nth = usize::from(version) % versions.clone().count();
@@ -232,6 +234,7 @@ fn server() -> Server {
             high_watermark: Offset::new(high_watermark),
             log_end: Offset::new(log_end),
         },
+        followers: Vec::new(),
     };
     server.tell(Topic {
         name: TopicName::new("t").expect("a name"),

@@ -82,12 +82,13 @@ fn server(port: u16, topics: &[(&str, TopicId)]) -> Server {
             high_watermark: end,
             log_end: end,
         },
+        followers: Vec::new(),
     };
     for (name, id) in topics {
         server.tell(Topic {
             name: TopicName::new(name).expect("legal"),
             id: *id,
-            partitions: vec![partition],
+            partitions: vec![partition.clone()],
             settings: Vec::new(),
         });
     }

@@ -13,6 +13,7 @@ use crate::protocol::RequestHeader;
 use crate::protocol::fetch::{
     Ask, AskedPartition, Replica, Request, TOPIC_IDS_FROM, Topics, VERSION_MAX, write_request,
 };
+use crate::protocol::versions::FETCH;
 
 fn generated(version: i16, replica: i32) -> Vec<u8> {
     let partition = |index| {
@@ -82,6 +83,7 @@ fn generated_requests_are_understood() {
             let request = read_request(version, &generated(version, replica));
             let expected = FetchRequest {
                 replica: expected,
+                replica_epoch: BrokerEpoch::new(if version < 15 { -1 } else { 6 }),
                 max_wait: Duration::from_millis(500),
                 min_bytes: 1,
                 max_bytes: 1 << 20,
@@ -90,6 +92,7 @@ fn generated_requests_are_understood() {
                 session_epoch: 13,
                 partitions: vec![partition(1, 0), partition(1, 5), partition(3, 1)],
                 forgotten: vec![(topic(9), index(7)), (topic(9), index(8))],
+                named: Topics::default(),
             };
             assert_eq!(request, Ok(expected), "version {version}");
         }
@@ -183,7 +186,7 @@ proptest! {
         });
         let request = Request { replica, ..Request::alone(ask, &asked) };
         write_request(version, 77, "twinlog", &request, Topics::NONE, &mut frame);
-        let (header, body) = RequestHeader::read(&frame[4..]).unwrap();
+        let (header, body) = RequestHeader::read(&frame[4..], &[FETCH]).unwrap();
         prop_assert_eq!((header.version, header.correlation), (version, 77));
         let request = read_request(version, body).unwrap();
         prop_assert_eq!(request.max_wait.as_millis(), u128::try_from(max_wait_ms).unwrap());

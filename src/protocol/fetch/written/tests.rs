@@ -6,11 +6,27 @@ use kafka_protocol::protocol::Decodable;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+use crate::model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId, TopicName};
 use crate::protocol::ErrorCode;
-use crate::protocol::fetch::{AnswerReader, Step, TOPIC_IDS_FROM, Topics, VERSION_MAX};
+use crate::protocol::fetch::around::{ENDPOINTS_FROM, NO_PREFERRED_REPLICA, wire};
+use crate::protocol::fetch::{AnswerReader, Diverging, Endpoint, LAST_EPOCH_FROM, LeaderHint};
+use crate::protocol::fetch::{Step, VERSION_MAX};
 
 const CORRELATION: i32 = -5;
+
+/// One of three topics, by a name and the id that stands for it.
+fn topic(number: u8) -> (TopicId, TopicName) {
+    let name = TopicName::new(&format!("topic-{number}")).unwrap();
+    (TopicId::of_name(&name), name)
+}
+
+fn named() -> Topics {
+    let mut topics = Topics::default();
+    for (id, name) in (0..3).map(topic) {
+        topics.insert(id, &name);
+    }
+    topics
+}
 
 fn offset() -> impl Strategy<Value = Option<Offset>> {
     proptest::option::of((0..i64::MAX).prop_map(Offset::new))
@@ -45,7 +61,7 @@ fn partition() -> impl Strategy<Value = PartitionAnswer> {
         .prop_map(
             |(topic, index, error, high_watermark, log_start, last_stable, bytes, tail)| {
                 let head = PartitionHead {
-                    topic: TopicId::new([topic; 16]),
+                    topic: super::tests::topic(topic).0,
                     partition: PartitionIndex::new(index).unwrap(),
                     error: ErrorCode(error),
                     high_watermark,
@@ -95,9 +111,7 @@ fn read(version: i16, frame: &[u8]) -> (Vec<Step>, Vec<Vec<u8>>) {
     let mut reader = AnswerReader::new(version, CORRELATION);
     let (mut steps, mut taken, mut from) = (Vec::new(), Vec::new(), 0);
     loop {
-        let (step, used) = reader
-            .next(&frame[from..], Topics::NONE)
-            .expect("we wrote it");
+        let (step, used) = reader.next(&frame[from..], &named()).expect("we wrote it");
         from += used;
         match step {
             Step::Records { available, left } => {
@@ -134,7 +148,7 @@ fn decode(version: i16, frame: &[u8]) -> FetchResponse {
 proptest! {
     #[test]
     fn what_is_written_is_read(
-        version in TOPIC_IDS_FROM..=VERSION_MAX,
+        version in LAST_EPOCH_FROM..=VERSION_MAX,
         throttle_ms in 0..i32::MAX,
         error: i16,
         partitions in proptest::collection::vec(partition(), 0..12),
@@ -142,7 +156,7 @@ proptest! {
     ) {
         let head = AnswerHead { throttle_ms, error: ErrorCode(error), session: 0 };
         let end = AnswerEnd { endpoints };
-        let writer = AnswerWriter::new(version, CORRELATION, head, &partitions, &end);
+        let writer = AnswerWriter::new(version, CORRELATION, head, &partitions, &named(), &end);
         let frame = frame(&writer);
         let (steps, taken) = read(version, &frame);
 
