@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::io::World;
-use crate::model::{LeaderEpoch, Offset, ShardId, TopicName, TopicPartition};
+use crate::model::{BrokerId, LeaderEpoch, Offset, ShardId, TopicName, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::session::{
     Bound, BrokerAddress, Client, ClusterView, EpochAsked, Opening, PartitionAsked, SessionFault,
@@ -25,7 +25,7 @@ pub(super) enum Event {
     },
     /// Answers to questions of one broker.
     Answered {
-        broker: crate::model::BrokerId,
+        broker: BrokerId,
         answers: Vec<(ShardId, CursorId, Answer)>,
     },
 }
@@ -84,14 +84,17 @@ pub(super) async fn begin<W: World>(
     Ok(beginnings)
 }
 
-/// Brings questions to the broker that leads their partitions.
+/// Brings questions to the broker that leads their partitions. `replica` is us, where we are one of
+/// them: then a log ends where its leader's does, and not where consumers see it end.
 pub(super) async fn inquire<W: World>(
     world: &W,
     leader: &Endpoint,
     errands: &[Errand],
     opening: Opening,
+    replica: Option<BrokerId>,
 ) -> Vec<(ShardId, CursorId, Answer)> {
-    let replies = ask(world, leader, errands, opening)
+    let end = replica.map_or(Bound::End, Bound::LogEnd);
+    let replies = ask(world, leader, errands, opening, end)
         .await
         .unwrap_or_else(|fault| {
             tracing::debug!("{fault}");
@@ -113,6 +116,7 @@ async fn ask<W: World>(
     leader: &Endpoint,
     errands: &[Errand],
     opening: Opening,
+    log_end: Bound,
 ) -> Result<BTreeMap<TopicPartition, Answer>, SessionFault> {
     let mut client = Client::connect(world, &BrokerAddress::from(leader), opening).await?;
     let mut answers = BTreeMap::new();
@@ -144,7 +148,7 @@ async fn ask<W: World>(
         for (id, start) in client.list_offsets(&bounds, Bound::Start).await? {
             starts.extend(start.ok().map(|start| (id, start)));
         }
-        for (id, end) in client.list_offsets(&bounds, Bound::End).await? {
+        for (id, end) in client.list_offsets(&bounds, log_end).await? {
             if let (Some(start), Ok(end)) = (starts.get(&id), end) {
                 let start = *start;
                 answers.insert(id, Answer::Bounds { start, end });

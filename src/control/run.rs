@@ -195,7 +195,7 @@ impl<W: World> Control<W> {
             let endpoint = self.brokers.get(&broker).cloned();
             self.errand(move |world, opening| async move {
                 let answers = match endpoint {
-                    Some(endpoint) => inquire(&world, &endpoint, &batch, opening).await,
+                    Some(endpoint) => inquire(&world, &endpoint, &batch, opening, None).await,
                     None => {
                         let unknown = batch.iter();
                         unknown

@@ -76,6 +76,8 @@ pub enum Bound {
     Start,
     /// The high watermark.
     End,
+    /// The log's end, which leaders tell their replicas only; this one is us.
+    LogEnd(BrokerId),
 }
 
 /// A partition in a question to its leader.
@@ -217,9 +219,10 @@ impl<W: World> Client<W> {
         partitions: &[PartitionAsked],
         bound: Bound,
     ) -> Result<Vec<EndReply>, SessionFault> {
-        let timestamp = match bound {
-            Bound::Start => -2,
-            Bound::End => -1,
+        let (timestamp, replica) = match bound {
+            Bound::Start => (-2, NO_REPLICA),
+            Bound::End => (-1, NO_REPLICA),
+            Bound::LogEnd(us) => (-1, WireBroker(us.0)),
         };
         let topics = by_topic(partitions.iter().map(|asked| {
             let partition = ListOffsetsPartition::default()
@@ -234,7 +237,7 @@ impl<W: World> Client<W> {
                 .with_partitions(partitions)
         });
         let request = ListOffsetsRequest::default()
-            .with_replica_id(NO_REPLICA)
+            .with_replica_id(replica)
             .with_topics(topics.collect());
         let answer = self.call(&request).await?;
         let replies = answer.topics.iter().flat_map(|topic| {
