@@ -27,6 +27,7 @@ mod jars;
 mod joining;
 mod jvm;
 mod lied_to;
+mod member;
 mod older;
 mod program;
 mod scale;
