@@ -136,19 +136,6 @@ fn told(state: Option<State>) -> &'static str {
     state.map_or(State::UNKNOWN_NAME, State::name)
 }
 
-/// Codes of the KIP that no release of Kafka has yet; they may be others once one has.
-const INVALID_REGULAR_EXPRESSION: ErrorCode = ErrorCode(128);
-const INVALID_CLUSTER_MIRROR_NAME: ErrorCode = ErrorCode(135);
-const CLUSTER_MIRROR_ALREADY_EXISTS: ErrorCode = ErrorCode(136);
-const UNKNOWN_CLUSTER_MIRROR: ErrorCode = ErrorCode(137);
-const TOPIC_ALREADY_IN_CLUSTER_MIRROR: ErrorCode = ErrorCode(138);
-const TOPIC_NOT_IN_CLUSTER_MIRROR: ErrorCode = ErrorCode(139);
-const MIRROR_TOPIC_NOT_PAUSED: ErrorCode = ErrorCode(141);
-const MIRROR_TOPIC_BEING_STOPPED: ErrorCode = ErrorCode(142);
-const CLUSTER_MIRROR_NOT_EMPTY: ErrorCode = ErrorCode(143);
-const INVALID_CLUSTER_MIRROR_STATE: ErrorCode = ErrorCode(145);
-const MIRROR_TOPIC_NOT_STOPPED: ErrorCode = ErrorCode(146);
-
 impl Refusal {
     /// The code that a client is told. The KIP has a later error for a topic that is stopped
     /// already, without a number of its own so far; like everything that is refused because of a
@@ -156,27 +143,27 @@ impl Refusal {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Refusal::MirrorName(_) => INVALID_CLUSTER_MIRROR_NAME,
-            Refusal::MirrorExists(_) => CLUSTER_MIRROR_ALREADY_EXISTS,
-            Refusal::UnknownMirror(_) => UNKNOWN_CLUSTER_MIRROR,
+            Refusal::MirrorName(_) => ErrorCode::INVALID_CLUSTER_MIRROR_NAME,
+            Refusal::MirrorExists(_) => ErrorCode::CLUSTER_MIRROR_ALREADY_EXISTS,
+            Refusal::UnknownMirror(_) => ErrorCode::UNKNOWN_CLUSTER_MIRROR,
             Refusal::NoSource | Refusal::TooMany { .. } | Refusal::Excluded(_) => {
                 ErrorCode::INVALID_REQUEST
             }
             Refusal::Setting(_) => ErrorCode::INVALID_CONFIG,
-            Refusal::Pattern(_) => INVALID_REGULAR_EXPRESSION,
+            Refusal::Pattern(_) => ErrorCode::INVALID_REGULAR_EXPRESSION,
             Refusal::TopicName(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
             Refusal::UnknownTopic(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
             Refusal::TopicId { .. } => ErrorCode::INCONSISTENT_TOPIC_ID,
             Refusal::TopicIdTaken { .. } => ErrorCode::TOPIC_ALREADY_EXISTS,
             Refusal::PartitionCount { .. } => ErrorCode::INVALID_PARTITIONS,
-            Refusal::InOtherMirror { .. } => TOPIC_ALREADY_IN_CLUSTER_MIRROR,
-            Refusal::NotInMirror { .. } => TOPIC_NOT_IN_CLUSTER_MIRROR,
-            Refusal::NotStopped(_) => MIRROR_TOPIC_NOT_STOPPED,
-            Refusal::BeingStopped { .. } => MIRROR_TOPIC_BEING_STOPPED,
-            Refusal::NotPaused(_) => MIRROR_TOPIC_NOT_PAUSED,
-            Refusal::NotEmpty { .. } => CLUSTER_MIRROR_NOT_EMPTY,
+            Refusal::InOtherMirror { .. } => ErrorCode::TOPIC_ALREADY_IN_CLUSTER_MIRROR,
+            Refusal::NotInMirror { .. } => ErrorCode::TOPIC_NOT_IN_CLUSTER_MIRROR,
+            Refusal::NotStopped(_) => ErrorCode::MIRROR_TOPIC_NOT_STOPPED,
+            Refusal::BeingStopped { .. } => ErrorCode::MIRROR_TOPIC_BEING_STOPPED,
+            Refusal::NotPaused(_) => ErrorCode::MIRROR_TOPIC_NOT_PAUSED,
+            Refusal::NotEmpty { .. } => ErrorCode::CLUSTER_MIRROR_NOT_EMPTY,
             Refusal::AlreadyStopped(_) | Refusal::WrongState { .. } | Refusal::Changed(_) => {
-                INVALID_CLUSTER_MIRROR_STATE
+                ErrorCode::INVALID_CLUSTER_MIRROR_STATE
             }
         }
     }

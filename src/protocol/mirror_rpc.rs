@@ -5,18 +5,23 @@
 
 mod field;
 mod messages;
+mod stops;
 
 pub use messages::{
-    ClusterMirror, ClusterMirrorListing, CreateClusterMirrorRequest, CreateClusterMirrorResponse,
-    DeleteClusterMirrorRequest, DeleteClusterMirrorResponse, DescribeClusterMirrorsRequest,
-    DescribeClusterMirrorsResponse, ListClusterMirrorsRequest, ListClusterMirrorsResponse,
-    MirrorConfig, MirrorPartition, MirrorTopic, MirrorTopicResult, PauseMirrorTopicsRequest,
-    PauseMirrorTopicsResponse, RecoverMirrorTopicsRequest, RecoverMirrorTopicsResponse,
-    ResumeMirrorTopicsRequest, ResumeMirrorTopicsResponse, StartMirrorTopicsRequest,
-    StartMirrorTopicsResponse, StopMirrorTopicsRequest, StopMirrorTopicsResponse, TopicMetadata,
+    AdminAnswer, AdminRequest, ClusterMirror, ClusterMirrorListing, CreateClusterMirrorRequest,
+    CreateClusterMirrorResponse, DeleteClusterMirrorRequest, DeleteClusterMirrorResponse,
+    DescribeClusterMirrorsRequest, DescribeClusterMirrorsResponse, ListClusterMirrorsRequest,
+    ListClusterMirrorsResponse, MirrorConfig, MirrorPartition, MirrorTopic, MirrorTopicResult,
+    PauseMirrorTopicsRequest, PauseMirrorTopicsResponse, RecoverMirrorTopicsRequest,
+    RecoverMirrorTopicsResponse, ResumeMirrorTopicsRequest, ResumeMirrorTopicsResponse,
+    StartMirrorTopicsRequest, StartMirrorTopicsResponse, StopMirrorTopicsRequest,
+    StopMirrorTopicsResponse, StopTopicResult, TopicMetadata,
 };
 
-use super::{Malformed, Reader, Unread, Writer};
+pub use stops::{AbortedTransaction, LostRange, StopPlan, StopReport};
+
+use super::header::set_length;
+use super::{ErrorCode, Malformed, Reader, Unread, Writer};
 use field::Field;
 
 /// The only version that there is.
@@ -29,7 +34,13 @@ pub trait MirrorRequest: Message {
     /// The KIP's name of the request.
     const NAME: &'static str;
     /// What answers it.
-    type Answer: Message;
+    type Answer: Message + Refusable;
+}
+
+/// An answer that may refuse the whole request.
+pub trait Refusable {
+    /// The code and the words, where it does.
+    fn refusal(&self) -> Option<(ErrorCode, Option<&str>)>;
 }
 
 /// The body of a request or an answer.
@@ -60,6 +71,55 @@ impl<F: Field> Message for F {
     fn write(&self, out: &mut Vec<u8>) {
         self.put(&mut Writer::new(out));
     }
+}
+
+/// A whole request as a frame, its length included.
+#[must_use]
+pub fn frame<R: MirrorRequest>(request: &R, correlation: i32, client_id: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut to = Writer::new(&mut out);
+    to.i32(0);
+    to.i16(R::API_KEY);
+    to.i16(VERSION);
+    to.i32(correlation);
+    to.string(client_id);
+    to.no_tags();
+    request.write(&mut out);
+    set_length(&mut out, 0, 0);
+    out
+}
+
+/// Reads a whole answer without its length, to the last byte.
+///
+/// # Errors
+/// It answers another request, or is not what it should be.
+pub fn answer<R: MirrorRequest>(content: &[u8], expected: i32) -> Result<R::Answer, Malformed> {
+    let field = "the header of an answer";
+    let mut reader = Reader::new(content);
+    let read = |reader: &mut Reader<'_>| -> Result<i32, Unread> {
+        let found = reader.i32()?;
+        reader.tagged(|_, _| Ok(()))?;
+        Ok(found)
+    };
+    let found = read(&mut reader);
+    let found = found.map_err(|unread| unread.malformed_or(Malformed::BeyondFrame { field }))?;
+    if found != expected {
+        return Err(Malformed::Correlation { expected, found });
+    }
+    R::Answer::read(content.get(reader.taken()..).unwrap_or_default())
+}
+
+/// A whole answer as a frame, its length included.
+#[must_use]
+pub fn answer_frame(answer: &AdminAnswer, correlation: i32) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut to = Writer::new(&mut out);
+    to.i32(0);
+    to.i32(correlation);
+    to.no_tags();
+    answer.write(&mut out);
+    set_length(&mut out, 0, 0);
+    out
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Which requests we answer as a broker, in which versions, and where the newer encoding begins.
 
+use super::mirror_rpc;
+
 /// One of Kafka's requests, as far as we answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServedApi {
@@ -51,6 +53,27 @@ pub const TO_FOLLOWERS: [ServedApi; 5] = [
     OFFSET_FOR_LEADER_EPOCH.between(4, 4),
     WRITE_TXN_MARKERS,
 ];
+
+/// What a node answers to operators at once, and KIP-1279's requests, by numbers.
+pub const TO_OPERATORS: [ServedApi; 12] = [
+    METADATA,
+    API_VERSIONS,
+    DESCRIBE_CLUSTER,
+    about_mirrors(94),
+    about_mirrors(95),
+    about_mirrors(96),
+    about_mirrors(98),
+    about_mirrors(99),
+    about_mirrors(102),
+    about_mirrors(103),
+    about_mirrors(104),
+    about_mirrors(107),
+];
+
+/// A request of `mirror_rpc`, by its number there.
+const fn about_mirrors(key: i16) -> ServedApi {
+    served(key, mirror_rpc::VERSION, mirror_rpc::VERSION, 0)
+}
 
 const fn served(key: i16, oldest: i16, newest: i16, flexible_from: i16) -> ServedApi {
     ServedApi {

@@ -1,8 +1,12 @@
 //! What the requests of KIP-1279 and their answers are made of.
+//!
+//! What is marked "ours" is not in the KIP: it stands in tagged fields with numbers that the KIP
+//! will not come to, which every other implementation passes over.
 
-use super::MirrorRequest;
 use super::field::messages;
+use super::{Message, MirrorRequest, Refusable};
 use crate::model::TopicId;
+use crate::protocol::{ErrorCode, Malformed};
 
 /// What stands for "nobody knows" in offsets and epochs.
 const UNKNOWN_OFFSET: i64 = -1;
@@ -13,25 +17,95 @@ const NOT_ASKED_FOR: i32 = i32::MIN;
 const ANY_STATE: i64 = -1;
 
 macro_rules! requests {
-    ($($key:literal $name:literal: $request:ident => $answer:ident,)*) => {$(
-        impl MirrorRequest for $request {
-            const API_KEY: i16 = $key;
-            const NAME: &'static str = $name;
-            type Answer = $answer;
+    ($($key:literal $name:literal: $kind:ident, $request:ident => $answer:ident,)*) => {
+        $(
+            impl MirrorRequest for $request {
+                const API_KEY: i16 = $key;
+                const NAME: &'static str = $name;
+                type Answer = $answer;
+            }
+        )*
+
+        /// Any of the requests.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum AdminRequest {
+            $(#[doc = concat!("`", $name, "`.")] $kind($request),)*
         }
-    )*};
+
+        /// What answers any of them.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum AdminAnswer {
+            $(#[doc = concat!("To `", $name, "`.")] $kind($answer),)*
+        }
+
+        impl AdminRequest {
+            /// The keys of all of them.
+            pub const API_KEYS: &[i16] = &[$($key,)*];
+
+            /// Reads the request of a key from the bytes behind the header; none where it is
+            /// none of these.
+            ///
+            /// # Errors
+            /// They are another message, or more than one.
+            pub fn read(api_key: i16, bytes: &[u8]) -> Option<Result<AdminRequest, Malformed>> {
+                match api_key {
+                    $($key => Some($request::read(bytes).map(AdminRequest::$kind)),)*
+                    _ => None,
+                }
+            }
+
+            /// The KIP's name of it.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(AdminRequest::$kind(_) => $name,)*
+                }
+            }
+
+            /// The answer that refuses all of it.
+            #[must_use]
+            pub fn refused(&self, code: ErrorCode, why: &str) -> AdminAnswer {
+                match self {
+                    $(AdminRequest::$kind(_) => AdminAnswer::$kind($answer {
+                        error_code: code.0,
+                        error_message: Some(why.to_owned()),
+                        ..$answer::default()
+                    }),)*
+                }
+            }
+        }
+
+        impl AdminAnswer {
+            /// Appends it.
+            pub fn write(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(AdminAnswer::$kind(answer) => answer.write(out),)*
+                }
+            }
+        }
+
+        $(
+            impl Refusable for $answer {
+                fn refusal(&self) -> Option<(ErrorCode, Option<&str>)> {
+                    let code = ErrorCode(self.error_code);
+                    code.is_error().then_some((code, self.error_message.as_deref()))
+                }
+            }
+        )*
+    };
 }
 
 requests! {
-    94 "CreateClusterMirror": CreateClusterMirrorRequest => CreateClusterMirrorResponse,
-    95 "StartMirrorTopics": StartMirrorTopicsRequest => StartMirrorTopicsResponse,
-    96 "StopMirrorTopics": StopMirrorTopicsRequest => StopMirrorTopicsResponse,
-    98 "ListClusterMirrors": ListClusterMirrorsRequest => ListClusterMirrorsResponse,
-    99 "DescribeClusterMirrors": DescribeClusterMirrorsRequest => DescribeClusterMirrorsResponse,
-    102 "PauseMirrorTopics": PauseMirrorTopicsRequest => PauseMirrorTopicsResponse,
-    103 "ResumeMirrorTopics": ResumeMirrorTopicsRequest => ResumeMirrorTopicsResponse,
-    104 "DeleteClusterMirror": DeleteClusterMirrorRequest => DeleteClusterMirrorResponse,
-    107 "RecoverMirrorTopics": RecoverMirrorTopicsRequest => RecoverMirrorTopicsResponse,
+    94 "CreateClusterMirror": Create, CreateClusterMirrorRequest => CreateClusterMirrorResponse,
+    95 "StartMirrorTopics": Start, StartMirrorTopicsRequest => StartMirrorTopicsResponse,
+    96 "StopMirrorTopics": Stop, StopMirrorTopicsRequest => StopMirrorTopicsResponse,
+    98 "ListClusterMirrors": List, ListClusterMirrorsRequest => ListClusterMirrorsResponse,
+    99 "DescribeClusterMirrors": Describe,
+        DescribeClusterMirrorsRequest => DescribeClusterMirrorsResponse,
+    102 "PauseMirrorTopics": Pause, PauseMirrorTopicsRequest => PauseMirrorTopicsResponse,
+    103 "ResumeMirrorTopics": Resume, ResumeMirrorTopicsRequest => ResumeMirrorTopicsResponse,
+    104 "DeleteClusterMirror": Delete, DeleteClusterMirrorRequest => DeleteClusterMirrorResponse,
+    107 "RecoverMirrorTopics": Recover, RecoverMirrorTopicsRequest => RecoverMirrorTopicsResponse,
 }
 
 messages! {
@@ -118,6 +192,15 @@ messages! {
         [0]
         /// Patterns of names to exclude from now on.
         patterns: Vec<String>,
+        [1000]
+        /// Ours: not before all is mirrored and the source has been quiet for a while.
+        planned: bool,
+        [1001]
+        /// Ours: only to be told what would be done.
+        dry_run: bool,
+        [1002]
+        /// Ours: although something was found that may do harm to who uses the topics then.
+        force: bool,
     }
 
     /// What became of each topic.
@@ -129,7 +212,21 @@ messages! {
         /// Why it was not, in words.
         error_message: Option<String>,
         /// The topics.
-        topics: Vec<MirrorTopicResult>,
+        topics: Vec<StopTopicResult>,
+    }
+
+    /// What became of a topic that is to be stopped.
+    StopTopicResult {
+        /// Its name.
+        name: String,
+        /// 0 where it was done.
+        error_code: i16,
+        /// Why it was not, in words.
+        error_message: Option<String>,
+        [1000]
+        /// Ours: what would be done, as [`super::StopPlan`] has it; none unless that was all that
+        /// was asked for.
+        plan: Option<String>,
     }
 
     /// Stops fetching topics, which stay read-only.
@@ -255,6 +352,9 @@ messages! {
         [0]
         /// The asking cluster's own id, where it wants to know last mirror positions.
         cluster_id: Option<String>,
+        [1000]
+        /// Ours: how far the stop of each partition is, and its report.
+        include_stops: bool,
     }
 
     /// How mirrors are.
@@ -285,6 +385,9 @@ messages! {
         authorized_operations: i32 = NOT_ASKED_FOR,
         /// Its topics.
         topics: Vec<MirrorTopic>,
+        [1000]
+        /// Ours: with so many failures a partition is left alone; 0 where that is not told.
+        retry_attempts_max: i16,
     }
 
     /// How a topic of a mirror is.
@@ -313,5 +416,12 @@ messages! {
         last_mirror_epoch: i32 = UNKNOWN_EPOCH,
         /// The offset behind the last mirrored record.
         last_mirror_offset: i64 = UNKNOWN_OFFSET,
+        [1000]
+        /// Ours: the step of its stop that is under way, in words; none unless asked for.
+        stop_step: Option<String>,
+        [1001]
+        /// Ours: the report of its last stop, as [`super::StopReport`] has it; none unless asked
+        /// for.
+        stop_report: Option<String>,
     }
 }

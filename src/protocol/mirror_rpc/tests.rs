@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::TopicId;
+use crate::protocol::versions::TO_OPERATORS;
 
 fn written(message: &impl Message) -> Vec<u8> {
     let mut out = Vec::new();
@@ -64,6 +65,8 @@ fn every_field_of_a_description_survives() {
         destination_offset: 3,
         last_mirror_epoch: 2,
         last_mirror_offset: 1,
+        stop_step: Some("drain".to_owned()),
+        stop_report: None,
     };
     let mirror = ClusterMirror {
         mirror_name: "dr".to_owned(),
@@ -117,16 +120,80 @@ fn a_claim_of_many_elements_costs_nothing() {
 
 #[test]
 fn keys_are_those_of_the_kip() {
-    let keys = [
-        CreateClusterMirrorRequest::API_KEY,
-        StartMirrorTopicsRequest::API_KEY,
-        StopMirrorTopicsRequest::API_KEY,
-        ListClusterMirrorsRequest::API_KEY,
-        DescribeClusterMirrorsRequest::API_KEY,
-        PauseMirrorTopicsRequest::API_KEY,
-        ResumeMirrorTopicsRequest::API_KEY,
-        DeleteClusterMirrorRequest::API_KEY,
-        RecoverMirrorTopicsRequest::API_KEY,
-    ];
-    assert_eq!(keys, [94, 95, 96, 98, 99, 102, 103, 104, 107]);
+    let keys = [94, 95, 96, 98, 99, 102, 103, 104, 107];
+    assert_eq!(AdminRequest::API_KEYS, keys);
+    let served = TO_OPERATORS.iter().map(|api| api.key);
+    let served: Vec<i16> = served.filter(|key| *key >= keys[0]).collect();
+    assert_eq!(served, keys, "what is offered is what is read");
+    for key in keys {
+        // Only a name and lists that are empty, or less.
+        let read = AdminRequest::read(key, b"");
+        assert!(matches!(read, Some(Err(_))), "{key}");
+    }
+    for key in [0, 18, 93, 97, 100, 101, 105, 106, 108] {
+        assert_eq!(AdminRequest::read(key, b""), None, "{key}");
+    }
+}
+
+#[test]
+fn our_own_fields_have_tags_that_others_pass_over() {
+    let request = StopMirrorTopicsRequest {
+        mirror_name: "m".to_owned(),
+        planned: true,
+        dry_run: true,
+        ..StopMirrorTopicsRequest::default()
+    };
+    // Tags 1000 and 1001 as varints, each of one byte.
+    let tags = b"\x02\xe8\x07\x01\x01\xe9\x07\x01\x01";
+    assert!(written(&request).ends_with(tags), "{:?}", written(&request));
+    assert_eq!(
+        StopMirrorTopicsRequest::read(&written(&request)),
+        Ok(request)
+    );
+    let result = StopTopicResult {
+        name: "t".to_owned(),
+        plan: Some("{}".to_owned()),
+        ..StopTopicResult::default()
+    };
+    let read = MirrorTopicResult::read(&written(&result)).expect("the KIP's part of it");
+    assert_eq!(read.name, "t");
+    assert_eq!(StopTopicResult::read(&written(&result)), Ok(result));
+}
+
+#[test]
+fn any_request_is_read_by_its_key_and_can_be_refused() {
+    let stop = StopMirrorTopicsRequest {
+        mirror_name: "m".to_owned(),
+        topics: vec!["t".to_owned()],
+        force: true,
+        ..StopMirrorTopicsRequest::default()
+    };
+    let read = AdminRequest::read(96, &written(&stop)).expect("one of them");
+    let request = read.expect("sound");
+    assert_eq!(request, AdminRequest::Stop(stop));
+    assert_eq!(request.name(), "StopMirrorTopics");
+    let answer = request.refused(ErrorCode::INVALID_REQUEST, "because");
+    let frame = answer_frame(&answer, 7);
+    assert_eq!(
+        frame[..4],
+        i32::try_from(frame.len() - 4).unwrap().to_be_bytes()
+    );
+    let read = super::answer::<StopMirrorTopicsRequest>(&frame[4..], 7).expect("sound");
+    assert_eq!(AdminAnswer::Stop(read.clone()), answer);
+    let refusal = Some((ErrorCode::INVALID_REQUEST, Some("because")));
+    assert_eq!(read.refusal(), refusal);
+    let (expected, found) = (8, 7);
+    let other = super::answer::<StopMirrorTopicsRequest>(&frame[4..], 8);
+    assert_eq!(other, Err(Malformed::Correlation { expected, found }));
+}
+
+#[test]
+fn a_request_as_a_frame_has_its_header() {
+    let request = DeleteClusterMirrorRequest {
+        mirror_name: "m".to_owned(),
+        state_offset: -1,
+    };
+    let frame = frame(&request, 5, "me");
+    let header = b"\x00\x00\x00\x18\x00\x68\x00\x00\x00\x00\x00\x05\x00\x02me\x00";
+    assert_eq!(frame, [header.as_slice(), &written(&request)].concat());
 }

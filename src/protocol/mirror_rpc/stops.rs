@@ -1,0 +1,110 @@
+//! What a stop would do and has done, as the JSON in our own tagged fields and in reports.
+
+use serde::{Deserialize, Serialize};
+
+/// What a stop would do with a partition. Of a topic's plan there is a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StopPlan {
+    /// Its number.
+    pub partition: i32,
+    /// The name of its state now.
+    pub state: String,
+    /// Where our log ends.
+    pub log_end: Option<i64>,
+    /// How many offsets the source is ahead.
+    pub lag: Option<i64>,
+    /// Transactions that are open, and would be aborted.
+    pub open_transactions: Option<u64>,
+    /// The broker that would lead it; none where nothing is handed over.
+    pub new_leader: Option<i32>,
+    /// What is in the way, in words; a stop would wait for it, or refuse.
+    pub hindrances: Vec<String>,
+}
+
+/// What a stop has done with a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StopReport {
+    /// LMO: where the log ended that both sides have in common.
+    pub last_mirror_offset: Option<i64>,
+    /// LME: the source's leader epoch there.
+    pub last_mirror_epoch: Option<i32>,
+    /// Transactions that were open, and are aborted here.
+    pub aborted_transactions: Vec<AbortedTransaction>,
+    /// How many offsets the source was ahead when fetching ended; none if it could not be asked.
+    pub lag: Option<i64>,
+    /// How old the first record was by then that is not here, in ms.
+    pub lag_ms: Option<i64>,
+    /// Offsets that are at the source and not here; none if it could not be asked, or nothing is
+    /// lost.
+    pub lost: Option<LostRange>,
+    /// The broker that leads it now; none where nothing was handed over.
+    pub new_leader: Option<i32>,
+    /// Its leader epoch there.
+    pub leader_epoch: Option<i32>,
+    /// Where its log ends there.
+    pub log_end: Option<i64>,
+    /// How long it took from the request on, in ms.
+    pub took_ms: Option<i64>,
+}
+
+/// A transaction that ended with a stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AbortedTransaction {
+    /// Whose it was.
+    pub producer_id: i64,
+    /// In which epoch.
+    pub producer_epoch: i16,
+    /// Where it began.
+    pub first_offset: i64,
+}
+
+/// Offsets from the first one to before the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LostRange {
+    /// The first.
+    pub from: i64,
+    /// The one behind the last.
+    pub to: i64,
+}
+
+impl StopPlan {
+    /// The plans of a topic's partitions.
+    ///
+    /// # Errors
+    /// The text is something else, in the parser's words.
+    pub fn read_all(json: &str) -> Result<Vec<StopPlan>, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    /// The same as text.
+    ///
+    /// # Panics
+    /// Never: numbers and texts are JSON.
+    #[must_use]
+    pub fn write_all(plans: &[StopPlan]) -> String {
+        serde_json::to_string(plans).expect("numbers and texts are JSON")
+    }
+}
+
+impl StopReport {
+    /// The report of a partition.
+    ///
+    /// # Errors
+    /// The text is something else, in the parser's words.
+    pub fn read(json: &str) -> Result<StopReport, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    /// The same as text.
+    ///
+    /// # Panics
+    /// Never: numbers and texts are JSON.
+    #[must_use]
+    pub fn write(&self) -> String {
+        serde_json::to_string(self).expect("numbers and texts are JSON")
+    }
+}
