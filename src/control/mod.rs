@@ -5,9 +5,11 @@
 //! level-triggered: each view of the source is compared with what is known, so that an event
 //! that was lost costs time and nothing else.
 
+pub mod admin;
 mod beginnings;
 mod books;
 mod catalogue;
+pub mod doors;
 mod errands;
 mod ledger;
 pub mod membership;

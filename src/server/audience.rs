@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use super::{Identity, Partition, Server};
 use crate::model::{BrokerEpoch, BrokerId, LeaderEpoch};
 use crate::protocol::ErrorCode;
-use crate::protocol::versions::{ServedApi, TO_CONSUMERS, TO_FOLLOWERS};
+use crate::protocol::versions::{ServedApi, TO_CONSUMERS, TO_FOLLOWERS, TO_OPERATORS};
 
 /// For whom a server is there.
 #[derive(Clone, Debug)]
 pub(super) enum Audience {
     /// Consumers, of a broker that is alone in its cluster.
     Consumers(Identity),
+    /// Operators, of a node that leads nothing for them.
+    Operators(Identity),
     /// Brokers of a cluster that follow what we lead in it.
     Followers(Cluster),
 }
@@ -39,6 +41,7 @@ impl Audience {
     pub(super) fn served(&self) -> &'static [ServedApi] {
         match self {
             Audience::Consumers(_) => &TO_CONSUMERS,
+            Audience::Operators(_) => &TO_OPERATORS,
             Audience::Followers(_) => &TO_FOLLOWERS,
         }
     }
@@ -55,10 +58,10 @@ impl Asker {
 }
 
 impl Server {
-    /// Who we are to consumers.
+    /// Who we are to those that may ask.
     pub(super) fn identity(&self) -> &Identity {
         match &self.audience {
-            Audience::Consumers(identity) => identity,
+            Audience::Consumers(identity) | Audience::Operators(identity) => identity,
             Audience::Followers(_) => unreachable!("followers have no request that asks for it"),
         }
     }
@@ -94,7 +97,7 @@ impl Server {
     ) -> Result<(), ErrorCode> {
         self.leads(partition, meant)?;
         match &self.audience {
-            Audience::Consumers(_) => Ok(()),
+            Audience::Consumers(_) | Audience::Operators(_) => Ok(()),
             Audience::Followers(cluster) => {
                 let believed = cluster.believes(partition, asker);
                 believed.inspect_err(|_| self.refused.set(self.refused.get().saturating_add(1)))

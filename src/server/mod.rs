@@ -3,6 +3,7 @@
 //! A frame goes in; what comes out is an answer, the ranges of logs that a Fetch needs before it
 //! can be answered, or the reason to close the connection. Nothing here waits, reads or writes.
 
+pub mod admin;
 mod api;
 mod audience;
 mod reply;

@@ -77,6 +77,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
             "vault",
             "mirror",
             "kraft",
+            "server::admin",
             "shard::inbox",
             "leading::inbox",
         ],

@@ -25,6 +25,13 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use twinlog::protocol::fetch::VERSION_MIN;
+use twinlog::protocol::frame::LENGTH_BYTES;
+use twinlog::protocol::mirror_rpc::{
+    self, CreateClusterMirrorRequest, DeleteClusterMirrorRequest, DescribeClusterMirrorsRequest,
+    ListClusterMirrorsRequest, MirrorConfig, MirrorRequest, PauseMirrorTopicsRequest,
+    RecoverMirrorTopicsRequest, ResumeMirrorTopicsRequest, StartMirrorTopicsRequest,
+    StopMirrorTopicsRequest, TopicMetadata,
+};
 use twinlog::protocol::versions::{
     API_VERSIONS, DESCRIBE_CLUSTER, DESCRIBE_CONFIGS, FETCH, LIST_OFFSETS, METADATA,
     OFFSET_FOR_LEADER_EPOCH, ServedApi,
@@ -42,6 +49,7 @@ pub(super) fn of(target: &str) -> Vec<Seed> {
     match target {
         "frames" => framed(requests()),
         "requests" => requests(),
+        "admin_requests" => admin_requests(),
         "fetch_answers" => fetch_answers(),
         "answers" => answers(),
         "batches" => batches(),
@@ -118,6 +126,76 @@ fn requests() -> Vec<Seed> {
         DescribeClusterRequest::default()
     });
     seeds
+}
+
+/// A request of each kind that the admin listener answers.
+fn admin_requests() -> Vec<Seed> {
+    let mirror_name = || "m".to_owned();
+    let topics = || vec!["t".to_owned(), "u".to_owned()];
+    let config = MirrorConfig {
+        name: "bootstrap.servers".to_owned(),
+        value: Some("a:1".to_owned()),
+    };
+    let started = TopicMetadata {
+        topic_name: "t".to_owned(),
+        ..TopicMetadata::default()
+    };
+    let mut seeds = vec![
+        about_mirrors(&CreateClusterMirrorRequest {
+            mirror_name: mirror_name(),
+            configs: vec![config.clone(), config],
+        }),
+        about_mirrors(&StartMirrorTopicsRequest {
+            mirror_name: mirror_name(),
+            topics: vec![started.clone(), started],
+            include_patterns: topics(),
+            exclude_patterns: topics(),
+            state_offset: 9,
+        }),
+        about_mirrors(&StopMirrorTopicsRequest {
+            mirror_name: mirror_name(),
+            topics: topics(),
+            patterns: topics(),
+            planned: true,
+            dry_run: true,
+            force: true,
+            state_offset: -1,
+        }),
+        about_mirrors(&PauseMirrorTopicsRequest {
+            mirror_name: mirror_name(),
+            topics: topics(),
+            state_offset: -1,
+        }),
+        about_mirrors(&ResumeMirrorTopicsRequest {
+            mirror_name: mirror_name(),
+            topics: topics(),
+            state_offset: -1,
+        }),
+        about_mirrors(&RecoverMirrorTopicsRequest {
+            mirror_name: mirror_name(),
+            topics: topics(),
+        }),
+        about_mirrors(&DeleteClusterMirrorRequest::default()),
+        about_mirrors(&ListClusterMirrorsRequest::default()),
+        about_mirrors(&DescribeClusterMirrorsRequest {
+            mirror_names: Some(topics()),
+            cluster_id: Some("c".to_owned()),
+            include_stops: true,
+            ..DescribeClusterMirrorsRequest::default()
+        }),
+    ];
+    let own = ["seed-3-12", "seed-18-0", "seed-18-4", "seed-60-1"];
+    seeds.extend(
+        requests()
+            .into_iter()
+            .filter(|(name, _)| own.contains(&name.as_str())),
+    );
+    seeds
+}
+
+fn about_mirrors<R: MirrorRequest>(request: &R) -> Seed {
+    let frame = mirror_rpc::frame(request, CORRELATION, "c");
+    seed(&R::API_KEY.to_string(), frame[LENGTH_BYTES..].to_vec())
 }
 
 fn each_version<R: Request>(api: ServedApi, seeds: &mut Vec<Seed>, of: impl Fn(i16) -> R) {

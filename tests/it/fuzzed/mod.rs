@@ -4,6 +4,7 @@
 //! No input may end in a panic, and what is asked of the allocator stays in proportion to it:
 //! [`PER_BYTE`] bytes for each of its own and a fixed amount that each target names.
 
+mod admin;
 mod disk;
 mod input;
 pub(crate) mod logs;
@@ -27,11 +28,12 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 12] = [
+pub(crate) const TARGETS: [Target; 13] = [
     target("frames", wire::frames),
     target("fetch_answers", wire::fetch_answers),
     target("answers", wire::answers),
     target("requests", wire::requests),
+    target("admin_requests", admin::admin_requests),
     target("batches", records::batches),
     target("indexes", small_files::indexes),
     target("leader_epochs", small_files::leader_epochs),
