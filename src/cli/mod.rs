@@ -1,4 +1,4 @@
-//! What a user types: demo, check, copy, verify, inspect, adopt.
+//! What a user types: demo, check, copy, verify, inspect, adopt, mirrors.
 //!
 //! The only folder that knows both the engine and the machine: it reads files and arguments,
 //! starts threads, and says what came of it. Results go to standard output, all else to
@@ -14,6 +14,7 @@ mod copy;
 mod demo;
 mod engine;
 mod inspect;
+mod mirrors;
 mod screen;
 mod text;
 mod verify;
@@ -50,6 +51,7 @@ enum Command {
     Verify(verify::VerifyArguments),
     Inspect(inspect::InspectArguments),
     Adopt(adopt::AdoptArguments),
+    Mirrors(mirrors::MirrorsArguments),
 }
 
 /// How a command ended.
@@ -97,6 +99,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Verify(verify) => verify.run(quiet),
         Command::Inspect(inspect) => inspect.run(),
         Command::Adopt(adopt) => adopt.run(quiet),
+        Command::Mirrors(mirrors) => mirrors.run(quiet),
     };
     match ending {
         Ok(Ending::Done) => ExitCode::SUCCESS,

@@ -148,8 +148,7 @@ impl<W: World> Client<W> {
         request: &R,
         version: i16,
     ) -> Result<R::Response, SessionFault> {
-        let correlation = self.next_correlation;
-        self.next_correlation = correlation.wrapping_add(1);
+        let correlation = self.take_correlation();
         let frame = frame(request, version, correlation);
         self.send(name::<R>(), &frame).await?;
         let answer = self.answer(name::<R>()).await?;
@@ -173,8 +172,7 @@ impl<W: World> Client<W> {
             at: self.at.clone(),
             what: C::NAME,
         })?;
-        let correlation = self.next_correlation;
-        self.next_correlation = correlation.wrapping_add(1);
+        let correlation = self.take_correlation();
         let frame = controller::frame(call, version, correlation, CLIENT_ID);
         self.send(C::NAME, &frame).await?;
         let answer = self.answer(C::NAME).await?;
@@ -206,8 +204,7 @@ impl<W: World> Client<W> {
         };
         let mut topics = Topics::default();
         topics.insert(asked.topic, topic);
-        let correlation = self.next_correlation;
-        self.next_correlation = correlation.wrapping_add(1);
+        let correlation = self.take_correlation();
         let mut frame = Vec::new();
         let partitions = [asked];
         let request = FetchRequest::alone(ask, &partitions);
@@ -224,7 +221,14 @@ impl<W: World> Client<W> {
         fetched(version, correlation, &answer, &topics).map_err(|fault| self.malformed(WHAT, fault))
     }
 
-    async fn send(&self, what: &'static str, frame: &[u8]) -> Result<(), SessionFault> {
+    /// The number of the next request.
+    pub(super) fn take_correlation(&mut self) -> i32 {
+        let correlation = self.next_correlation;
+        self.next_correlation = correlation.wrapping_add(1);
+        correlation
+    }
+
+    pub(super) async fn send(&self, what: &'static str, frame: &[u8]) -> Result<(), SessionFault> {
         let mut out = Buf::unpooled(frame.len());
         out.push(frame);
         let (_, sent) = self.timely(what, self.channel.send(out)).await?;
@@ -232,7 +236,7 @@ impl<W: World> Client<W> {
     }
 
     /// One whole answer, its length included.
-    async fn answer(&mut self, what: &'static str) -> Result<Bytes, SessionFault> {
+    pub(super) async fn answer(&mut self, what: &'static str) -> Result<Bytes, SessionFault> {
         let mut answer = BytesMut::new();
         loop {
             let front = front(&answer, ANSWER_BYTES_MAX);
@@ -284,7 +288,7 @@ impl<W: World> Client<W> {
         }
     }
 
-    fn malformed(&self, what: &'static str, fault: Malformed) -> SessionFault {
+    pub(super) fn malformed(&self, what: &'static str, fault: Malformed) -> SessionFault {
         SessionFault::Malformed {
             at: self.at.clone(),
             what,

@@ -10,6 +10,7 @@ mod calls;
 mod channel;
 mod client;
 mod fault;
+mod mirrors;
 mod producers;
 mod survey;
 mod topics;
@@ -26,6 +27,7 @@ pub use calls::{
 pub use channel::{Channel, Security};
 pub use client::{CLIENT_ID, Client, Fetched, Opening};
 pub use fault::SessionFault;
+pub use mirrors::MirrorFault;
 pub use producers::ActiveProducer;
 pub use survey::{Operation, Rights, TopicRights};
 pub use topics::{Growth, NewTopic, Origin, Setting, Settings, Trial};

@@ -81,6 +81,12 @@ impl Negotiated {
         self.common(fetch::API_KEY, ours)
     }
 
+    /// Whether they speak this version of the request with this key.
+    #[must_use]
+    pub fn has(&self, key: i16, version: i16) -> bool {
+        self.common(key, (version, version)).is_some()
+    }
+
     fn common(&self, key: i16, ours: (i16, i16)) -> Option<i16> {
         let (least, most) = *self.theirs.get(&key)?;
         let best = most.min(ours.1);

@@ -10,6 +10,7 @@ mod fuzzed;
 mod inspecting;
 mod kafka;
 mod lying;
+mod mirrors;
 mod promises;
 mod saying;
 mod tidy;

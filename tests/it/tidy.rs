@@ -114,7 +114,7 @@ const EMPTY_NAMES: [&str; 9] = [
 
 /// Files of `src` that may hold `async`: the seam to the world, and the sequences off the path
 /// of the data. What decides is a plain function.
-const ASYNC_FILES: [&str; 17] = [
+const ASYNC_FILES: [&str; 18] = [
     "io/",
     "uring/",
     "session/client.rs",
@@ -123,6 +123,7 @@ const ASYNC_FILES: [&str; 17] = [
     "session/topics.rs",
     "session/acls.rs",
     "session/producers.rs",
+    "session/mirrors.rs",
     "session/survey.rs",
     "shard/",
     "leading/",

@@ -1,0 +1,222 @@
+//! What a stop would do and has done, partition by partition.
+
+use serde::Serialize;
+
+use crate::cli::mirrors::showing::number_or_dash;
+use crate::cli::text;
+use crate::protocol::mirror_rpc::{MirrorTopic, StopPlan, StopReport};
+
+/// A partition of a plan.
+#[derive(Serialize)]
+pub(super) struct Planned {
+    pub(super) mirror: String,
+    pub(super) topic: String,
+    #[serde(flatten)]
+    pub(super) plan: StopPlan,
+}
+
+/// A partition of a report.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Reported {
+    mirror: String,
+    topic: String,
+    partition: i32,
+    state: String,
+    error_message: Option<String>,
+    #[serde(flatten)]
+    report: StopReport,
+}
+
+impl Reported {
+    /// The partitions of topics. Where the node has no report, the positions of the description
+    /// are what is known.
+    pub(super) fn rows(mirror: &str, topics: &[MirrorTopic]) -> Vec<Reported> {
+        let rows = topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|partition| {
+                let known = |number: i64| (number >= 0).then_some(number);
+                let read = partition.stop_report.as_deref();
+                let read = read.and_then(|json| StopReport::read(json).ok());
+                let report = read.unwrap_or_else(|| StopReport {
+                    last_mirror_offset: known(partition.last_mirror_offset),
+                    last_mirror_epoch: known(i64::from(partition.last_mirror_epoch))
+                        .map(|_| partition.last_mirror_epoch),
+                    ..StopReport::default()
+                });
+                Reported {
+                    mirror: mirror.to_owned(),
+                    topic: topic.topic_name.clone(),
+                    partition: partition.partition_index,
+                    state: partition.state_value.clone(),
+                    error_message: partition.error_message.clone(),
+                    report,
+                }
+            })
+        });
+        rows.collect()
+    }
+}
+
+/// A plan as people read it.
+pub(super) fn planned(rows: &[Planned]) -> String {
+    let heads = [
+        "TOPIC",
+        "PARTITION",
+        "STATE",
+        "LOG-END",
+        "LAG",
+        "OPEN-TRANSACTIONS",
+        "NEW-LEADER",
+    ];
+    let lines = rows.iter().map(|row| {
+        let plan = &row.plan;
+        let open = plan.open_transactions.map(u64::cast_signed);
+        vec![
+            row.topic.clone(),
+            plan.partition.to_string(),
+            plan.state.clone(),
+            number(plan.log_end),
+            number(plan.lag),
+            number(open),
+            number(plan.new_leader.map(i64::from)),
+        ]
+    });
+    let mut shown = text::table(&heads, &lines.collect::<Vec<_>>());
+    for row in rows {
+        for hindrance in &row.plan.hindrances {
+            let (topic, partition) = (&row.topic, row.plan.partition);
+            shown.push_str(&format!("\nin the way of {topic}-{partition}: {hindrance}"));
+        }
+    }
+    shown
+}
+
+/// A report as people read it.
+pub(super) fn reported(rows: &[Reported]) -> String {
+    let heads = [
+        "TOPIC",
+        "PARTITION",
+        "STATE",
+        "LAST-MIRROR-OFFSET",
+        "LAST-MIRROR-EPOCH",
+        "ABORTED",
+        "LAG",
+        "LOST",
+        "NEW-LEADER",
+    ];
+    let lines = rows.iter().map(|row| {
+        let report = &row.report;
+        let lost = report
+            .lost
+            .map(|lost| format!("{}..{}", lost.from, lost.to));
+        vec![
+            row.topic.clone(),
+            row.partition.to_string(),
+            row.state.clone(),
+            number(report.last_mirror_offset),
+            number(report.last_mirror_epoch.map(i64::from)),
+            report.aborted_transactions.len().to_string(),
+            number(report.lag),
+            lost.unwrap_or_else(|| "-".to_owned()),
+            number(report.new_leader.map(i64::from)),
+        ]
+    });
+    text::table(&heads, &lines.collect::<Vec<_>>())
+}
+
+fn number(number: Option<i64>) -> String {
+    number_or_dash(number.unwrap_or(-1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::mirrors::showing::as_json;
+    use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, MirrorPartition};
+
+    #[test]
+    fn a_report_is_what_the_node_says_or_else_what_it_describes() {
+        let report = StopReport {
+            last_mirror_offset: Some(100),
+            last_mirror_epoch: Some(4),
+            aborted_transactions: vec![AbortedTransaction {
+                producer_id: 9,
+                producer_epoch: 1,
+                first_offset: 90,
+            }],
+            lag: Some(5),
+            lag_ms: Some(12),
+            lost: Some(LostRange { from: 100, to: 105 }),
+            new_leader: Some(2),
+            leader_epoch: Some(7),
+            log_end: Some(101),
+            took_ms: Some(340),
+        };
+        let topic = MirrorTopic {
+            topic_name: "t".to_owned(),
+            partitions: vec![
+                MirrorPartition {
+                    state_value: "STOPPED".to_owned(),
+                    stop_report: Some(report.write()),
+                    ..MirrorPartition::default()
+                },
+                MirrorPartition {
+                    partition_index: 1,
+                    state_value: "STOPPED".to_owned(),
+                    last_mirror_offset: 7,
+                    last_mirror_epoch: 0,
+                    ..MirrorPartition::default()
+                },
+            ],
+        };
+        let rows = Reported::rows("dr", &[topic]);
+        assert_eq!(rows[0].report, report);
+        assert_eq!(rows[1].report.last_mirror_offset, Some(7));
+        let shown = reported(&rows);
+        let words = |line: usize| {
+            let line = shown.lines().nth(line).expect("three lines");
+            line.split_whitespace().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            words(1),
+            ["t", "0", "STOPPED", "100", "4", "1", "5", "100..105", "2"]
+        );
+        assert_eq!(
+            words(2),
+            ["t", "1", "STOPPED", "7", "0", "0", "-", "-", "-"]
+        );
+        let json = as_json(&rows[..1]);
+        let expected = [
+            r#"[{"mirror":"dr","topic":"t","partition":0,"state":"STOPPED","errorMessage":null,"#,
+            r#""lastMirrorOffset":100,"lastMirrorEpoch":4,"abortedTransactions":[{"#,
+            r#""producerId":9,"producerEpoch":1,"firstOffset":90}],"lag":5,"lagMs":12,"#,
+            r#""lost":{"from":100,"to":105},"newLeader":2,"leaderEpoch":7,"logEnd":101,"#,
+            r#""tookMs":340}]"#,
+        ]
+        .concat();
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_plan_tells_what_is_in_the_way() {
+        let plan = StopPlan {
+            partition: 3,
+            state: "MIRRORING".to_owned(),
+            log_end: Some(8),
+            hindrances: vec!["producer 7 has a low id".to_owned()],
+            ..StopPlan::default()
+        };
+        let read = StopPlan::read_all(&StopPlan::write_all(std::slice::from_ref(&plan)));
+        assert_eq!(read, Ok(vec![plan.clone()]));
+        let row = Planned {
+            mirror: "dr".to_owned(),
+            topic: "t".to_owned(),
+            plan,
+        };
+        let shown = planned(&[row]);
+        assert!(
+            shown.ends_with("in the way of t-3: producer 7 has a low id"),
+            "{shown}"
+        );
+    }
+}
