@@ -13,6 +13,7 @@ pub mod doors;
 mod errands;
 mod ledger;
 pub mod membership;
+pub mod metrics;
 mod node_options;
 mod options;
 mod questions;

@@ -161,7 +161,7 @@ const BANNED: [(&str, &[&str]); 7] = [
 ];
 
 /// What we depend on, and why.
-const DEPENDENCIES: [(&str, &str); 23] = [
+const DEPENDENCIES: [(&str, &str); 24] = [
     (
         "bytes",
         "the frames that kafka-protocol encodes to and decodes from",
@@ -184,6 +184,7 @@ const DEPENDENCIES: [(&str, &str); 23] = [
         "file locks, cores, limits and flags that std does not offer",
     ),
     ("mimalloc", "an allocator whose cost per thread stays even"),
+    ("prometheus-client", "metrics in the text of OpenMetrics"),
     ("regex", "which topics to copy"),
     ("serde", "what --json prints, as types"),
     ("serde_json", "what --json prints, as text"),
