@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use zerocopy::FromBytes;
+
 use crate::io::{Disk, File, Open};
 use crate::model::{LeaderEpoch, Offset, Position};
-use crate::record::{Batch, Expect, Rest, first};
+use crate::record::{Batch, BatchHeader, Expect, HEADER_BYTES, Rest, first};
 
 use super::fault::{LogFault, at};
 use super::index::{OFFSET_ENTRY, OffsetEntry, count_while, entry_at};
@@ -19,15 +21,20 @@ pub struct Reader<D: Disk> {
     /// Base offsets of the segments, rising.
     bases: Vec<Offset>,
     /// The segment that was read last.
-    file: Option<(usize, D::File)>,
+    file: Option<(Offset, D::File)>,
 }
 
-/// A place at which a batch begins, or will.
+/// A place at which a batch begins, or will. Good for as long as its segment is there and is not
+/// cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    segment: usize,
+    /// The segment's base offset.
+    segment: Offset,
     position: Position,
 }
+
+/// How the formats of a batch share its beginning: base offset, and the length of what follows.
+const LENGTH_END: usize = 12;
 
 impl<D: Disk> Reader<D> {
     /// Looks which segments there are.
@@ -59,6 +66,11 @@ impl<D: Disk> Reader<D> {
         Ok(())
     }
 
+    /// Closes the file that was read last, so that its space is free where it is deleted.
+    pub fn release(&mut self) {
+        self.file = None;
+    }
+
     /// A place at or before the batch that holds `offset`: exact as far as the index is, which
     /// is a few batches.
     ///
@@ -66,12 +78,12 @@ impl<D: Disk> Reader<D> {
     /// What the system says.
     pub fn find(&mut self, offset: Offset) -> Result<Place, LogFault> {
         let above = self.bases.partition_point(|base| *base <= offset);
-        let segment = above.saturating_sub(1);
+        let base = self.bases.get(above.saturating_sub(1)).copied();
         let start = Place {
-            segment,
+            segment: base.unwrap_or_default(),
             position: Position::ZERO,
         };
-        let Some(base) = self.bases.get(segment).copied() else {
+        let Some(base) = base else {
             return Ok(start);
         };
         let path = layout::path(&self.dir, base, INDEX);
@@ -86,9 +98,46 @@ impl<D: Disk> Reader<D> {
         };
         let entry = entry_at(&index, OFFSET_ENTRY, nth, read).map_err(at(&path))?;
         Ok(entry.map_or(start, |entry| Place {
-            segment,
+            segment: base,
             position: entry.position,
         }))
+    }
+
+    /// Whether there is a segment for a place that was found before.
+    #[must_use]
+    pub fn has(&self, place: Place) -> bool {
+        self.bases.binary_search(&place.segment).is_ok()
+    }
+
+    /// The place of the batch that holds `offset`, or of the next one behind; where there is none
+    /// yet, the log's end.
+    ///
+    /// # Errors
+    /// What the system says, damage, or the segment is gone that would hold it.
+    pub fn locate(&mut self, offset: Offset) -> Result<Place, LogFault> {
+        let mut place = self.find(offset)?;
+        if place.segment > offset {
+            return Err(self.damaged(place, format!("offset {offset} lies before it")));
+        }
+        loop {
+            let mut header = [0; HEADER_BYTES];
+            if self.read(place, &mut header)? < HEADER_BYTES {
+                match self.next_segment(place) {
+                    Some(next) => place = next,
+                    None => return Ok(place),
+                }
+                continue;
+            }
+            let header = BatchHeader::ref_from_bytes(&header).expect("as many bytes");
+            let delta = i64::from(header.last_offset_delta.get());
+            let last = header.base_offset.get().checked_add(delta);
+            let size = usize::try_from(header.length.get()).map(|length| length + LENGTH_END);
+            match (last, size) {
+                (Some(last), _) if last >= offset.value() => return Ok(place),
+                (Some(_), Ok(size)) if size >= HEADER_BYTES => place = place.after(size),
+                _ => return Err(self.damaged(place, "no batch begins here".to_owned())),
+            }
+        }
     }
 
     /// Fills `into` from `place` on, within one segment. 0: there is nothing more in it.
@@ -96,10 +145,10 @@ impl<D: Disk> Reader<D> {
     /// # Errors
     /// What the system says.
     pub fn read(&mut self, place: Place, into: &mut [u8]) -> Result<usize, LogFault> {
-        let Some(base) = self.bases.get(place.segment).copied() else {
+        if !self.has(place) {
             return Ok(0);
-        };
-        let path = layout::path(&self.dir, base, LOG);
+        }
+        let path = layout::path(&self.dir, place.segment, LOG);
         if self
             .file
             .as_ref()
@@ -115,17 +164,16 @@ impl<D: Disk> Reader<D> {
     /// The beginning of the segment behind `place`'s; `None` where there is none.
     #[must_use]
     pub fn next_segment(&self, place: Place) -> Option<Place> {
-        let segment = place.segment + 1;
-        (segment < self.bases.len()).then_some(Place {
-            segment,
+        let next = self.bases.partition_point(|base| *base <= place.segment);
+        self.bases.get(next).map(|segment| Place {
+            segment: *segment,
             position: Position::ZERO,
         })
     }
 
     fn damaged(&self, place: Place, why: String) -> LogFault {
-        let base = self.bases.get(place.segment).copied().unwrap_or_default();
         LogFault::Damaged {
-            path: layout::path(&self.dir, base, LOG),
+            path: layout::path(&self.dir, place.segment, LOG),
             at: place.position.value(),
             why,
             sound_end: None,

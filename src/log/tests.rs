@@ -354,6 +354,7 @@ fn any_flipped_byte_is_found() {
 
 mod damaged;
 mod full;
+mod reading;
 
 #[test]
 fn a_cut_log_ends_at_a_batch_and_grows_again() {

@@ -1,4 +1,4 @@
-//! Up to where all who count have a partition's records.
+//! Up to where all who count have a partition's records, and whether that is everything.
 
 use super::isr::Isr;
 use super::progress::Followers;
@@ -25,4 +25,22 @@ pub fn high_watermark(
         follower.map_or(Offset::ZERO, |follower| follower.log_end)
     });
     ends.chain([log_end]).min().unwrap_or(log_end).max(before)
+}
+
+/// Whether everybody who may be in sync has all that there is, by what each has fetched itself in
+/// this leader's epoch. A topic that was just made has everybody in sync by the controller's word,
+/// though nobody has a record yet: a controller that is told to hands over to such a replica.
+#[must_use]
+pub fn is_drained(
+    us: BrokerId,
+    log_end: Offset,
+    isr: &Isr,
+    followers: &Followers,
+    high_watermark: Offset,
+) -> bool {
+    let has_all = |id| {
+        let follower = followers.get(id);
+        follower.is_some_and(|one| one.has_fetched && one.log_end == log_end)
+    };
+    high_watermark == log_end && isr.maximal().filter(|id| *id != us).all(has_all)
 }

@@ -8,7 +8,7 @@ mod high_watermark;
 mod isr;
 mod progress;
 
-pub use high_watermark::high_watermark;
+pub use high_watermark::{high_watermark, is_drained};
 pub use isr::{Eligible, Isr, Proposal, expansion, shrinkage};
 pub use progress::{Fetched, Follower, Followers};
 

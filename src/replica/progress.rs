@@ -13,6 +13,8 @@ pub struct Follower {
     pub epoch: BrokerEpoch,
     /// When it last had all that there was.
     pub caught_up_at: Instant,
+    /// It has fetched at all in this leader's epoch.
+    pub has_fetched: bool,
     /// When it last asked, and what our log's end was then.
     asked_at: Instant,
     end_then: Offset,
@@ -43,15 +45,30 @@ impl Followers {
     /// doubt from `now` on.
     #[must_use]
     pub fn begin(followers: &[BrokerId], now: Instant) -> Followers {
-        let unknown = Follower {
-            log_end: Offset::ZERO,
-            epoch: BrokerEpoch::NONE,
-            caught_up_at: now,
-            asked_at: now,
-            end_then: Offset::ZERO,
-        };
-        let all = followers.iter().map(|id| (*id, unknown));
-        Followers { all: all.collect() }
+        let mut begun = Followers::default();
+        begun.expect(followers, now);
+        begun
+    }
+
+    /// These are in sync by the controller's word: whoever has not fetched yet is given the benefit
+    /// of the doubt from `now` on.
+    pub fn expect(&mut self, followers: &[BrokerId], now: Instant) {
+        for id in followers {
+            self.all.entry(*id).or_insert(Follower {
+                log_end: Offset::ZERO,
+                epoch: BrokerEpoch::NONE,
+                caught_up_at: now,
+                has_fetched: false,
+                asked_at: now,
+                end_then: Offset::ZERO,
+            });
+        }
+    }
+
+    /// All of them that have fetched.
+    pub fn heard(&self) -> impl Iterator<Item = (BrokerId, &Follower)> {
+        let heard = self.all.iter().filter(|(_, one)| one.has_fetched);
+        heard.map(|(id, one)| (*id, one))
     }
 
     /// One of them, if it is known.
@@ -78,6 +95,7 @@ impl Followers {
             log_end: fetched.offset,
             epoch: fetched.epoch,
             caught_up_at,
+            has_fetched: true,
             asked_at: fetched.at,
             end_then: log_end,
         };

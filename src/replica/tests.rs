@@ -184,6 +184,43 @@ fn the_high_watermark_heeds_all_who_may_be_in_sync_and_never_falls() {
     assert_eq!(mark(&followers, &isr(&[US]), 1, 7), offset(100));
 }
 
+#[test]
+fn all_is_drained_when_each_in_sync_has_fetched_from_the_end_itself() {
+    let all = isr(&[US, ONE, TWO]);
+    let drained = |followers: &Followers, isr: &Isr, end, mark| {
+        is_drained(US, offset(end), isr, followers, offset(mark))
+    };
+    // An empty log: its high watermark is its end from birth, but nobody has said so.
+    let mut followers = Followers::begin(&[ONE, TWO], at(0));
+    assert!(!drained(&followers, &all, 0, 0));
+    followers.fetched(fetch(ONE, 0, 1), offset(0));
+    assert!(!drained(&followers, &all, 0, 0));
+    followers.fetched(fetch(TWO, 0, 1), offset(0));
+    assert!(drained(&followers, &all, 0, 0));
+    assert!(!drained(&followers, &all, 5, 5), "they lack five");
+    followers.fetched(fetch(ONE, 5, 2), offset(5));
+    followers.fetched(fetch(TWO, 5, 2), offset(5));
+    assert!(drained(&followers, &all, 5, 5));
+    assert!(!drained(&followers, &all, 5, 4), "the high watermark lags");
+    // Whoever may be in sync counts.
+    let mut growing = isr(&[US, ONE]);
+    growing.proposed = Some(vec![US, ONE, BrokerId(3)]);
+    assert!(!drained(&followers, &growing, 5, 5));
+    assert!(drained(&followers, &isr(&[US]), 5, 5), "alone");
+}
+
+#[test]
+fn whoever_comes_into_sync_is_given_time() {
+    let mut followers = Followers::begin(&[ONE], at(0));
+    let full = isr(&[US, ONE, TWO]);
+    followers.fetched(fetch(ONE, 5, 90), offset(5));
+    followers.expect(&[ONE, TWO], at(80));
+    assert_eq!(followers.get(ONE).expect("there").log_end, offset(5));
+    assert_eq!(shrunk(&full, &followers, 100, 1), None);
+    assert_eq!(shrunk(&full, &followers, 111, 1), proposal(&[US, ONE]));
+    assert_eq!(followers.heard().count(), 1);
+}
+
 /// A follower dies with the high watermark at its log's end, because too few are left: it must
 /// not come back into the proposals while it is silent. Seen once as sixteen changes a second.
 #[test]

@@ -29,6 +29,8 @@ pub struct FetchNeeds {
     /// One for each partition of the request, as far as it is known without records.
     answers: Vec<PartitionAnswer>,
     ranges: Vec<NeededRange>,
+    /// One of them could not be read.
+    has_failed: bool,
 }
 
 /// A range of a log that is wanted.
@@ -71,6 +73,12 @@ impl FetchNeeds {
         &self.ranges
     }
 
+    /// How many partitions the answer has.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.answers.len()
+    }
+
     /// No more bytes than this in all, except that the first batch is always sent whole.
     #[must_use]
     pub fn max_bytes(&self) -> usize {
@@ -95,6 +103,7 @@ impl FetchNeeds {
     pub fn is_urgent(&self) -> bool {
         self.ranges.is_empty()
             || self.ranges.len() < self.answers.len()
+            || self.has_failed
             || self.request.min_bytes == 0
             || self.request.max_wait.is_zero()
     }
@@ -117,6 +126,7 @@ impl FetchNeeds {
         let place = self.ranges[range].place;
         let head = &self.answers[place].head;
         self.answers[place] = refusal(head.topic, head.partition, error);
+        self.has_failed = true;
     }
 
     /// Begins the answer, for a caller who puts the records where they belong.
@@ -187,6 +197,7 @@ fn needs(
         follower: server.counted(asker(&request)),
         answers: Vec::new(),
         ranges: Vec::new(),
+        has_failed: false,
         request,
     };
     if !error.is_error() {

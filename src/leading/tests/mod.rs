@@ -1,0 +1,8 @@
+//! What a leader decides, what it reads, and what followers see of it over a socket.
+
+mod logs;
+mod partition;
+mod records;
+mod scene;
+mod serving;
+mod syncing;
