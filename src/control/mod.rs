@@ -10,6 +10,7 @@ mod beginnings;
 mod books;
 mod catalogue;
 pub mod doors;
+pub mod destination;
 mod errands;
 mod ledger;
 pub mod membership;

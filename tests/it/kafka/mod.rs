@@ -17,6 +17,7 @@ mod compare;
 mod copying;
 mod crashing;
 mod damaging;
+mod destination;
 mod dump;
 mod following;
 mod gate;
