@@ -7,7 +7,7 @@ use crate::model::TopicName;
 /// Internal topics.
 pub(super) const EXCLUDED: &str = "__.*";
 
-/// A pattern that matches whole names of topics. Two are equal that are written alike.
+/// A pattern that matches whole names. Two are equal that are written alike.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,
@@ -91,6 +91,12 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
         self.regex.is_match(topic.as_str())
+    }
+
+    /// Whether it matches the name of anything else.
+    #[must_use]
+    pub fn matches_text(&self, name: &str) -> bool {
+        self.regex.is_match(name)
     }
 
     /// As it was written.

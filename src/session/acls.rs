@@ -15,12 +15,9 @@ use crate::protocol::ErrorCode;
 
 /// `ResourceType.TOPIC`.
 const TOPIC: i8 = 2;
-/// `PatternType`: any, and the name itself.
-const ANY_PATTERN: i8 = 1;
+/// `PatternType.LITERAL`: the name itself.
 const LITERAL: i8 = 3;
-/// `AclOperation.ANY` and `AclPermissionType.ANY`.
-const ANY: i8 = 1;
-/// Every host, and every name.
+/// Every host.
 const EVERYWHERE: &str = "*";
 
 /// Whether an entry gives a right or takes it (`AclPermissionType`).
@@ -30,6 +27,16 @@ pub enum Permission {
     Deny = 2,
     /// It gives it.
     Allow = 3,
+}
+
+impl Permission {
+    fn of(code: i8) -> Option<Permission> {
+        match code {
+            2 => Some(Permission::Deny),
+            3 => Some(Permission::Allow),
+            _ => None,
+        }
+    }
 }
 
 /// An entry of one topic's list that counts for every host.
@@ -63,39 +70,36 @@ impl fmt::Display for TopicEntry {
 }
 
 impl<W: World> Client<W> {
-    /// The entries of all topics' lists that name a topic itself and count for every host;
-    /// `principal` only, where it is given. `None` where the cluster has no authorizer.
+    /// The entries of all topics' lists that give or take one right, name a topic itself and count
+    /// for every host. `None` where the cluster has no authorizer.
     ///
     /// # Errors
     /// No answer that can be used, or it is not allowed.
     pub async fn topic_entries(
         &mut self,
-        principal: Option<&str>,
+        operation: Operation,
+        permission: Permission,
     ) -> Result<Option<Vec<TopicEntry>>, SessionFault> {
         let request = DescribeAclsRequest::default()
             .with_resource_type_filter(TOPIC)
             .with_resource_name_filter(None)
-            .with_pattern_type_filter(ANY_PATTERN)
-            .with_principal_filter(principal.map(text))
-            .with_host_filter(None)
-            .with_operation(ANY)
-            .with_permission_type(ANY);
+            .with_pattern_type_filter(LITERAL)
+            .with_principal_filter(None)
+            .with_host_filter(Some(text(EVERYWHERE)))
+            .with_operation(operation as i8)
+            .with_permission_type(permission as i8);
         let answer = self.call(&request).await?;
         if ErrorCode(answer.error_code) == ErrorCode::SECURITY_DISABLED {
             return Ok(None);
         }
         self.refused::<DescribeAclsRequest>(answer.error_code)?;
-        let topics = answer.resources.iter();
-        let topics = topics.filter(|list| list.resource_type == TOPIC);
-        let literal = topics.filter(|list| list.pattern_type == LITERAL);
-        let entries = literal.flat_map(|list| {
-            let everywhere = list.acls.iter().filter(|acl| &*acl.host == EVERYWHERE);
-            everywhere.filter_map(|acl| {
+        let entries = answer.resources.iter().flat_map(|list| {
+            list.acls.iter().filter_map(|acl| {
                 Some(TopicEntry {
                     topic: TopicName::new(&list.resource_name)?,
                     principal: acl.principal.to_string(),
                     operation: Operation::of(acl.operation)?,
-                    permission: permission(acl.permission_type)?,
+                    permission: Permission::of(acl.permission_type)?,
                 })
             })
         });
@@ -170,13 +174,5 @@ impl<W: World> Client<W> {
             })
         };
         Ok(entries.iter().map(one).collect())
-    }
-}
-
-fn permission(code: i8) -> Option<Permission> {
-    match code {
-        2 => Some(Permission::Deny),
-        3 => Some(Permission::Allow),
-        _ => None,
     }
 }

@@ -1,0 +1,172 @@
+//! Which replica leaves first, who goes on, and that what it had is restored.
+
+use super::*;
+use crate::kraft::Delta;
+use crate::model::{BrokerEpoch, LeaderEpoch, PartitionIndex, Uuid};
+use crate::protocol::metadata_record::{
+    MetadataRecord, NewPartition, PartitionChange, Recovery, RegisterBroker, spoken,
+};
+
+const US: BrokerId = BrokerId(9001);
+const OFFSETS: TopicId = TopicId::new([1; 16]);
+const ORDERS: TopicId = TopicId::new([2; 16]);
+const MIRROR: TopicId = TopicId::new([3; 16]);
+
+fn apply(image: &mut Image, records: &[Vec<u8>]) {
+    let mut delta = Delta::default();
+    for bytes in records {
+        let record = MetadataRecord::read(bytes).expect("sound");
+        image.apply(record, &mut delta).expect("it fits");
+    }
+}
+
+fn ids(ids: &[i32]) -> Vec<BrokerId> {
+    ids.iter().map(|id| BrokerId(*id)).collect()
+}
+
+fn broker(id: i32, is_cordoned: bool) -> Vec<u8> {
+    let directory = Uuid::new([5; 16]);
+    let broker = RegisterBroker {
+        broker: BrokerId(id),
+        incarnation: Uuid::new([1; 16]),
+        epoch: BrokerEpoch::new(1),
+        listeners: Vec::new(),
+        features: Vec::new(),
+        rack: None,
+        is_fenced: false,
+        is_shutting_down: false,
+        directories: vec![directory],
+        cordoned: if is_cordoned {
+            vec![directory]
+        } else {
+            Vec::new()
+        },
+    };
+    spoken::register(&broker)
+}
+
+fn partition(topic: TopicId, replicas: &[i32], isr: &[i32]) -> Vec<u8> {
+    spoken::partition(&NewPartition {
+        topic,
+        partition: PartitionIndex::new(0).expect("not negative"),
+        replicas: ids(replicas),
+        isr: ids(isr),
+        removing: Vec::new(),
+        adding: Vec::new(),
+        leader: isr.first().map(|id| BrokerId(*id)),
+        leader_epoch: LeaderEpoch::new(0),
+        partition_epoch: 0,
+        recovery: Recovery::Recovered,
+        elr: Vec::new(),
+        last_known_elr: Vec::new(),
+    })
+}
+
+fn moved(topic: TopicId, replicas: &[i32], isr: &[i32]) -> Vec<u8> {
+    let number = PartitionIndex::new(0).expect("not negative");
+    let mut change = PartitionChange::of(topic, number);
+    change.replicas = Some(ids(replicas));
+    change.isr = Some(ids(isr));
+    change.leader = Some(isr.first().map(|id| BrokerId(*id)));
+    spoken::change_partition(&change)
+}
+
+fn cluster(partitions: &[Vec<u8>]) -> Image {
+    let mut image = Image::default();
+    let records = [
+        broker(1, false),
+        broker(2, false),
+        broker(3, true),
+        broker(9001, false),
+        spoken::topic("__consumer_offsets", OFFSETS),
+        spoken::topic("orders", ORDERS),
+        spoken::topic("mirror", MIRROR),
+    ];
+    apply(&mut image, &records);
+    apply(&mut image, partitions);
+    image
+}
+
+fn id(name: &str) -> TopicPartition {
+    name.parse().expect("a partition")
+}
+
+fn moves(evacuation: &mut Evacuation, image: &Image) -> Vec<(String, Vec<i32>)> {
+    let moves = evacuation.next_moves(US, image, |topic| topic == MIRROR);
+    let plain = |to: Vec<BrokerId>| to.iter().map(|id| id.0).collect();
+    moves
+        .into_iter()
+        .map(|(id, to)| (id.to_string(), plain(to)))
+        .collect()
+}
+
+#[test]
+fn coordinators_go_first_and_mirrors_stay() {
+    let image = cluster(&[
+        partition(ORDERS, &[9001, 1], &[9001, 1]),
+        partition(OFFSETS, &[1, 9001], &[1, 9001]),
+        partition(MIRROR, &[9001, 1], &[9001, 1]),
+    ]);
+    let mut evacuation = Evacuation::default();
+    let expected = [
+        ("__consumer_offsets-0".to_owned(), vec![1]),
+        ("orders-0".to_owned(), vec![1]),
+    ];
+    assert_eq!(moves(&mut evacuation, &image), expected);
+    assert_eq!(evacuation.count(), 2);
+    assert_eq!(moves(&mut evacuation, &image), [], "asked for once");
+    evacuation.refused(&id("orders-0"));
+    assert_eq!(moves(&mut evacuation, &image).len(), 1, "and again");
+}
+
+#[test]
+fn first_a_leader_then_as_many_replicas_as_before() {
+    let mut image = cluster(&[partition(ORDERS, &[9001, 1], &[9001, 1])]);
+    let mut evacuation = Evacuation::default();
+    let first = ("orders-0".to_owned(), vec![1]);
+    assert_eq!(moves(&mut evacuation, &image), [first]);
+    apply(&mut image, &[moved(ORDERS, &[1], &[1])]);
+    let second = ("orders-0".to_owned(), vec![1, 2]);
+    assert_eq!(moves(&mut evacuation, &image), [second.clone()]);
+    assert_eq!(evacuation.count(), 0, "we are off");
+    assert_eq!(moves(&mut evacuation, &image), []);
+    evacuation.refused(&id("orders-0"));
+    assert_eq!(moves(&mut evacuation, &image), [second]);
+    apply(&mut image, &[moved(ORDERS, &[1, 2], &[1, 2])]);
+    assert_eq!(moves(&mut evacuation, &image), []);
+    assert!(evacuation.restoring.is_empty());
+}
+
+#[test]
+fn whoever_is_not_in_sync_comes_back_afterwards() {
+    let mut image = cluster(&[partition(ORDERS, &[9001, 1, 2], &[9001, 2])]);
+    let mut evacuation = Evacuation::default();
+    let first = ("orders-0".to_owned(), vec![2]);
+    assert_eq!(moves(&mut evacuation, &image), [first]);
+    apply(&mut image, &[moved(ORDERS, &[2], &[2])]);
+    let second = ("orders-0".to_owned(), vec![1, 2]);
+    assert_eq!(moves(&mut evacuation, &image), [second]);
+}
+
+#[test]
+fn a_partition_that_only_we_have_is_given_to_a_stock_broker() {
+    let mut image = cluster(&[partition(ORDERS, &[9001], &[9001])]);
+    let mut evacuation = Evacuation::default();
+    let given = moves(&mut evacuation, &image);
+    assert_eq!(given.len(), 1);
+    assert!([vec![1], vec![2]].contains(&given[0].1), "{given:?}");
+    let to = given[0].1[0];
+    let number = PartitionIndex::new(0).expect("not negative");
+    let mut change = PartitionChange::of(ORDERS, number);
+    change.replicas = Some(ids(&[to, 9001]));
+    change.adding = Some(ids(&[to]));
+    change.removing = Some(ids(&[9001]));
+    apply(&mut image, &[spoken::change_partition(&change)]);
+    assert_eq!(moves(&mut evacuation, &image), [], "it has to catch up");
+    apply(&mut image, &[moved(ORDERS, &[to], &[to])]);
+    assert_eq!(moves(&mut evacuation, &image), []);
+    let mut alone = Image::default();
+    apply(&mut alone, &[spoken::topic("orders", ORDERS)]);
+    apply(&mut alone, &[partition(ORDERS, &[9001], &[9001])]);
+    assert_eq!(moves(&mut evacuation, &alone), [], "there is nobody");
+}
