@@ -115,6 +115,8 @@ impl Life {
 /// What we are told to want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
+    /// To look only: not to be registered. Once registered, the same as to be fenced.
+    Watch,
     /// To lead and follow.
     Serve,
     /// To stay registered and fenced: leaderships move away at once.

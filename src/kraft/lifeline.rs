@@ -75,7 +75,8 @@ impl Lifeline {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let is_left = self.life == Life::Gone && self.wish != Wish::Unregister;
-        (!is_left).then_some(self.beat_at)
+        let only_looks = self.life == Life::Absent && self.wish == Wish::Watch;
+        (!is_left && !only_looks).then_some(self.beat_at)
     }
 
     /// This life is over, or was never ours: another one begins.
@@ -91,10 +92,11 @@ impl Lifeline {
 
 impl Member {
     pub(super) fn life_question(&mut self, now: Instant) -> Option<Question> {
-        if now < self.lifeline.beat_at {
+        let wish = self.lifeline.wish;
+        let only_looks = wish == Wish::Watch && self.life() == Life::Absent;
+        if now < self.lifeline.beat_at || only_looks {
             return None;
         }
-        let wish = self.lifeline.wish;
         if self.life() == Life::Absent && wish.is_to_go() {
             self.lifeline.life.become_(Life::Gone);
             self.tell(News::Gone);
@@ -119,7 +121,7 @@ impl Member {
             applied: self.log.applied(),
             want_fence: match wish {
                 Wish::Serve => !self.lifeline.is_ready,
-                Wish::Fence => true,
+                Wish::Fence | Wish::Watch => true,
                 Wish::Leave | Wish::Unregister => false,
             },
             want_shut_down: wish.is_to_go(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::link::{Lane, Link};
 use super::metadata_log::{Progress, Wanted};
-use super::{LogFault, Member, News, Question, Refusal, Step};
+use super::{LogFault, Member, News, Question, Refusal, Step, Wish};
 use crate::model::Instant;
 use crate::protocol::ErrorCode;
 use crate::protocol::controller::{
@@ -240,9 +240,12 @@ impl Member {
     }
 
     /// Nothing is told of partitions before the log has been applied up to our own registration
-    /// and to its end: what it says of us before that is of an earlier life.
+    /// and to its end: what it says of us before that is of an earlier life. Whoever only looks has
+    /// none.
     pub(super) fn begin_if_settled(&mut self, now: Instant) {
-        if self.lifeline.has_begun || !self.log.is_caught_up() || !self.is_own_life_applied() {
+        let only_looks = self.lifeline.wish == Wish::Watch;
+        let is_settled = self.log.is_caught_up() && (only_looks || self.is_own_life_applied());
+        if self.lifeline.has_begun || !is_settled {
             return;
         }
         self.lifeline.has_begun = true;

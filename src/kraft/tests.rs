@@ -50,6 +50,21 @@ fn offer() -> Offer {
 }
 
 #[test]
+fn whoever_only_looks_sees_all_and_leaves_no_trace() {
+    let mut world = World::new(1);
+    world.member.wish(Wish::Watch);
+    world.calm_down();
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.member.life(), Life::Absent);
+    assert_eq!(world.begun, 1);
+    assert!(world.quorum.truth().brokers.get(US).is_none());
+    assert_eq!(world.quorum.astray, 0);
+    world.member.wish(Wish::Serve);
+    world.run(Duration::from_secs(2));
+    assert!(world.member.serves(world.now), "{:?}", world.last);
+}
+
+#[test]
 fn in_a_calm_world_we_serve_within_a_moment() {
     let mut world = World::new(1);
     world.calm_down();

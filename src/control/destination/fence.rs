@@ -67,10 +67,10 @@ pub async fn raise<W: World>(
         .collect();
     await_standing(world, client, &added).await?;
     let blinding = unseen(client, &added).await?;
-    if !blinding.is_empty() {
-        if let Fences::Done { refused: kept, .. } = lower(client, &blinding).await? {
-            refused.extend(kept);
-        }
+    if !blinding.is_empty()
+        && let Fences::Done { refused: kept, .. } = lower(client, &blinding).await?
+    {
+        refused.extend(kept);
     }
     Ok(Fences::Done {
         refused,

@@ -2,6 +2,9 @@
 //! them.
 
 mod barrier;
+mod fence;
+mod handover;
+mod topics;
 
 use std::future::Future;
 
