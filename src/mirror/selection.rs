@@ -1,8 +1,13 @@
 //! Which topics are meant: patterns that match whole names.
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use crate::model::TopicName;
+
+/// Bytes that a pattern may take when it is made ready for use, and those of its cache, beside
+/// those for each byte of its text: a few letters can stand for a thousand times as many.
+const PATTERN_BYTES_MAX: usize = 256 << 10;
+const BYTES_PER_BYTE: usize = 64;
 
 /// Internal topics.
 pub(super) const EXCLUDED: &str = "__.*";
@@ -71,7 +76,7 @@ impl Pattern {
     /// It is not a regular expression.
     pub fn new(pattern: &str) -> Result<Pattern, SelectionFault> {
         // The pattern by itself first, so that its faults are told in its own places.
-        let whole = Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
+        let whole = compiled(pattern).and_then(|_| compiled(&format!("^(?:{pattern})$")));
         let regex = whole.map_err(|error| SelectionFault {
             pattern: pattern.to_owned(),
             why: error
@@ -106,6 +111,13 @@ impl Pattern {
     }
 }
 
+fn compiled(pattern: &str) -> Result<Regex, regex::Error> {
+    let most = PATTERN_BYTES_MAX + BYTES_PER_BYTE * pattern.len();
+    let mut builder = RegexBuilder::new(pattern);
+    builder.size_limit(most).dfa_size_limit(most);
+    builder.build()
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
         self.text == other.text
@@ -133,5 +145,21 @@ mod tests {
         assert!(takes(&internal, "__consumer_offsets") && !takes(&internal, "b"));
         assert!(Selection::new("a(", None).is_err() && Selection::new("a", Some("[")).is_err());
         assert!(Selection::new("a)|(b", None).is_err());
+    }
+
+    #[test]
+    fn a_pattern_does_not_take_more_than_its_share_of_memory() {
+        let names: Vec<String> = (0..100)
+            .map(|nth| format!("topic-with-a-name-{nth}"))
+            .collect();
+        for sound in [
+            names.join("|").as_str(),
+            "[a-z]{1,60}-.*",
+            r"\w+\.(prod|test)\..{3,20}",
+        ] {
+            assert!(Pattern::new(sound).is_ok(), "{}", sound.len());
+        }
+        let fault = Pattern::new("(a{100}){1000}").expect_err("it takes megabytes");
+        assert!(fault.why.contains("exceeds size limit"), "{fault}");
     }
 }
