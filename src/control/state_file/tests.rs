@@ -179,10 +179,11 @@ fn what_was_found_is_kept_through_a_loss_of_power() {
     append(&mut file, &script()[0]).expect("kept");
     disk.fail_syncs(true);
     assert!(append(&mut file, &script()[1]).is_err());
-    let next = disk.after_kill();
-    let found = open(&next).expect("sound").log().clone();
+    drop(file);
+    disk.fail_syncs(false);
+    let found = open(&disk).expect("sound").log().clone();
     assert_eq!(found, said(2), "the bytes are all there");
-    let after = open(&next.after_power_loss(|| 0)).expect("sound");
+    let after = open(&disk.after_power_loss(|| 0)).expect("sound");
     assert_eq!(*after.log(), found);
 }
 

@@ -1,5 +1,8 @@
 //! The inputs that fuzzing begins with: sound ones of every kind.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use bytes::BytesMut;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -21,9 +24,15 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
 use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, DescribeConfigsRequest,
     DescribeConfigsResponse, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
-    MetadataResponse, OffsetForLeaderEpochRequest, RequestHeader, TopicName,
+    MetadataResponse, OffsetForLeaderEpochRequest, RequestHeader, TopicName as WireName,
 };
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
+use twinlog::control::state_file::{self, StateFile};
+use twinlog::mirror::{
+    ClusterMirror, Desired, LastMirrorEpochs, MirrorName, MirrorPartitionState, MirrorTopic,
+    PartitionKey, Record, State,
+};
+use twinlog::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
 use twinlog::protocol::fetch::VERSION_MIN;
 use twinlog::protocol::frame::LENGTH_BYTES;
 use twinlog::protocol::mirror_rpc::{
@@ -38,6 +47,7 @@ use twinlog::protocol::versions::{
 };
 use uuid::Uuid;
 
+use crate::fuzzed::disk::FlatDisk;
 use crate::fuzzed::logs::{packed_sound, sound_directory, ten_batches};
 use crate::fuzzed::sound_input;
 use crate::fuzzed::wire::CORRELATION;
@@ -58,6 +68,7 @@ pub(super) fn of(target: &str) -> Vec<Seed> {
         "snapshots" => files("snapshot", 1),
         "checkpoints" => checkpoints(),
         "vault_state" => vault_states(),
+        "mirror_state" => mirror_states(),
         "recovery" => recoveries(),
         "configuration" => configurations(),
         other => panic!("no seeds of {other}"),
@@ -76,8 +87,8 @@ fn framed(contents: Vec<Seed>) -> Vec<Seed> {
     contents.into_iter().map(frame).collect()
 }
 
-fn topic() -> TopicName {
-    TopicName(StrBytes::from_static_str("t"))
+fn topic() -> WireName {
+    WireName(StrBytes::from_static_str("t"))
 }
 
 /// A request of every version.
@@ -196,6 +207,68 @@ fn admin_requests() -> Vec<Seed> {
 fn about_mirrors<R: MirrorRequest>(request: &R) -> Seed {
     let frame = mirror_rpc::frame(request, CORRELATION, "c");
     seed(&R::API_KEY.to_string(), frame[LENGTH_BYTES..].to_vec())
+}
+
+/// A mirror, a topic, and where its partition is: in groups, and as one file without its head.
+fn mirror_states() -> Vec<Seed> {
+    let dir = Path::new("/node");
+    let disk = FlatDisk::default();
+    let name = MirrorName::new("dr").expect("a name");
+    let key = PartitionKey {
+        mirror: name.clone(),
+        topic: TopicId::new([1; 16]),
+        partition: PartitionIndex::new(0).expect("not negative"),
+    };
+    let mirror = ClusterMirror {
+        include: vec!["a.*".to_owned()],
+        settings: BTreeMap::from([("bootstrap.servers".to_owned(), "a:1".to_owned())]),
+        ..ClusterMirror::default()
+    };
+    let topic = MirrorTopic {
+        id: key.topic,
+        mirror: name.clone(),
+        desired: Desired::Mirroring,
+        partitions: 1,
+    };
+    let position = LastMirrorEpochs {
+        epoch: LeaderEpoch::new(3),
+        offset: Some(Offset::new(9)),
+    };
+    let groups = [
+        vec![Record::Mirror(name, Some(mirror))],
+        vec![
+            Record::Topic(TopicName::new("t").expect("a name"), Some(topic)),
+            Record::State(
+                key.clone(),
+                Some(MirrorPartitionState::begun(State::Failed)),
+            ),
+        ],
+        vec![
+            Record::Position(key.clone(), Some(position)),
+            Record::State(key, None),
+        ],
+    ];
+    let mut file = StateFile::open(disk.clone(), dir).expect("a disk in memory");
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.expect("a runtime without drivers");
+    for group in groups {
+        runtime
+            .block_on(file.append(group))
+            .expect("a disk in memory");
+    }
+    let whole = disk
+        .bytes(&dir.join(state_file::FILE))
+        .expect("it is there");
+    let mut left = &whole[b"twinlog-state-1\n".len()..];
+    let plain = [&[0][..], left].concat();
+    let mut apart = vec![1];
+    while let Some(length) = left.first_chunk::<4>() {
+        let end = 8 + u32::from_be_bytes(*length) as usize;
+        apart.extend_from_slice(&length[2..]);
+        apart.extend_from_slice(&left[8..end]);
+        left = &left[end..];
+    }
+    vec![seed("plain", plain), seed("apart", apart)]
 }
 
 fn each_version<R: Request>(api: ServedApi, seeds: &mut Vec<Seed>, of: impl Fn(i16) -> R) {

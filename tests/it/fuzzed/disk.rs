@@ -20,7 +20,7 @@ type Bytes = Rc<RefCell<Vec<u8>>>;
 
 /// Files by path. Every directory exists that was made or that holds a file.
 #[derive(Clone, Default)]
-pub(super) struct FlatDisk(Rc<RefCell<Tree>>);
+pub(crate) struct FlatDisk(Rc<RefCell<Tree>>);
 
 #[derive(Default)]
 struct Tree {
@@ -30,7 +30,7 @@ struct Tree {
 
 /// An open file; its clones are the same file.
 #[derive(Clone)]
-pub(super) struct FlatFile(Bytes);
+pub(crate) struct FlatFile(Bytes);
 
 impl FlatDisk {
     /// Puts a file there.
@@ -48,7 +48,7 @@ impl FlatDisk {
     }
 
     /// The content of a file, if it is there.
-    pub(super) fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
         let tree = self.0.borrow();
         let file = tree.files.get(path.as_os_str())?;
         Some(file.borrow().clone())

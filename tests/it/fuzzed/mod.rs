@@ -5,9 +5,10 @@
 //! [`PER_BYTE`] bytes for each of its own and a fixed amount that each target names.
 
 mod admin;
-mod disk;
+pub(crate) mod disk;
 mod input;
 pub(crate) mod logs;
+mod mirror_state;
 mod records;
 mod settings;
 mod small_files;
@@ -28,7 +29,7 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 13] = [
+pub(crate) const TARGETS: [Target; 14] = [
     target("frames", wire::frames),
     target("fetch_answers", wire::fetch_answers),
     target("answers", wire::answers),
@@ -40,6 +41,7 @@ pub(crate) const TARGETS: [Target; 13] = [
     target("snapshots", small_files::snapshots),
     target("checkpoints", small_files::checkpoints),
     target("vault_state", small_files::vault_state),
+    target("mirror_state", mirror_state::mirror_state),
     target("recovery", logs::recovery),
     target("configuration", settings::configuration),
 ];
