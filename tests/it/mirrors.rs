@@ -4,7 +4,7 @@
     reason = "tests stand outside: real files, sockets and programs"
 )]
 
-mod node;
+pub(crate) mod node;
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -237,6 +237,44 @@ dr      stuck          1  NonRetryable  a follower is gone";
         &recover,
         "Recovered 1 topic(s) in mirror dr: [stuck]",
     );
+}
+
+#[test]
+fn a_stop_is_waited_for_while_the_node_goes_and_comes_back() {
+    let node = with_mirror();
+    let topics = ["start", "--mirror", "dr", "--topics", "away"];
+    says(&node, &topics, "Started 1 topic(s) in mirror dr: [away]");
+    let ended = mirrors(
+        &node.at,
+        &["stop", "--mirror", "dr", "--topics", "away", "--wait"],
+    );
+    let (said, complaint) = (text(&ended.stdout), text(&ended.stderr));
+    assert_eq!(ended.status.code(), Some(0), "{said}\n{complaint}");
+    assert!(
+        said.ends_with("Stopped [away] topic(s) in mirror dr"),
+        "{said}"
+    );
+    let once = complaint.matches("waiting for it to come back").count();
+    assert_eq!((once, complaint.lines().count()), (1, 1), "{complaint}");
+}
+
+#[test]
+fn a_wait_may_have_an_end_of_its_own() {
+    let node = with_mirror();
+    let topics = ["start", "--mirror", "dr", "--topics", "slow"];
+    says(&node, &topics, "Started 1 topic(s) in mirror dr: [slow]");
+    let stop = [
+        "stop",
+        "--mirror",
+        "dr",
+        "--topics",
+        "slow",
+        "--wait",
+        "--timeout",
+        "1",
+    ];
+    let words = ["error: slow-0 is STOPPING", "error: slow-1 is STOPPING"];
+    fails(&node.at, &stop, 1, &words);
 }
 
 #[test]

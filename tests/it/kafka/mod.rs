@@ -10,6 +10,7 @@
     reason = "tests stand outside: real files, threads and clocks"
 )]
 
+mod administering;
 mod adopting;
 mod checking;
 mod cluster;
