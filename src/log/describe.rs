@@ -16,7 +16,7 @@ use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, METADATA, SNAPSHOT, TIME_INDEX, TXN_INDEX};
-use super::producers::Producers;
+use super::producers;
 use super::walk::{Route, walk};
 
 pub use super::producers::KnownProducer;
@@ -184,10 +184,8 @@ fn one<D: Disk>(
 }
 
 fn snapshot(bytes: &[u8], show: &mut dyn FnMut(Piece<'_>)) {
-    match Producers::from_snapshot(bytes) {
-        Some(producers) => producers
-            .known()
-            .for_each(|known| show(Piece::Producer(known))),
+    match producers::known_in(bytes) {
+        Some(known) => known.for_each(|known| show(Piece::Producer(known))),
         None => show(Piece::NotReadable("checksum or form is wrong".to_owned())),
     }
 }

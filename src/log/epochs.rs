@@ -65,6 +65,13 @@ impl LeaderEpochs {
         Some((*known, end))
     }
 
+    /// The epoch of the batch that ends with `last`; [`LeaderEpoch::NONE`] before the first.
+    pub(super) fn at(&self, last: Offset) -> LeaderEpoch {
+        let above = self.entries.partition_point(|(_, start)| *start <= last);
+        let known = above.checked_sub(1).and_then(|nth| self.entries.get(nth));
+        known.map_or(LeaderEpoch::NONE, |(epoch, _)| *epoch)
+    }
+
     /// Every epoch with its start offset.
     pub fn iter(&self) -> impl Iterator<Item = (LeaderEpoch, Offset)> + '_ {
         self.entries.iter().copied()

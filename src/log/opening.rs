@@ -91,9 +91,9 @@ pub fn open<D: Disk>(
         return Err(fault);
     };
     tracing::warn!("what follows offset {end} is fetched again: {fault}");
-    truncate(&disk, dir, end)?;
+    let left = truncate(&disk, dir, end)?;
     let known = Beginning {
-        recovery_point: known.recovery_point.min(end),
+        recovery_point: known.recovery_point.min(left.unwrap_or(known.log_start)),
         is_clean: false,
         refetchable: None,
         ..known

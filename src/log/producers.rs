@@ -149,37 +149,13 @@ impl Producers {
 
     /// Reads a `.snapshot` file; `None` where it is not what was written.
     pub(super) fn from_snapshot(bytes: &[u8]) -> Option<Producers> {
-        let entries = bytes.get(HEAD_BYTES..)?;
-        let crc = crc32c(&bytes[CRC_FROM..]).cast_signed();
-        let count = usize::try_from(be_i32(bytes, CRC_FROM)?).ok()?;
-        let sound = be_i16(bytes, 0)? == VERSION
-            && be_i32(bytes, CRC_AT)? == crc
-            && count.checked_mul(ENTRY_BYTES)? == entries.len();
-        if !sound {
-            return None;
-        }
-        let mut producers = Producers::default();
-        for entry in entries.chunks_exact(ENTRY_BYTES) {
-            let (id, producer) = Producer::read(entry)?;
-            if let Some(first) = producer.open_since {
-                producers.open.insert((first, id));
-            }
-            producers.known.insert(id, producer);
-        }
-        Some(producers)
-    }
-
-    /// Each producer, by id.
-    pub(super) fn known(&self) -> impl Iterator<Item = KnownProducer> + '_ {
-        self.known.iter().map(|(id, one)| KnownProducer {
-            id: *id,
-            epoch: one.epoch,
-            last_sequence: one.last_sequence,
-            last_offset: Offset::from_wire(one.last_offset),
-            offset_delta: one.offset_delta,
-            timestamp: one.timestamp,
-            coordinator_epoch: one.coordinator_epoch,
-            open_since: one.open_since,
+        let stored = stored(bytes)?;
+        let open = stored.clone();
+        let open = open.filter_map(|(id, producer)| Some((producer.open_since?, id)));
+        Some(Producers {
+            open: open.collect(),
+            known: stored.collect(),
+            largest_before: None,
         })
     }
 
@@ -202,6 +178,27 @@ impl Producers {
     }
 }
 
+/// Each producer of a `.snapshot` file as it stands there; `None` where the file is not what was
+/// written. Nothing is made of it: a snapshot may be large.
+pub(super) fn known_in(bytes: &[u8]) -> Option<impl Iterator<Item = KnownProducer> + '_> {
+    let stored = stored(bytes)?;
+    Some(stored.map(|(id, producer)| producer.known_as(id)))
+}
+
+type Stored = (ProducerId, Producer);
+
+fn stored(bytes: &[u8]) -> Option<impl Iterator<Item = Stored> + Clone + '_> {
+    let entries = bytes.get(HEAD_BYTES..)?;
+    let crc = crc32c(&bytes[CRC_FROM..]).cast_signed();
+    let count = usize::try_from(be_i32(bytes, CRC_FROM)?).ok()?;
+    let is_sound = be_i16(bytes, 0)? == VERSION
+        && be_i32(bytes, CRC_AT)? == crc
+        && count.checked_mul(ENTRY_BYTES)? == entries.len();
+    let entries = entries.chunks_exact(ENTRY_BYTES).map(Producer::read);
+    let is_read = is_sound && entries.clone().all(|entry| entry.is_some());
+    is_read.then(|| entries.flatten())
+}
+
 impl Producer {
     fn new(epoch: ProducerEpoch) -> Producer {
         Producer {
@@ -212,6 +209,19 @@ impl Producer {
             timestamp: -1,
             coordinator_epoch: -1,
             open_since: None,
+        }
+    }
+
+    fn known_as(&self, id: ProducerId) -> KnownProducer {
+        KnownProducer {
+            id,
+            epoch: self.epoch,
+            last_sequence: self.last_sequence,
+            last_offset: Offset::from_wire(self.last_offset),
+            offset_delta: self.offset_delta,
+            timestamp: self.timestamp,
+            coordinator_epoch: self.coordinator_epoch,
+            open_since: self.open_since,
         }
     }
 

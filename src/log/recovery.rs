@@ -6,6 +6,7 @@
 //! | closed cleanly | the last segment is read from its last index entry on |
 //! | not closed cleanly | all is read from the newest synced snapshot of producers on |
 //! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
+//! | durable batches with other epochs or another end than was noted | as one that is damaged |
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
 //! | a torn or damaged batch at or above what was durable | cut there; later segments go |
 //! | a segment that ends before the next one begins | the same: its end was never written |
@@ -21,24 +22,26 @@
 
 mod ending;
 mod kept;
+mod reading;
+mod witness;
 
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Entry, File, Open};
-use crate::model::{Offset, Position, WallTime};
+use crate::model::{Offset, WallTime};
 
 use super::LogOptions;
 use super::append::Log;
 use super::epochs::LeaderEpochs;
-use super::fact::BatchFact;
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, UNFINISHED};
 use super::opening::{Beginning, Opened, Recovered};
 use super::producers::Producers;
 use super::segment::GAP_MAX;
 use super::store::{Files, Store};
-use super::walk::{Arrived, Obstacle, Route, walk};
+use super::walk::Obstacle;
 use kept::Kept;
+use witness::Witness;
 
 /// The log that `dir` holds; `None` where it has no segments.
 ///
@@ -57,6 +60,7 @@ pub(super) fn recover<D: Disk>(
     }
     layout::renew_metadata(disk, dir, known.topic_id)?;
     let recovery = Recovery {
+        witness: Witness::new(&known, noted_epochs(disk, dir)?),
         disk: disk.clone(),
         dir: dir.to_owned(),
         options,
@@ -64,9 +68,17 @@ pub(super) fn recover<D: Disk>(
         now,
         found,
         hollow: Vec::new(),
+        contradiction: None,
         recovered: Recovered::default(),
     };
     recovery.run().map(Some)
+}
+
+/// The leader epochs as their checkpoint has them, where it can be read.
+fn noted_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<Option<LeaderEpochs>, LogFault> {
+    let bytes = layout::content(disk, &dir.join(EPOCHS))?;
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(text.and_then(|text| LeaderEpochs::from_text(&text).ok()))
 }
 
 /// Whether batches are missing between a segment that ends at `end` and the next one at `base`.
@@ -120,6 +132,9 @@ struct Recovery<D: Disk> {
     found: Found,
     /// Segments that were read and have no batch, though others follow.
     hollow: Vec<Offset>,
+    witness: Witness,
+    /// The first batch in what was read that is not what was durable.
+    contradiction: Option<LogFault>,
     recovered: Recovered,
 }
 
@@ -161,10 +176,24 @@ impl<D: Disk> Recovery<D> {
         self.remove_unfinished()?;
         self.drop_empty_segments()?;
         let mut trusted = self.trusted()?;
-        let mut begun = self.begin(&trusted)?;
-        if self.is_contradicted(&begun)? {
+        let mut read = self.read(&trusted)?;
+        if read.is_none() {
+            // The first contradiction may lie before what was read.
             trusted = Trusted::nothing(self.found.bases[0]);
-            begun = self.begin(&trusted)?;
+            read = self.read(&trusted)?;
+        }
+        match (read, self.contradiction.take()) {
+            (Some((log, store)), _) => self.finish(log, store, trusted.producers_at),
+            (None, contradiction) => Err(contradiction.expect("all was read")),
+        }
+    }
+
+    /// Reads what is not believed. `None`: it contradicts what is.
+    fn read(&mut self, trusted: &Trusted) -> Result<Option<(Log, Store<D>)>, LogFault> {
+        self.hollow.clear();
+        let begun = self.begin(trusted)?;
+        if self.is_contradicted(&begun)? {
+            return Ok(None);
         }
         let Begun {
             mut log,
@@ -174,7 +203,10 @@ impl<D: Disk> Recovery<D> {
         } = begun;
         let mut store = Store::new(self.disk.clone(), &self.dir, files);
         loop {
-            let mut arrived = self.read_segment(&mut log, &store, size, trusted.producers_at)?;
+            let arrived = self.read_segment(&mut log, &store, size, trusted.producers_at)?;
+            let Some(mut arrived) = arrived else {
+                return Ok(None);
+            };
             let next = self.found.bases.get(segment + 1).copied();
             let lost = next
                 .filter(|base| is_lost(log.log_end, *base))
@@ -193,7 +225,7 @@ impl<D: Disk> Recovery<D> {
             }
             size = self.next_segment(&mut log, &mut store, base, trusted.producers_at)?;
         }
-        self.finish(log, store, trusted.producers_at)
+        Ok(Some((log, store)))
     }
 
     /// The log as far as it is believed.
@@ -267,10 +299,7 @@ impl<D: Disk> Recovery<D> {
             false => self.known.recovery_point.max(start),
         };
         let durable = self.found.first_incomplete(durable).unwrap_or(durable);
-        let epochs = layout::content(&self.disk, &self.dir.join(EPOCHS))?;
-        let epochs = epochs
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .and_then(|text| LeaderEpochs::from_text(&text).ok());
+        let epochs = self.witness.epochs().cloned();
         let snapshot = self.newest_snapshot(durable)?;
         let Some((epochs, (producers_at, producers))) = epochs.zip(snapshot) else {
             return Ok(Trusted::nothing(start));
@@ -301,90 +330,6 @@ impl<D: Disk> Recovery<D> {
         }
         let start = self.found.bases[0];
         Ok((durable <= start).then(|| (start, Producers::default())))
-    }
-
-    fn read_segment(
-        &mut self,
-        log: &mut Log,
-        store: &Store<D>,
-        size: u64,
-        producers_at: Offset,
-    ) -> Result<Arrived, LogFault> {
-        let base = log.segment.base;
-        let name = self.path(base, LOG);
-        let route = Route {
-            from: Position::new(log.segment.size),
-            to: size,
-            next: log.log_end.max(base),
-            epoch: log.last_epoch(),
-        };
-        let arrived = walk(&store.files.log, &name, route, |batch, position| {
-            let fact = BatchFact::of(batch).map_err(|fault| LogFault::Marker {
-                at: batch.base_offset(),
-                fault,
-            })?;
-            if fact.last.since(base) > i32::MAX as u64 {
-                return Err(LogFault::Damaged {
-                    path: name.clone(),
-                    at: position.value(),
-                    why: format!("offset {} is too far from the segment's base", fact.last),
-                    sound_end: None,
-                });
-            }
-            log.recover(&fact, fact.base >= producers_at);
-            Ok(())
-        })?;
-        self.recovered.bytes_read += arrived.bytes_read;
-        Ok(arrived)
-    }
-
-    /// Cuts what cannot be read, unless it was durable.
-    fn cut(
-        &mut self,
-        store: &Store<D>,
-        log: &Log,
-        arrived: &Arrived,
-        size: u64,
-        segment: usize,
-    ) -> Result<(), LogFault> {
-        let path = self.path(log.segment.base, LOG);
-        if self.known.is_clean || log.log_end < self.known.recovery_point {
-            let obstacle = arrived.obstacle.as_ref();
-            return Err(LogFault::Damaged {
-                path,
-                at: arrived.position,
-                why: obstacle.map(ToString::to_string).unwrap_or_default(),
-                sound_end: Some(log.log_end.max(log.log_start)),
-            });
-        }
-        let end = Position::new(arrived.position);
-        store.files.log.truncate(end).map_err(at(&path))?;
-        self.recovered.bytes_cut += size.saturating_sub(arrived.position);
-        for base in self.found.bases.split_off(segment + 1) {
-            let entry = layout::path(Path::new(""), base, LOG);
-            let sizes = self
-                .found
-                .entries
-                .iter()
-                .filter(|found| Path::new(&found.name) == entry);
-            self.recovered.bytes_cut += sizes.map(|found| found.bytes).sum::<u64>();
-            self.remove_segment(base)?;
-        }
-        Ok(())
-    }
-
-    fn next_segment(
-        &self,
-        log: &mut Log,
-        store: &mut Store<D>,
-        base: Offset,
-        producers_at: Offset,
-    ) -> Result<u64, LogFault> {
-        let (files, size) = self.open_files(base)?;
-        let kept = self.keep_nothing(base, files, size, producers_at)?;
-        store.move_on(log, kept.files, base, base >= producers_at)?;
-        log.moved_to(kept.segment);
-        Ok(size)
     }
 
     fn path(&self, base: Offset, suffix: &str) -> PathBuf {

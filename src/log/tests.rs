@@ -316,43 +316,8 @@ fn what_was_durable_and_is_gone_is_refused() {
     }
 }
 
-/// Every byte of every file, but the records' count of what no file states twice.
-#[test]
-fn any_flipped_byte_is_found() {
-    let batches = batches(Traffic::Transactions);
-    let disk = MemoryDisk::default();
-    let durable = worked(&disk, &batches);
-    let claims = Claims {
-        topic_id: TopicId::new([7; 16]),
-        log_start: Some(Offset::ZERO),
-        durable,
-        is_clean: true,
-    };
-    let sound = verify(&disk, &dir(), claims).expect("readable");
-    assert_eq!(sound.findings, []);
-    let mut missed: Vec<(PathBuf, usize)> = Vec::new();
-    for path in disk.paths() {
-        let bytes = disk.bytes(&path).expect("listed");
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 0x10;
-            let damaged = disk.after_kill();
-            damaged.put(&path, &flipped);
-            let found = verify(&damaged, &dir(), claims).expect("readable");
-            if found.findings.is_empty() {
-                missed.push((path.clone(), at));
-            }
-        }
-    }
-    let name = |path: &Path| path.display().to_string();
-    let missed: Vec<String> = missed
-        .iter()
-        .map(|(path, at)| format!("{} byte {at}", name(path)))
-        .collect();
-    assert!(missed.is_empty(), "not found: {missed:#?}");
-}
-
 mod damaged;
+mod flipped;
 mod full;
 mod reading;
 

@@ -31,6 +31,8 @@ pub(super) struct Arrived {
     pub(super) next: Offset,
     /// Its epoch.
     pub(super) epoch: LeaderEpoch,
+    /// Its base offset, where one was passed.
+    pub(super) last_base: Option<Offset>,
     /// Why it went no further; `None` at the file's end.
     pub(super) obstacle: Option<Obstacle>,
     /// Bytes that were read.
@@ -48,6 +50,14 @@ pub(super) enum Obstacle {
     Lost(Offset),
 }
 
+impl Obstacle {
+    /// A batch may be sound, but not where it lies.
+    pub(super) fn is_between_batches(&self) -> bool {
+        use BatchFault::{Epoch, Order};
+        matches!(self, Obstacle::Fault(Order { .. } | Epoch { .. }))
+    }
+}
+
 /// Shows each sound batch of the file called `name` with its place to `each`, in order.
 pub(super) fn walk<F: File>(
     file: &F,
@@ -59,6 +69,7 @@ pub(super) fn walk<F: File>(
         position: route.from.value(),
         next: route.next,
         epoch: route.epoch,
+        last_base: None,
         obstacle: None,
         bytes_read: 0,
     };
@@ -79,6 +90,7 @@ pub(super) fn walk<F: File>(
         for batch in checked.run.batches() {
             each(&batch, position)?;
             position = position.plus(batch.bytes().len() as u64);
+            here.last_base = Some(batch.base_offset());
         }
         here.position = position.value();
         here.next = checked.run.next_offset();

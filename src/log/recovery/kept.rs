@@ -116,23 +116,24 @@ impl<D: Disk> Recovery<D> {
         let Some(head) = head.filter(|head| head.last == entry.last) else {
             return Ok(None);
         };
-        let is_batch = self.is_batch(&files.log, base, entry.position.value(), &head, size)?;
+        let is_batch = self.is_batch(&files.log, base, entry.position.value(), size)?;
         Ok(is_batch.then_some((count, entry, head.begin)))
     }
 
-    /// Whether what seems to begin there is a sound batch. An index that is damaged may name the
-    /// middle of one, where something may look like a header.
-    fn is_batch(
+    /// Whether what seems to begin there, not below `base`, is a sound batch. An index that is
+    /// damaged may name the middle of one, where something may look like a header.
+    pub(super) fn is_batch(
         &self,
         file: &D::File,
         base: Offset,
         position: u64,
-        head: &Head,
         size: u64,
     ) -> Result<bool, LogFault> {
-        if head.bytes > size.saturating_sub(position) {
+        let head = self.head_at(file, base, position)?;
+        let left = size.saturating_sub(position);
+        let Some(head) = head.filter(|head| head.bytes <= left) else {
             return Ok(false);
-        }
+        };
         let mut bytes = vec![0; usize::try_from(head.bytes).unwrap_or(usize::MAX)];
         let read = file.read_at(&mut bytes, Position::new(position));
         let read = read.map_err(at(&self.path(base, LOG)))?;
