@@ -125,12 +125,17 @@ impl TopicName {
     /// `..`. Nothing else may become a directory's name.
     #[must_use]
     pub fn new(name: &str) -> Option<TopicName> {
+        TopicName::is_legal(name).then(|| TopicName(name.into()))
+    }
+
+    /// Whether it is such a name.
+    #[must_use]
+    pub fn is_legal(name: &str) -> bool {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        let sound = (1..=Self::BYTES_MAX).contains(&name.len())
+        (1..=Self::BYTES_MAX).contains(&name.len())
             && name.bytes().all(legal)
             && name != "."
-            && name != "..";
-        sound.then(|| TopicName(name.into()))
+            && name != ".."
     }
 
     /// The name as text.

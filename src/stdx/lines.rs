@@ -48,11 +48,17 @@ pub fn write<I>(version: u32, entries: I) -> String
 where
     I: ExactSizeIterator<Item: Display>,
 {
-    let mut text = format!("{version}\n{}\n", entries.len());
+    let mut text = head(version, entries.len());
     for entry in entries {
         writeln!(text, "{entry}").expect("a String takes every write");
     }
     text
+}
+
+/// How a text of so many entries begins.
+#[must_use]
+pub fn head(version: u32, entries: usize) -> String {
+    format!("{version}\n{entries}\n")
 }
 
 /// Reads each line of a text of `version` with `entry`, which says `None` to a line that it
@@ -65,8 +71,25 @@ pub fn read<T>(
     version: u32,
     mut entry: impl FnMut(&str) -> Option<T>,
 ) -> Result<Vec<T>, LinesFault> {
+    let mut entries = Vec::new();
+    each(text, version, |line| {
+        entries.push(entry(line)?);
+        Some(())
+    })?;
+    Ok(entries)
+}
+
+/// Shows each line of a text of `version` to `entry`, and keeps none: the text may be long.
+///
+/// # Errors
+/// As [`read`].
+pub fn each(
+    text: &str,
+    version: u32,
+    mut entry: impl FnMut(&str) -> Option<()>,
+) -> Result<(), LinesFault> {
     if text.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let mut lines = text.lines();
     let (Some(first), Some(count)) = (lines.next(), lines.next()) else {
@@ -78,16 +101,18 @@ pub fn read<T>(
             known: version,
         });
     }
-    let entries = lines
-        .map(|line| entry(line).ok_or_else(|| LinesFault::Line { line: quoted(line) }))
-        .collect::<Result<Vec<T>, LinesFault>>()?;
-    if count.parse() != Ok(entries.len()) {
+    let mut found = 0;
+    for line in lines {
+        entry(line).ok_or_else(|| LinesFault::Line { line: quoted(line) })?;
+        found += 1;
+    }
+    if count.parse() != Ok(found) {
         return Err(LinesFault::Count {
             promised: quoted(count),
-            found: entries.len(),
+            found,
         });
     }
-    Ok(entries)
+    Ok(())
 }
 
 #[cfg(test)]

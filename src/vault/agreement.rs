@@ -35,12 +35,25 @@ pub(super) fn contradictions(found: &Found) -> Vec<String> {
             ));
         }
     }
-    let strangers = found.recovery_points.keys();
-    let strangers = strangers.filter(|id| !found.state.partitions.contains_key(id));
-    wrong.extend(strangers.filter(|_| found.clean).map(|id| {
-        format!("{id}: recovery-point-offset-checkpoint names it, the vault's notes do not")
-    }));
     wrong
+}
+
+/// The notes have a checksum and the checkpoints have none: what the notes say is believed. Those
+/// of a vault that was not closed cleanly may lag behind.
+pub(super) fn believe_notes(found: &mut Found) {
+    for id in &found.partitions {
+        let Some(noted) = found.state.partitions.get(id) else {
+            continue;
+        };
+        for offsets in [&mut found.recovery_points, &mut found.high_watermarks] {
+            let told = offsets.get(id).filter(|_| !found.clean);
+            let believed = told.map_or(noted.position, |told| noted.position.max(*told));
+            offsets.insert(id.clone(), believed);
+        }
+        if let Some(start) = noted.log_start.filter(|_| found.clean) {
+            found.log_starts.insert(id.clone(), start);
+        }
+    }
 }
 
 fn differs(found: &Found, id: &TopicPartition, file: &str, offsets: &Offsets) -> Option<String> {

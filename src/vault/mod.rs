@@ -131,8 +131,16 @@ impl<D: Disk> Vault<D> {
                 .filter_map(|(id, state)| Some((id, offset(state)?)))
                 .collect()
         };
-        let mut checkpoint =
-            |which, noted: Offsets| checkpoints::read_or(disk, dir, which, noted, &mut damage);
+        let mut known: Vec<TopicPartition> = directories.clone();
+        known.extend(state.partitions.keys().cloned());
+        known.sort();
+        known.dedup();
+        let mut strangers = Vec::new();
+        let mut checkpoint = |which: Checkpoint, noted: Offsets| {
+            let told = checkpoints::read_or(disk, dir, which, &known, noted, &mut damage)?;
+            strangers.extend(told.strangers(which));
+            Ok::<Offsets, VaultFault>(told.offsets)
+        };
         let position = |state: &PartitionState| Some(state.position);
         let recovery_points = checkpoint(Checkpoint::RecoveryPoint, noted(position))?;
         let high_watermarks = checkpoint(Checkpoint::HighWatermark, noted(position))?;
@@ -153,6 +161,10 @@ impl<D: Disk> Vault<D> {
         if notes_are_sound {
             let contradictions = agreement::contradictions(&found);
             found.damage.extend(contradictions);
+            if found.clean {
+                found.damage.extend(strangers);
+            }
+            agreement::believe_notes(&mut found);
         }
         Ok(found)
     }
