@@ -16,6 +16,10 @@ pub struct Comparison {
     pub compacted: u64,
     /// Batches here below the source's log start: nothing is left to compare them with.
     pub expired: u64,
+    /// Where the log ends here.
+    pub end: Offset,
+    /// Where it ends at the source.
+    pub source_end: Offset,
     /// Offsets that the source has and that are not copied yet.
     pub behind: u64,
     /// The first thing that differs.
@@ -42,8 +46,6 @@ pub(super) struct Sides<D: Disk> {
     /// What was added to the producer ids here.
     shift: ProducerIdShift,
     pub(super) comparison: Comparison,
-    /// Where the local log was seen to reach.
-    end: Offset,
     /// What lies behind was not verified, and may not be whole.
     until: Offset,
 }
@@ -69,7 +71,6 @@ impl<D: Disk> Sides<D> {
             gaps,
             shift,
             comparison: Comparison::default(),
-            end: Offset::ZERO,
             until,
         };
         sides.advance()?;
@@ -159,7 +160,7 @@ impl<D: Disk> Sides<D> {
         let Some(held) = &mut self.held else {
             return Ok(());
         };
-        self.end = held.next;
+        self.comparison.end = held.next;
         let (at, restored) = (held.base, unshift(&mut held.bytes, self.shift));
         if let Err(fault) = restored {
             self.differs(at, fault.to_string());
@@ -167,12 +168,14 @@ impl<D: Disk> Sides<D> {
         Ok(())
     }
 
-    /// Offsets up to the source's `end` that are not here yet.
-    pub(super) fn behind(&self, end: Offset) -> u64 {
-        match self.held {
-            None => end.since(self.end.min(end)),
-            Some(_) => 0,
+    /// All is compared. The source's log begins at `start` and ends at `end`.
+    pub(super) fn finish(mut self, start: Offset, end: Offset) -> Comparison {
+        let here = self.comparison.end.max(start).min(end);
+        if self.held.is_none() {
+            self.comparison.behind = end.since(here);
         }
+        self.comparison.source_end = end;
+        self.comparison
     }
 }
 

@@ -133,3 +133,6 @@ impl<D: Disk> Subject<D> {
         point.copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

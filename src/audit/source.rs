@@ -23,7 +23,8 @@ const FETCH_BYTES_MAX: i32 = 48 << 20;
 const EMPTY_ANSWERS_MAX: u32 = 3;
 
 /// Compares partitions of the vault with the source, each up to the offset to which it was
-/// verified. `show` gets each one as it is done: the comparison, or why there is none.
+/// verified. `show` gets each one as it is done: the comparison, or why there is none; then those
+/// that the source has of the same topics and the vault has not.
 ///
 /// # Errors
 /// The source cannot be asked at all.
@@ -53,6 +54,10 @@ pub async fn compare<W: World>(
             .partition(world, subject, (id, *until), opening)
             .await;
         show(id, compared.map_err(|Unable(why)| why));
+    }
+    for (id, leader) in source.not_copied(subject) {
+        let compared = source.absent(world, &id, leader, opening).await;
+        show(&id, compared.map_err(|Unable(why)| why));
     }
     Ok(())
 }
@@ -105,12 +110,61 @@ impl<W: World> Source<W> {
         let shift = subject.producer_id_shift();
         let mut sides = Sides::new(local, is_compacted, gaps, shift, until)?;
         sides.expire(start)?;
-        let outcome = walk(client, &topic, id, (start, end), &mut sides).await;
+        let from = subject.found.log_starts.get(id).copied();
+        let from = from.or(sides.here()).unwrap_or(end).max(start);
+        let outcome = walk(client, &topic, id, (from, end), &mut sides).await;
         if outcome.is_err() {
             self.clients.remove(&leader);
         }
         outcome?;
-        Ok(sides.comparison)
+        Ok(sides.finish(start, end))
+    }
+
+    /// Partitions of copied topics that the vault does not hold, and who leads them.
+    fn not_copied(&self, subject: &Subject<W::Disk>) -> Vec<(TopicPartition, Option<BrokerId>)> {
+        let is_copied = |topic: &&TopicView| {
+            let mut held = subject.found.state.partitions.iter();
+            held.any(|(id, state)| {
+                id.topic == topic.name && state.topic_id.agrees(topic.id, &topic.name)
+            })
+        };
+        let of = |topic: &TopicView| {
+            let name = topic.name.clone();
+            let each = topic.partitions.iter().map(move |partition| {
+                let (topic, partition) = (name.clone(), partition);
+                let (partition, leader) = (partition.index, partition.leader);
+                (TopicPartition { topic, partition }, leader)
+            });
+            each.collect::<Vec<_>>()
+        };
+        let all = self.view.topics.iter().filter(is_copied).flat_map(of);
+        all.filter(|(id, _)| subject.found.partitions.binary_search(id).is_err())
+            .collect()
+    }
+
+    /// How much the source has of a partition of which nothing is here.
+    async fn absent(
+        &mut self,
+        world: &W,
+        id: &TopicPartition,
+        leader: Option<BrokerId>,
+        opening: Opening,
+    ) -> Result<Comparison, Unable> {
+        let nobody = || Unable("it is not here, and no broker of the source leads it".to_owned());
+        let leader = leader.ok_or_else(nobody)?;
+        self.client(world, leader, opening).await?;
+        let client = self.clients.get_mut(&leader).expect("connected above");
+        let asked = PartitionAsked {
+            id: id.clone(),
+            leader_epoch: LeaderEpoch::NONE,
+        };
+        let start = bound(client, &asked, Bound::Start).await?;
+        let end = bound(client, &asked, Bound::End).await?;
+        Ok(Comparison {
+            source_end: end,
+            behind: end.since(start.min(end)),
+            ..Comparison::default()
+        })
     }
 
     /// The topic as the source has it, and who leads the partition.
@@ -191,15 +245,14 @@ async fn bound<W: World>(
     }
 }
 
-/// Fetches from where the vault's log begins to where it ends, and compares.
+/// Fetches from offset `next` on to where the vault's log ends, and compares.
 async fn walk<W: World, D: crate::io::Disk>(
     client: &mut Client<W>,
     topic: &TopicView,
     id: &TopicPartition,
-    (start, end): (Offset, Offset),
+    (mut next, end): (Offset, Offset),
     sides: &mut Sides<D>,
 ) -> Result<(), Unable> {
-    let mut next = sides.here().unwrap_or(end).max(start);
     let mut room = FETCH_BYTES;
     let mut empty = 0;
     while sides.here().is_some() && sides.comparison.difference.is_none() {
@@ -248,6 +301,5 @@ async fn walk<W: World, D: crate::io::Disk>(
         }
         next = checked.run.next_offset();
     }
-    sides.comparison.behind = sides.behind(end);
     Ok(())
 }

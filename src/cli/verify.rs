@@ -30,10 +30,16 @@ pub(super) struct VerifyArguments {
     /// Brokers of the source to compare with, batch by batch.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     from: Vec<BrokerAddress>,
+    /// With --from: fail as well where the source has more than was copied.
+    #[arg(long, requires = "from")]
+    complete: bool,
     /// The result as one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }
+
+/// More partitions that are behind are counted and not named.
+const BEHIND_MAX: usize = 20;
 
 /// What verifying came to.
 #[derive(Default)]
@@ -46,12 +52,32 @@ pub(super) struct Verdict {
     pub(super) identical: u64,
     compacted: u64,
     expired: u64,
-    behind: u64,
+    behind: Vec<Behind>,
     producer_id_shift: i64,
     is_written: bool,
     gaps: Vec<String>,
     notes: Vec<String>,
     pub(super) faults: Vec<String>,
+}
+
+/// A partition of which the source has more.
+struct Behind {
+    id: TopicPartition,
+    end: Offset,
+    source_end: Offset,
+    offsets: u64,
+}
+
+impl std::fmt::Display for Behind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Behind { id, end, .. } = self;
+        let source_end = self.source_end;
+        let offsets = text::many(self.offsets, "offset", "offsets");
+        write!(
+            f,
+            "{id}: equal up to offset {end}, the source ends at {source_end}: {offsets} behind"
+        )
+    }
 }
 
 impl VerifyArguments {
@@ -71,7 +97,11 @@ impl VerifyArguments {
         for fault in &verdict.faults {
             screen::say(fault);
         }
-        Ok(match was_told && verdict.faults.is_empty() {
+        let is_complete = !self.complete || verdict.behind.is_empty();
+        if !is_complete {
+            screen::say(&format!("the copy is not complete: {}", verdict.lag()));
+        }
+        Ok(match was_told && is_complete && verdict.faults.is_empty() {
             true => Ending::Done,
             false => Ending::Incomplete,
         })
@@ -179,7 +209,14 @@ impl Verdict {
         self.identical += comparison.identical;
         self.compacted += comparison.compacted;
         self.expired += comparison.expired;
-        self.behind += comparison.behind;
+        if comparison.behind > 0 {
+            self.behind.push(Behind {
+                id: id.clone(),
+                end: comparison.end,
+                source_end: comparison.source_end,
+                offsets: comparison.behind,
+            });
+        }
         if let Some(difference) = comparison.difference {
             self.faults.push(format!(
                 "{id}: offset {}: {}",
@@ -220,20 +257,48 @@ impl Verdict {
                     "batches here that the source has compacted since",
                 ),
                 (self.expired, "batches here that the source no longer has"),
-                (self.behind, "offsets at the source that are not copied yet"),
             ];
             let others = others.iter().filter(|(count, _)| *count > 0);
             lines.extend(others.map(|(count, what)| format!("{} {what}", text::count(*count))));
+            lines.extend(self.behind.iter().take(BEHIND_MAX).map(Behind::to_string));
+            if self.behind.len() > BEHIND_MAX {
+                let more = (self.behind.len() - BEHIND_MAX) as u64;
+                let more = text::many(more, "more partition is", "more partitions are");
+                lines.push(format!("{more} behind; --json names all of them"));
+            }
         }
         lines.push(match (sound, is_compared) {
-            (true, true) => "identical".to_owned(),
+            (true, true) if self.behind.is_empty() => "identical".to_owned(),
+            (true, true) => format!("identical as far as it goes; {}", self.lag()),
             (true, false) => "sound".to_owned(),
             (false, _) => format!("NOT SOUND: {} findings", self.faults.len()),
         });
         lines.join("\n")
     }
 
+    /// How far the copy is behind.
+    fn lag(&self) -> String {
+        format!(
+            "the source is ahead by {} in {}",
+            text::many(self.offsets_behind(), "offset", "offsets"),
+            text::many(self.behind.len() as u64, "partition", "partitions")
+        )
+    }
+
+    fn offsets_behind(&self) -> u64 {
+        self.behind.iter().map(|behind| behind.offsets).sum()
+    }
+
     fn to_json(&self) -> Value {
+        let behind = self.behind.iter().map(|behind| {
+            json!({
+                "partition": behind.id.to_string(),
+                "end": behind.end.value(),
+                "source_end": behind.source_end.value(),
+                "offsets": behind.offsets,
+            })
+        });
+        let behind: Vec<Value> = behind.collect();
         json!({
             "sound": self.faults.is_empty(),
             "being_written": self.is_written,
@@ -246,7 +311,8 @@ impl Verdict {
             "identical_batches": self.identical,
             "compacted_batches": self.compacted,
             "expired_batches": self.expired,
-            "offsets_behind": self.behind,
+            "offsets_behind": self.offsets_behind(),
+            "behind": behind,
             "gaps": self.gaps,
             "notes": self.notes,
             "faults": self.faults,

@@ -100,18 +100,23 @@ impl Scene {
         written.is_ok_and(|at| at > since) && text.lines().filter(is_begun).count() == PARTITIONS
     }
 
-    /// Verifies the vault against its source: nothing may be found.
+    /// Verifies the vault against its source.
+    fn compare(&self, more: &[&str]) -> Output {
+        twinlog(&["verify", "--from", &self.from, "--vault"])
+            .arg(self.vault())
+            .args(more)
+            .output()
+            .expect("cargo has built it")
+    }
+
+    /// The same: nothing may be found.
     #[track_caller]
     fn is_sound(&self, being_written: bool) -> Value {
-        let vault = self.vault();
         let Output {
             status,
             stdout,
             stderr,
-        } = twinlog(&["verify", "--json", "--from", &self.from, "--vault"])
-            .arg(&vault)
-            .output()
-            .expect("cargo has built it");
+        } = self.compare(&["--json"]);
         let said = String::from_utf8_lossy(&stderr);
         assert_eq!(status.code(), Some(0), "{said}");
         let json: Value = serde_json::from_slice(&stdout).expect("it says JSON");
@@ -151,6 +156,42 @@ fn a_copy_is_sound_while_it_runs_and_however_it_ends() {
     end(copy, "-TERM");
     let told = scene.is_sound(false);
     assert!(told["identical_batches"].as_u64() > Some(20), "{told}");
+}
+
+#[test]
+fn a_copy_that_is_behind_is_told_from_one_that_is_whole() {
+    let scene = Scene::new();
+    end(scene.follow(), "-TERM");
+    // The source goes on.
+    std::thread::sleep(Duration::from_millis(500));
+    let behind = scene.is_sound(false);
+    let lags = behind["behind"].as_array().expect("a list");
+    assert!(!lags.is_empty() && lags.len() <= PARTITIONS, "{behind}");
+    for lag in lags {
+        let number = |key: &str| lag[key].as_i64().expect("a number");
+        assert!(number("offsets") > 0 && number("end") > 0, "{lag}");
+        assert_eq!(
+            number("source_end"),
+            number("end") + number("offsets"),
+            "{lag}"
+        );
+    }
+    let total: i64 = lags.iter().filter_map(|lag| lag["offsets"].as_i64()).sum();
+    assert_eq!(behind["offsets_behind"], total);
+    for (more, code) in [(&[][..], 0), (&["--complete"][..], 1)] {
+        let told = scene.compare(more);
+        assert_eq!(told.status.code(), Some(code), "{told:?}");
+        let said = String::from_utf8_lossy(&told.stdout);
+        let verdict = "identical as far as it goes; the source is ahead by ";
+        assert!(said.contains(verdict), "{said}");
+        assert!(said.contains(" behind\n"), "{said}");
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert_eq!(
+            said.contains("the copy is not complete"),
+            code == 1,
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn damage_is_found_and_mended_where_that_is_safe() {
         damaged.is_fetched_again(damage);
     }
     damaged.source_compacts();
+    damaged.source_goes_on();
     damaged.is_refused_with_the_command();
 }
 
@@ -151,6 +152,36 @@ impl Damaged {
         let compared = compared.expect_code(0);
         assert!(compared.number("/compacted_batches") > 0, "{compared:?}");
         assert!(compared.number("/identical_batches") > 100, "{compared:?}");
+    }
+
+    /// What is not copied yet is no difference, but no copy of it either: told by partition, new
+    /// ones of a copied topic among them.
+    fn source_goes_on(&self) {
+        self.cluster.ask("grow topic=damage.plain partitions=2");
+        self.cluster
+            .ask("produce topic=damage.plain partition=1 count=50 size=100 seed=9");
+        let from = self.cluster.bootstrap();
+        let args = ["verify", "--vault", self.vault.path(), "--from", &from];
+        let told = self.vault.run(&[&args[..], &["--json"]].concat());
+        let told = told.expect_code(0).json();
+        let behind = told["behind"].as_array().expect("a list").clone();
+        let of = |partition: &str| {
+            let mut all = behind.iter();
+            all.find(|one| one["partition"] == partition).cloned()
+        };
+        let grown = of("damage.plain-1").expect("it is not copied at all");
+        assert!(
+            grown["end"] == 0 && grown["offsets"] == grown["source_end"],
+            "{grown}"
+        );
+        assert!(of(COMPACTED).is_some(), "{told}");
+        let whole = self.vault.run(&[&args[..], &["--complete"]].concat());
+        whole
+            .expect_code(1)
+            .expect_said(&["the copy is not complete"]);
+        self.copy().expect_code(0);
+        let whole = self.vault.run(&[&args[..], &["--complete"]].concat());
+        assert!(whole.expect_code(0).stdout.ends_with("\nidentical\n"));
     }
 
     /// Batches that the source does not have any more as they were.
