@@ -2,6 +2,7 @@
 
 mod closing;
 mod fitness;
+mod notes;
 mod progress;
 mod raise;
 mod replacing;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use clap::Args;
 
 use self::fitness::{Adoptee, Fitness};
-use self::raise::{Brokers, Low, RaiseFault, raise};
+use self::notes::{Notes, NotesFault};
+use self::raise::{Brokers, Low, RaiseFault, raise, set_back};
 use self::replacing::{ReplaceFault, Replacement};
 use super::{Ending, Misuse, screen, text};
 use crate::io::{Disk, advice};
@@ -39,7 +41,8 @@ const OPENING: Opening = Opening {
 ///
 /// To raise an epoch by one, another broker is named as a further replica and taken back. Clusters
 /// that keep eligible replicas apart (KIP-966) forget the stopped broker: there
-/// `unclean.leader.election.enable` of the topics is true for a moment, and set back.
+/// `unclean.leader.election.enable` of the topics is true for a moment, and set back; where adopt
+/// is killed in that moment, the next one sets it back first.
 #[derive(Debug, Args)]
 pub(super) struct AdoptArguments {
     /// The vault, into which no copy is running. Where the last one was killed, its logs are
@@ -91,6 +94,8 @@ enum AdoptFault {
     Replace(#[from] ReplaceFault),
     #[error("no log was changed, since {0}")]
     Raise(#[from] RaiseFault),
+    #[error("{0}")]
+    Notes(#[from] NotesFault),
 }
 
 /// A log directory that is ours until this value is gone.
@@ -130,6 +135,11 @@ impl AdoptArguments {
             |world| async move { look_at(&world, to, OPENING).await },
         )?;
         let claim = self.claim(&view.cluster_id)?;
+        let mut notes = Notes::read(&self.log_dir)?;
+        uring::run(None, |world| {
+            let notes = &mut notes;
+            async move { set_back(&world, OPENING, at, notes).await }
+        })?;
         let fitness = Fitness {
             vault: &self.vault,
             log_dir: &self.log_dir,
@@ -144,9 +154,9 @@ impl AdoptArguments {
                 adopting: claim.broker,
                 others: fitness.others(),
             };
-            let low = &low;
+            let (low, notes) = (&low, &mut notes);
             uring::run(None, |world| async move {
-                raise(&world, OPENING, brokers, low, quiet).await
+                raise(&world, OPENING, brokers, low, notes, quiet).await
             })?;
         }
         let mut bytes = 0;

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::notes::{Notes, NotesFault};
 use super::progress::Progress;
 use crate::io::{Clock, World};
 use crate::model::{BrokerId, LeaderEpoch, TopicName, TopicPartition};
@@ -89,10 +90,12 @@ pub(super) enum RaiseFault {
     )]
     Refused(Vec<String>),
     #[error(
-        "{UNCLEAN} was true for a moment and could not be set back: do so with kafka-configs, \
-         then run adopt again:\n{}", .0.join("\n")
+        "{UNCLEAN} was true for a moment and could not be set back: run adopt again, which does so \
+         first, or do it with kafka-configs:\n{}", .0.join("\n")
     )]
     StaysUnclean(Vec<String>),
+    #[error("{0}")]
+    Notes(#[from] NotesFault),
     #[error(
         "{at} has not heard of raised leader epochs within {waited:?}: see whether the \
          controller is well, then run adopt again:\n{}", .late.join("\n")
@@ -114,6 +117,32 @@ pub(super) struct Brokers<'a> {
     pub(super) others: Vec<BrokerId>,
 }
 
+/// Sets back what an earlier run had to change when it was killed.
+///
+/// # Errors
+/// What stays as it must not.
+pub(super) async fn set_back<W: World>(
+    world: &W,
+    opening: Opening,
+    at: &BrokerAddress,
+    notes: &mut Notes,
+) -> Result<(), RaiseFault> {
+    if notes.held().is_empty() {
+        return Ok(());
+    }
+    let values = notes.held().iter();
+    let values = values.map(|(topic, value)| (topic, value.as_deref()));
+    let mut client = Client::connect(world, at, opening).await?;
+    let mut refused = client.set(UNCLEAN, values).await?;
+    // Where there is no such topic any more, it has nothing set.
+    refused.retain(|_, why| why.code != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    if !refused.is_empty() {
+        return Err(RaiseFault::StaysUnclean(not_set(&refused)));
+    }
+    let all: Vec<TopicName> = notes.held().keys().cloned().collect();
+    Ok(notes.forget(&all)?)
+}
+
 /// Raises all epochs to those wanted; the broker that is asked has heard of it then.
 ///
 /// # Errors
@@ -123,6 +152,7 @@ pub(super) async fn raise<W: World>(
     opening: Opening,
     brokers: Brokers<'_>,
     low: &[Low],
+    notes: &mut Notes,
     quiet: bool,
 ) -> Result<(), RaiseFault> {
     if brokers.others.is_empty() {
@@ -135,7 +165,8 @@ pub(super) async fn raise<W: World>(
         opening,
         client: Client::connect(world, brokers.at, opening).await?,
         brokers,
-        own: Settings::new(),
+        own: notes.known().clone(),
+        notes,
         made: 0,
         begun: Instant::now(),
         progress: Progress::begin(low.len(), steps, quiet),
@@ -147,7 +178,7 @@ pub(super) async fn raise<W: World>(
 }
 
 /// One setting as topics have it of their own, if they have.
-type Settings = BTreeMap<TopicName, Option<String>>;
+pub(super) type Settings = BTreeMap<TopicName, Option<String>>;
 
 struct Raiser<'a, W: World> {
     world: &'a W,
@@ -156,6 +187,7 @@ struct Raiser<'a, W: World> {
     brokers: Brokers<'a>,
     /// What topics had before we changed it; read but once, as a broker may tell our own change.
     own: Settings,
+    notes: &'a mut Notes,
     /// Directories that the other brokers were made to make.
     made: usize,
     begun: Instant,
@@ -261,21 +293,25 @@ impl<W: World> Raiser<'_, W> {
             (topic, value)
         });
         self.own.extend(read);
+        let before = topics
+            .iter()
+            .filter_map(|topic| self.own.get_key_value(*topic));
+        let before = before.map(|(topic, value)| (topic.clone(), value.clone()));
+        let mut before: Settings = before.collect();
+        self.notes.add(&before)?;
         let all = topics.iter().map(|topic| (*topic, Some("true")));
         let refused = self.client.set(UNCLEAN, all).await?;
-        let changed = topics.iter().filter(|topic| !refused.contains_key(**topic));
-        let before = changed.filter_map(|topic| self.own.get_key_value(*topic));
-        let before = before.map(|(topic, value)| (topic.clone(), value.clone()));
-        let before: Settings = before.collect();
         if refused.is_empty() {
             return Ok(before);
         }
+        self.notes.forget(refused.keys())?;
+        before.retain(|topic, _| !refused.contains_key(topic));
         self.set_back(before).await?;
         Err(RaiseFault::Refused(not_set(&refused)))
     }
 
     /// Over a connection of its own: the other one may be what has failed.
-    async fn set_back(&self, before: Settings) -> Result<(), RaiseFault> {
+    async fn set_back(&mut self, before: Settings) -> Result<(), RaiseFault> {
         if before.is_empty() {
             return Ok(());
         }
@@ -287,7 +323,7 @@ impl<W: World> Raiser<'_, W> {
             client.set(UNCLEAN, values).await
         };
         let why = match set.await {
-            Ok(refused) if refused.is_empty() => return Ok(()),
+            Ok(refused) if refused.is_empty() => return Ok(self.notes.forget(before.keys())?),
             Ok(refused) => not_set(&refused),
             Err(fault) => before
                 .keys()

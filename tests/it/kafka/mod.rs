@@ -17,6 +17,7 @@ mod cluster;
 mod compare;
 mod copying;
 mod crashing;
+mod cut_off;
 mod damaging;
 mod destination;
 mod dump;
