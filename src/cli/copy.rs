@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::{Ending, Misuse, engine, screen, text};
+use super::engine::{self, Stop};
+use super::{Ending, Misuse, screen, text};
 use crate::control::{Job, Selection};
 use crate::model::ProducerIdShift;
 use crate::session::BrokerAddress;
@@ -69,9 +70,12 @@ impl CopyArguments {
             into: self.into.clone(),
             follow: self.follow,
         };
+        let stop = Stop::listen();
         let begun = Instant::now();
         let mut progress = Progress::new(quiet, self.follow);
-        let outcome = engine::copy(&config, job, None, &mut |ledger| progress.show(ledger))?;
+        let outcome = engine::copy(&config, job, &stop, None, &mut |ledger| {
+            progress.show(ledger)
+        })?;
         progress.end();
         let outcome = match outcome {
             Ok(outcome) => outcome,

@@ -14,8 +14,9 @@ use clap::Args;
 
 use self::generated::Generated;
 use super::copy::summary::Summary;
+use super::engine::{self, Stop};
 use super::verify::{Verdict, verify};
-use super::{Ending, Misuse, engine, screen, text};
+use super::{Ending, Misuse, screen, text};
 use crate::audit::AuditFault;
 use crate::config::Config;
 use crate::control::{CopyFault, Job, Ledger, Outcome, Selection};
@@ -104,12 +105,13 @@ impl DemoArguments {
             "generating {} MiB in 5 topics of 4 partitions",
             self.mib
         ));
+        let stop = Stop::listen();
         // What is to be left is the vault; the source's logs are only generated.
         let generated = Generated::begin(dir)?;
         let mut source = Source::start(generated.path(), self.mib, self.seconds)?;
-        let from = source.address()?;
+        let from = source.address(&stop)?;
         tell(&format!("a second process serves them on {from}"));
-        let demo = Demo { from, vault };
+        let demo = Demo { from, vault, stop };
         tell("copying them with one thread per core");
         let begun = Instant::now();
         let first = demo.copy(None)?;
@@ -123,7 +125,7 @@ impl DemoArguments {
         let live = demo.copy(Some(Duration::from_secs(self.seconds)))?;
         let last = demo.copy(None)?;
         tell("verifying every byte, and comparing every batch with the source");
-        end_when_stopped(&generated, &demo.vault);
+        demo.end_when_stopped(&generated);
         let verdict = verify(&demo.vault, std::slice::from_ref(&demo.from), quiet)?;
         let was_told = screen::tell(&demo.table(&first, elapsed, cpu, &live, &verdict));
         for fault in &verdict.faults {
@@ -139,23 +141,25 @@ impl DemoArguments {
     }
 }
 
-/// From here on nothing else listens to whoever wants us to end.
-fn end_when_stopped(generated: &Generated, vault: &Path) {
-    let (generated, vault) = (generated.path().to_owned(), vault.to_owned());
-    std::thread::spawn(move || {
-        uring::run(None, |_| engine::stopped(None));
-        generated::remove(&generated);
-        screen::say(&format!("error: {}", DemoFault::Stopped(vault)));
-        std::process::exit(1);
-    });
-}
-
 struct Demo {
     from: BrokerAddress,
     vault: PathBuf,
+    stop: Stop,
 }
 
 impl Demo {
+    /// From here on nothing else minds whoever wants us to end.
+    fn end_when_stopped(&self, generated: &Generated) {
+        let (generated, vault) = (generated.path().to_owned(), self.vault.clone());
+        let stop = self.stop.clone();
+        std::thread::spawn(move || {
+            uring::run(None, |_| stop.wanted(None));
+            generated::remove(&generated);
+            screen::say(&format!("error: {}", DemoFault::Stopped(vault)));
+            std::process::exit(1);
+        });
+    }
+
     /// Copies everything that is there, or follows for so long.
     fn copy(&self, follow: Option<Duration>) -> Result<Outcome, DemoFault> {
         let selection = Selection::new("demo-.*", None);
@@ -166,9 +170,10 @@ impl Demo {
             follow: follow.is_some(),
         };
         let begun = Instant::now();
-        let outcome = engine::copy(&Config::default(), job, follow, &mut |_: &Ledger| {})??;
+        let config = Config::default();
+        let outcome = engine::copy(&config, job, &self.stop, follow, &mut |_: &Ledger| {})??;
         let is_early = follow.is_none_or(|time| begun.elapsed() < time);
-        match outcome.was_stopped && is_early {
+        match outcome.was_stopped && is_early || self.stop.is_wanted() {
             true => Err(DemoFault::Stopped(self.vault.clone())),
             false => Ok(outcome),
         }
@@ -235,7 +240,7 @@ impl Source {
     }
 
     /// Where it serves, once it has generated everything.
-    fn address(&mut self) -> Result<BrokerAddress, DemoFault> {
+    fn address(&mut self, stop: &Stop) -> Result<BrokerAddress, DemoFault> {
         let stdout = self.0.stdout.take().expect("it is piped, and asked once");
         let (told, line) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
@@ -247,7 +252,7 @@ impl Source {
         let line = uring::run(None, |_| async {
             tokio::select! {
                 line = line => Some(line.expect("the thread tells before it ends")),
-                () = engine::stopped(None) => None,
+                () = stop.wanted(None) => None,
             }
         });
         let line = line.ok_or(DemoFault::StoppedEarly)??;

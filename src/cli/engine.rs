@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 
 use super::Misuse;
 use crate::config::Config;
@@ -17,11 +18,12 @@ const ORDERS_MAX: usize = 256;
 /// Reports that may wait for control.
 const REPORTS_MAX: usize = 64;
 
-/// Copies what `job` says with all cores, until it is done, `within` is over, or SIGINT or
-/// SIGTERM comes.
+/// Copies what `job` says with all cores, until it is done, `within` is over, or somebody wants us
+/// to stop.
 pub(super) fn copy(
     config: &Config,
     job: Job,
+    stop: &Stop,
     within: Option<Duration>,
     show: &mut dyn FnMut(&Ledger),
 ) -> Result<Result<Outcome, CopyFault>, Misuse> {
@@ -55,7 +57,7 @@ pub(super) fn copy(
     let options = config.control.clone();
     let outcome = uring::run(None, |world| async move {
         let shards = Shards { orders, reports };
-        control::copy(world, options, job, shards, stopped(within), show).await
+        control::copy(world, options, job, shards, stop.wanted(within), show).await
     });
     for thread in threads {
         if thread.join().is_err() {
@@ -65,20 +67,61 @@ pub(super) fn copy(
     Ok(outcome)
 }
 
-/// SIGINT or SIGTERM, or the end of a time.
-pub(super) fn stopped(within: Option<Duration>) -> impl Future<Output = ()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    async move {
-        let terminate = signal(SignalKind::terminate());
-        let interrupt = signal(SignalKind::interrupt());
-        let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) else {
-            // Then the system's own way of ending remains.
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = tokio::time::sleep(within.unwrap_or_default()), if within.is_some() => {}
+/// SIGINT or SIGTERM, heard from the moment on in which this value is made: one that comes between
+/// two phases of a command is not lost.
+#[derive(Clone)]
+pub(super) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Listens for as long as the process lives.
+    pub(super) fn listen() -> Stop {
+        let (told, heard) = watch::channel(false);
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build();
+            // Without one the system's own way of ending remains.
+            let Ok(runtime) = runtime else { return };
+            runtime.block_on(async move {
+                let both = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+                let [Ok(mut terminate), Ok(mut interrupt)] = both else {
+                    return;
+                };
+                if ready.send(()).is_err() {
+                    return;
+                }
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                told.send_replace(true);
+                std::future::pending::<()>().await;
+            });
+        });
+        if is_ready.recv().is_err() {
+            tracing::warn!("signals cannot be heard: one ends the process at once");
+        }
+        Stop(heard)
+    }
+
+    /// Whether somebody has wanted it already.
+    pub(super) fn is_wanted(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Ends when somebody wants us to stop, or when this time is over.
+    pub(super) fn wanted(&self, within: Option<Duration>) -> impl Future<Output = ()> + use<> {
+        let mut heard = self.0.clone();
+        async move {
+            tokio::select! {
+                stopped = heard.wait_for(|wanted| *wanted) => match stopped {
+                    Ok(_) => {}
+                    // Nobody tells any more.
+                    Err(_) => std::future::pending().await,
+                },
+                () = tokio::time::sleep(within.unwrap_or_default()), if within.is_some() => {}
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Numbers and tables as people read them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Bytes with a binary unit: `512 B`, `1.5 MiB`.
@@ -112,6 +113,66 @@ pub(super) fn shortened(name: &str, characters: usize) -> String {
     front.chain(['…']).chain(back).collect()
 }
 
+/// Names in at most so many characters each, at least nine, no two of them alike: of those that
+/// differ in their middle alone, the place where they part is shown too. Where even that tells none
+/// from the other, they stay as they are.
+pub(super) fn distinct(names: &[&str], characters: usize) -> Vec<String> {
+    let short = names.iter().map(|name| shortened(name, characters));
+    let mut shown: Vec<String> = short.collect();
+    for twins in twins(&shown) {
+        let alike: Vec<&str> = twins.iter().map(|nth| names[*nth]).collect();
+        let parted = common(&alike);
+        for nth in twins {
+            shown[nth] = around(names[nth], parted, characters);
+        }
+    }
+    for nth in twins(&shown).into_iter().flatten() {
+        shown[nth] = names[nth].to_owned();
+    }
+    shown
+}
+
+/// The places of those that are alike, group by group.
+fn twins(all: &[String]) -> Vec<Vec<usize>> {
+    let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (nth, one) in all.iter().enumerate() {
+        places.entry(one).or_default().push(nth);
+    }
+    places
+        .into_values()
+        .filter(|group| group.len() > 1)
+        .collect()
+}
+
+/// Characters with which all of these begin.
+fn common(names: &[&str]) -> usize {
+    let (first, others) = names.split_first().expect("there are some");
+    let alike = |nth: usize, letter: char| {
+        let mut others = others.iter();
+        others.all(|other| other.chars().nth(nth) == Some(letter))
+    };
+    let letters = first.chars().enumerate();
+    letters
+        .take_while(|(nth, letter)| alike(*nth, *letter))
+        .count()
+}
+
+/// A name that is longer: its beginning, what stands from `at` on, and its end.
+fn around(name: &str, at: usize, characters: usize) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let piece = (characters - 2) / 3;
+    let front = &letters[..characters - 2 - 2 * piece];
+    let middle = at.clamp(front.len(), letters.len() - 2 * piece);
+    let (middle, end) = (
+        &letters[middle..middle + piece],
+        &letters[letters.len() - piece..],
+    );
+    [front, &['…'], middle, &['…'], end]
+        .concat()
+        .into_iter()
+        .collect()
+}
+
 /// Columns under their heads: the first to the left, the others to the right.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
@@ -169,6 +230,36 @@ mod tests {
         assert_eq!(shortened("orders-2", 7), "ord…s-2");
         assert_eq!(shortened("größer", 5), "gr…er");
         assert_eq!(shortened(&"x".repeat(249), 40).chars().count(), 40);
+    }
+
+    #[test]
+    fn names_that_differ_in_their_middle_do_not_look_alike() {
+        let name = |middle: &str| format!("{}{middle}{}", "a".repeat(60), "z".repeat(60));
+        let names = ["-eu-west-", "-eu-east-", "-us-west-"].map(name);
+        let names: Vec<&str> = names.iter().map(String::as_str).chain(["short"]).collect();
+        let shown = distinct(&names, 48);
+        for (nth, region) in ["eu-w", "eu-e", "us-w"].iter().enumerate() {
+            assert!(shown[nth].contains(region), "{shown:?}");
+            assert_eq!(shown[nth].chars().count(), 48);
+        }
+        assert_eq!(shown[3], "short");
+        // They part at one place, and two of them once more, far behind it.
+        let name = |one: &str, two: &str| {
+            let [a, b, c] = ["a", "b", "c"].map(|letter| letter.repeat(60));
+            format!("{a}{one}{b}{two}{c}")
+        };
+        let names = [name("1", "3"), name("1", "4"), name("2", "3")];
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let shown = distinct(&names, 48);
+        assert_eq!(shown[0], names[0]);
+        assert_eq!(shown[1], names[1]);
+        assert_eq!(shown[2].chars().count(), 48);
+        for length in 48..70 {
+            let name = |letter: &str| format!("{}{letter}{}", "x".repeat(length), "y".repeat(30));
+            let names = [name("1"), name("2")];
+            let shown = distinct(&[&names[0], &names[1]], 48);
+            assert_ne!(shown[0], shown[1]);
+        }
     }
 
     #[test]

@@ -11,6 +11,15 @@ use std::process::{Command, Stdio};
 /// Runs a small demo in `dir` to its end and calls `when_following` once the first copy is done:
 /// its exit code and all that it said.
 fn demo(dir: &Path, when_following: impl FnOnce()) -> (Option<i32>, String) {
+    demo_until(dir, "following", |_| when_following())
+}
+
+/// The same with another line that is waited for, by how it begins.
+fn demo_until(
+    dir: &Path,
+    line_begins: &str,
+    act: impl FnOnce(&std::process::Child),
+) -> (Option<i32>, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_twinlog"))
         .args(["demo", "--mib", "20", "--seconds", "2", "--dir"])
         .arg(dir)
@@ -19,12 +28,12 @@ fn demo(dir: &Path, when_following: impl FnOnce()) -> (Option<i32>, String) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("cargo has built it");
-    let mut when_following = Some(when_following);
+    let mut act = Some(act);
     let mut said = String::new();
     let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
     for line in stderr.lines().map_while(Result::ok) {
-        if line.starts_with("following") {
-            when_following.take().expect("it is said once")();
+        if line.starts_with(line_begins) {
+            act.take().expect("it is said once")(&child);
         }
         said.push_str(&line);
         said.push('\n');
@@ -126,6 +135,17 @@ fn a_demo_that_is_interrupted_while_it_generates_leaves_nothing() {
         let words = ["stopped while the source was generated", "removed"];
         ends_with(1, &words, (ended.status.code(), said));
         assert!(!dir.exists(), "it was made for the demo");
+    }
+}
+
+/// Each line stands between two phases.
+#[test]
+fn a_demo_that_is_interrupted_between_two_phases_stops() {
+    for line in ["a second process", "copying", "following", "verifying"] {
+        let dir = tempfile::tempdir().expect("there is a temporary directory");
+        let ended = demo_until(dir.path(), line, |child| signal(child, "-TERM"));
+        ends_with(1, &["error: stopped"], ended);
+        assert!(!dir.path().join("source").exists(), "{line}");
     }
 }
 

@@ -45,7 +45,7 @@ impl<'a> Summary<'a> {
     pub(in super::super) fn to_text(&self) -> String {
         let row = |name: &str, totals: &TopicTotals| {
             vec![
-                text::shortened(name, NAME_CHARACTERS_MAX),
+                name.to_owned(),
                 text::count(u64::from(totals.partitions)),
                 text::count(totals.tally.batches),
                 text::bytes(totals.tally.bytes),
@@ -54,10 +54,10 @@ impl<'a> Summary<'a> {
             ]
         };
         let topics = self.outcome.ledger.topics();
-        let mut rows: Vec<Vec<String>> = topics
-            .iter()
-            .map(|(name, totals)| row(name.as_str(), totals))
-            .collect();
+        let names: Vec<&str> = topics.keys().map(|name| name.as_str()).collect();
+        let names = text::distinct(&names, NAME_CHARACTERS_MAX);
+        let named = names.iter().zip(topics.values());
+        let mut rows: Vec<Vec<String>> = named.map(|(name, totals)| row(name, totals)).collect();
         rows.push(row("total", &self.totals));
         let heads = ["topic", "partitions", "batches", "bytes", "gaps", "stopped"];
         let cpu = self.cpu_per_gib();

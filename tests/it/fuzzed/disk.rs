@@ -47,6 +47,15 @@ impl FlatDisk {
         self.0.borrow_mut().dirs.insert(path.into());
     }
 
+    /// Another disk with the same files.
+    pub(super) fn copied(&self) -> FlatDisk {
+        let disk = FlatDisk::default();
+        for (path, bytes) in self.files() {
+            disk.put(&path, &bytes);
+        }
+        disk
+    }
+
     /// The content of a file, if it is there.
     pub(crate) fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
         let tree = self.0.borrow();

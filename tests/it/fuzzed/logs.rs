@@ -136,6 +136,27 @@ pub(super) fn opens_whole(disk: &FlatDisk, is_clean: bool) {
     assert_eq!(segment(disk), ten_batches());
 }
 
+/// A checkpoint of epochs that contradicts durable batches may be the one that is right: the log is
+/// refused as it is, or ends where they part and is fetched again from there.
+pub(super) fn opens_whole_or_cut(disk: &FlatDisk) {
+    let start = |disk: &FlatDisk, refetchable| {
+        let known = Beginning {
+            refetchable,
+            ..known(Offset::new(10), false)
+        };
+        open(disk.clone(), Path::new(DIR), OPTIONS, known, WALL)
+    };
+    let left = disk.copied();
+    if start(&left, None).is_ok() {
+        return opens_whole(disk, false);
+    }
+    assert_eq!(segment(&left), ten_batches(), "refused, and not touched");
+    let opened = start(disk, Some(Offset::ZERO));
+    let opened = opened.unwrap_or_else(|fault| panic!("{fault}"));
+    assert!(opened.log.watermarks().log_end < Offset::new(10));
+    assert!(ten_batches().starts_with(&segment(disk)));
+}
+
 fn segment(disk: &FlatDisk) -> Vec<u8> {
     let path = PathBuf::from(DIR).join(format!("{:020}.log", 0));
     disk.bytes(&path).unwrap_or_default()

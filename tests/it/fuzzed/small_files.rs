@@ -85,7 +85,7 @@ pub(super) fn leader_epochs(bytes: &[u8]) {
     });
     let sound = logs::sound();
     sound.put(&path, bytes);
-    logs::opens_whole(&sound, false);
+    logs::opens_whole_or_cut(&sound);
 }
 
 /// A snapshot of producers, its checksum made right where the first byte says so.
@@ -100,9 +100,8 @@ pub(super) fn snapshots(bytes: &[u8]) {
     let disk = FlatDisk::default();
     let path = PathBuf::from(DIR).join(format!("{:020}.snapshot", 4));
     disk.put(&path, &snapshot);
-    // Each producer becomes a line for people, several times as long as what it stands for.
     let mut is_read = false;
-    bounded(4 * snapshot.len(), BESIDE, || {
+    bounded(snapshot.len(), BESIDE, || {
         let mut show = |piece: Piece<'_>| is_read |= matches!(piece, Piece::Producer(_));
         let shown = describe(&disk, &path, &mut show);
         shown.expect("a disk in memory does not fail");
@@ -114,7 +113,8 @@ pub(super) fn snapshots(bytes: &[u8]) {
     }
 }
 
-/// The three checkpoints of a log directory.
+/// The three checkpoints of a log directory: one of a stopped broker, to which entries are added,
+/// and one of a vault, which is looked at.
 pub(super) fn checkpoints(bytes: &[u8]) {
     let which = [
         Checkpoint::RecoveryPoint,
@@ -125,17 +125,43 @@ pub(super) fn checkpoints(bytes: &[u8]) {
     let which = which[usize::from(input.byte()) % which.len()];
     let text = input.rest();
     let (disk, dir) = (FlatDisk::default(), Path::new("/vault"));
-    disk.put(&dir.join(which.file_name()), text);
+    let path = dir.join(which.file_name());
+    disk.put(&path, text);
     let none = std::collections::BTreeMap::new();
-    // Entries are read twice and written once.
-    let read = bounded(3 * text.len(), VAULT_BESIDE, || {
+    let read = bounded(text.len(), VAULT_BESIDE, || {
         merge_checkpoint(&disk, dir, which, &none)
     });
     if read.is_ok() {
-        let written = disk.bytes(&dir.join(which.file_name()));
+        let written = disk.bytes(&path);
         merge_checkpoint(&disk, dir, which, &none).expect("what was written is read");
-        assert_eq!(disk.bytes(&dir.join(which.file_name())), written);
+        assert_eq!(disk.bytes(&path), written);
     }
+    let disk = vault(&state(
+        "{\"source_cluster_id\":\"c\",\"partitions\":{}}\n".as_bytes(),
+    ));
+    disk.put(&path, text);
+    let found = bounded(text.len(), VAULT_BESIDE, || Vault::look(&disk, dir));
+    let found = found.expect("damage is told, not refused");
+    let told = found.recovery_points.len().max(found.log_starts.len());
+    assert!(told <= PARTITIONS.len(), "of others nothing is kept");
+}
+
+/// The directories of the vault below.
+const PARTITIONS: [&str; 2] = ["t-0", "t-1"];
+
+fn vault(state: &[u8]) -> FlatDisk {
+    let (disk, dir) = (FlatDisk::default(), Path::new("/vault"));
+    disk.put(&dir.join("twinlog.state"), state);
+    for partition in PARTITIONS {
+        disk.put_dir(&dir.join(partition));
+    }
+    disk
+}
+
+/// The notes of a vault with their checksum.
+fn state(json: &[u8]) -> Vec<u8> {
+    let head = format!("twinlog.state 1 {:08x}\n", crc32fast::hash(json));
+    [head.as_bytes(), json].concat()
 }
 
 /// `twinlog.state`, its checksum made right, beside directories of partitions.
@@ -144,17 +170,10 @@ pub(super) fn vault_state(bytes: &[u8]) {
     let is_repaired = input.byte() & 1 == 1;
     let text = input.rest();
     let state = match is_repaired {
-        true => {
-            let head = format!("twinlog.state 1 {:08x}\n", crc32fast::hash(text));
-            [head.as_bytes(), text].concat()
-        }
+        true => self::state(text),
         false => text.to_vec(),
     };
-    let (disk, dir) = (FlatDisk::default(), Path::new("/vault"));
-    disk.put(&dir.join("twinlog.state"), &state);
-    for partition in ["t-0", "t-1"] {
-        disk.put_dir(&dir.join(partition));
-    }
+    let (disk, dir) = (vault(&state), Path::new("/vault"));
     let found = bounded(state.len(), VAULT_BESIDE, || Vault::look(&disk, dir));
     if let Ok(found) = found {
         assert_eq!(found.partitions.len(), 2);
