@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::engine::{self, Stop};
 use super::{Ending, Misuse, screen, text};
-use crate::control::{Job, Selection};
+use crate::control::{Job, Selection, SourceLoss};
 use crate::model::ProducerIdShift;
 use crate::session::BrokerAddress;
 
@@ -48,6 +48,11 @@ pub(super) struct CopyArguments {
     /// copy into the vault has to give the same number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     producer_id_shift: Option<i64>,
+    /// Where the source has lost records that were copied (an unclean leader election), set them
+    /// aside beside the vault, in INTO.aside, cut them off, and go on [default: vault.source_loss of
+    /// the configuration, stop the partition].
+    #[arg(long)]
+    truncate: bool,
     /// A configuration file; config.toml at the root of the repository shows every key.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -62,6 +67,9 @@ impl CopyArguments {
         if let Some(shift) = self.producer_id_shift {
             config.control.producer_id_shift =
                 ProducerIdShift::new(shift).expect("the argument's range begins at 0");
+        }
+        if self.truncate {
+            config.control.source_loss = SourceLoss::SetAside;
         }
         let selection = Selection::new(&self.topics, self.exclude.as_deref());
         let job = Job {
@@ -97,6 +105,17 @@ impl CopyArguments {
                 text::count(left)
             ));
             is_complete = false;
+        }
+        for (id, line) in &outcome.ledger.lines {
+            for (to, aside) in &line.cuts {
+                let kept = aside
+                    .as_ref()
+                    .map(|aside| format!(", it lies in {}", aside.display()));
+                screen::say(&format!(
+                    "{id} was cut at offset {to}: the source has lost what followed{}",
+                    kept.unwrap_or_default()
+                ));
+            }
         }
         for (id, why) in outcome.ledger.stopped() {
             screen::say(&format!("{id} stopped: {why}"));

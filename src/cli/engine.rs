@@ -38,6 +38,7 @@ pub(super) fn copy(
             orders: orders_out,
             reports: reports_in.clone(),
             shard: ShardId(u16::try_from(nth).expect("fewer than 65,536 cores")),
+            moved: None,
         };
         let mut options = config.shard.clone();
         if job.follow {

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::{Config, Wrong};
-use crate::control::{DestinationKind, RogueWrites, Unfit};
+use crate::control::{DestinationKind, RogueWrites, SourceLoss, Unfit};
 use crate::model::{BrokerAddress, BrokerId, ProducerIdShift};
 
 /// A key that may be set. Its default is the option's own.
@@ -92,6 +92,7 @@ choices! {
     DestinationKind { "vault": Vault, "member": Member, }
     Unfit { "refuse": Refuse, "register": Register, }
     RogueWrites { "stop": Stop, "set-aside": SetAside, }
+    SourceLoss { "stop": Stop, "set-aside": SetAside, }
 }
 
 impl Place<'_> {

@@ -277,6 +277,12 @@ const SHARD: Section = Section {
             kind: Kind::Number(UP_TO_AN_HOUR),
             place: |config| Place::U32(&mut config.shard.flush_interval_ms),
         },
+        Key {
+            name: "retention_interval_ms",
+            sentence: "How often old segments of logs that are led here are looked for.",
+            kind: Kind::Number(TENTH_TO_AN_HOUR),
+            place: |config| Place::U32(&mut config.shard.retention_interval_ms),
+        },
     ],
     ordered: &[],
 };
@@ -296,6 +302,12 @@ const VAULT: Section = Section {
             sentence: "Added to every producer id; a vault keeps what it began with. 0: nothing.",
             kind: Kind::Number(0..=i64::MAX.unsigned_abs()),
             place: |config| Place::Shift(&mut config.control.producer_id_shift),
+        },
+        Key {
+            name: "source_loss",
+            sentence: "What becomes of records here that the source has lost since.",
+            kind: Kind::Text,
+            place: |config| Place::Choice(&mut config.control.source_loss),
         },
     ],
     ordered: &[],

@@ -117,9 +117,11 @@ const EVERY_KEY: &str = "\
     window_bytes = 65_536\n\
     flush_bytes = 1_099_511_627_776\n\
     flush_interval_ms = 13\n\
+    retention_interval_ms = 115\n\
     [vault]\n\
     checkpoint_interval_ms = 114\n\
-    producer_id_shift = 1_000_000_000_000\n";
+    producer_id_shift = 1_000_000_000_000\n\
+    source_loss = \"set-aside\"\n";
 
 #[test]
 fn each_key_sets_its_option_and_no_other() {
@@ -146,12 +148,14 @@ fn each_key_sets_its_option_and_no_other() {
             patience_ms: 112,
             flush_bytes: 1 << 40,
             flush_interval_ms: 13,
+            retention_interval_ms: 115,
         },
         control: control::Options {
             metadata_interval_ms: 109,
             request_timeout_ms: 110,
             checkpoint_interval_ms: 114,
             producer_id_shift: ProducerIdShift::new(1_000_000_000_000).expect("positive"),
+            source_loss: control::SourceLoss::SetAside,
         },
         kraft: kraft::Options {
             session_timeout_ms: 904,
@@ -240,7 +244,7 @@ fn each_fault_is_named() {
         (
             "[shard]\n\n\"flush\" = 1\n",
             "line 3: shard.flush: no such key; its section has window_bytes, flush_bytes, \
-             flush_interval_ms",
+             flush_interval_ms, retention_interval_ms",
         ),
         (
             "source = 3\n",

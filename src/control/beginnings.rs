@@ -1,8 +1,11 @@
 //! From a partition that has appeared to one that a shard mirrors: where its log begins and ends.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::SourceLoss;
+use super::books::Known;
 use super::errands::{Beginnings, Event, begin};
 use super::run::Control;
 use crate::io::{Clock, World};
@@ -14,6 +17,9 @@ use crate::shard::inbox::{LogOptions, Mirror, Order, Phase};
 /// [`REST_DOUBLINGS`] times twice as late.
 const REST: Duration = Duration::from_millis(100);
 const REST_DOUBLINGS: u32 = 6;
+
+/// How the name of the directory ends in which lies what was cut off a vault's logs.
+const ASIDE: &str = ".aside";
 
 /// A partition that no shard was told of.
 pub(super) struct Unbegun {
@@ -34,6 +40,17 @@ impl Unbegun {
             not_before: now,
             failures: 0,
             why: "no broker of the source leads it".to_owned(),
+        }
+    }
+
+    /// It had begun, and is to begin again after `pause`.
+    pub(super) fn again(topic_id: TopicId, now: Instant, pause: Duration, why: String) -> Unbegun {
+        Unbegun {
+            topic_id,
+            since: now,
+            not_before: now.after(pause),
+            failures: 0,
+            why,
         }
     }
 
@@ -134,7 +151,7 @@ impl<W: World> Control<W> {
                 .expect("entered when it appeared");
             line.target = Some(end);
             line.log_start = mirror.log_start;
-            if !self.books.found().partitions.contains(id) {
+            if !line.is_open && !self.books.found().partitions.contains(id) {
                 line.began_at = start;
                 line.log_end = start;
             }
@@ -152,12 +169,20 @@ impl<W: World> Control<W> {
         settings: Option<&TopicSettings>,
     ) -> Mirror {
         let (start, end) = bounds;
-        let known = self.books.known(id);
-        let is_clean = known.is_some() && self.books.found().clean;
+        let line = self.ledger.lines.get(id).filter(|line| line.is_open);
+        let was_open = line.map(|line| Known {
+            log_start: line.log_start,
+            recovery_point: line.durable,
+            gaps: Vec::new(),
+        });
+        let is_clean = was_open.is_none() && self.books.found().clean;
+        let known = was_open.or_else(|| self.books.known(id));
+        let is_clean = known.is_some() && is_clean;
         let recovery_point = known.as_ref().map_or(start, |known| known.recovery_point);
         Mirror {
             id: id.clone(),
             topic_id,
+            held_topic_id: None,
             dir: self.books.vault().partition_dir(id),
             leader,
             leader_epoch,
@@ -171,8 +196,8 @@ impl<W: World> Control<W> {
             stamp: None,
             fetches: true,
             source_epochs: None,
-            may_truncate: false,
-            aside: None,
+            may_truncate: self.options.source_loss == SourceLoss::SetAside,
+            aside: Some(beside(self.books.vault().dir(), ASIDE)),
             follows_log_start: false,
             retention: None,
         }
@@ -194,6 +219,19 @@ impl<W: World> Control<W> {
                 line.phase = Phase::Stopped(unbegun.why);
             }
         }
+    }
+}
+
+/// The name of what belongs to a vault and may not lie in it: a broker would stop on it there.
+fn beside(vault: &Path, end: &str) -> PathBuf {
+    match vault.file_name() {
+        Some(name) => {
+            let mut name = name.to_owned();
+            name.push(end);
+            vault.with_file_name(name)
+        }
+        // "." and its like.
+        None => vault.join("..").join(format!("vault{end}")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every partition of a copy, and where it stands.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::model::{Offset, ShardId, TopicId, TopicName, TopicPartition};
 use crate::shard::inbox::{Phase, Recovered, Status, Tally};
@@ -32,6 +33,10 @@ pub struct Line {
     pub(super) gaps_before: Vec<(Offset, Offset)>,
     /// What opening it took.
     pub recovered: Recovered,
+    /// Where it was cut because the source had lost what follows, and where that lies now.
+    pub cuts: Vec<(Offset, Option<PathBuf>)>,
+    /// What was copied before it was last closed.
+    pub(super) tally_before: Tally,
     /// A shard has opened it.
     pub(super) is_open: bool,
 }
@@ -78,7 +83,10 @@ impl Ledger {
         }
         line.is_open = true;
         line.phase = status.phase;
-        line.tally = status.tally;
+        line.tally = Tally {
+            bytes: line.tally_before.bytes + status.tally.bytes,
+            batches: line.tally_before.batches + status.tally.batches,
+        };
         line.log_start = status.log_start;
         line.log_end = status.log_end;
         line.durable = status.durable;
@@ -86,6 +94,24 @@ impl Ledger {
         line.gaps.clone_from(&line.gaps_before);
         line.gaps.extend(status.gaps);
         line.recovered = status.recovered;
+    }
+
+    /// A shard has closed it; it is opened again later, after `why`.
+    pub(super) fn closed(&mut self, id: &TopicPartition, why: String) {
+        if let Some(line) = self.lines.get_mut(id) {
+            line.phase = Phase::Waiting(why);
+            line.tally_before = line.tally;
+            line.gaps_before.clone_from(&line.gaps);
+        }
+    }
+
+    /// A shard has cut it at `to`, as the source was.
+    pub(super) fn cut(&mut self, id: &TopicPartition, to: Offset, aside: Option<PathBuf>) {
+        if let Some(line) = self.lines.get_mut(id) {
+            line.cuts.push((to, aside));
+            line.target = None;
+            line.began_at = line.began_at.min(to);
+        }
     }
 
     /// Whether nothing more will come of any partition.

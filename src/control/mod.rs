@@ -18,6 +18,7 @@ pub mod metrics;
 mod node_options;
 mod options;
 mod questions;
+mod reopening;
 mod run;
 pub mod state_file;
 mod views;
@@ -36,7 +37,7 @@ pub use node_options::{
     AdminOptions, DeclaredMirror, DestinationKind, DestinationOptions, MemberOptions, NodeOptions,
     RogueWrites, Unfit,
 };
-pub use options::Options;
+pub use options::{Options, SourceLoss};
 pub use run::{Shards, copy};
 
 /// What is to be copied, and where to.

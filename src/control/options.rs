@@ -14,6 +14,17 @@ pub struct Options {
     pub checkpoint_interval_ms: u32,
     /// What is added to the producer ids of all batches.
     pub producer_id_shift: ProducerIdShift,
+    /// What becomes of what the source has lost after it was copied.
+    pub source_loss: SourceLoss,
+}
+
+/// What becomes of records here that the source has lost since (an unclean leader election).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceLoss {
+    /// They stay, and their partition stops.
+    Stop,
+    /// They are set aside beside the vault and cut off, and their partition goes on.
+    SetAside,
 }
 
 impl Default for Options {
@@ -23,6 +34,7 @@ impl Default for Options {
             request_timeout_ms: 30_000,
             checkpoint_interval_ms: 5_000,
             producer_id_shift: ProducerIdShift::NONE,
+            source_loss: SourceLoss::Stop,
         }
     }
 }

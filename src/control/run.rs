@@ -14,6 +14,7 @@ use super::catalogue::Catalogue;
 use super::errands::{Event, inquire};
 use super::ledger::Ledger;
 use super::questions::Questions;
+use super::reopening::Failures;
 use super::{CopyFault, Job, Options, Outcome};
 use crate::io::{Clock, World};
 use crate::model::{BrokerId, Instant, Offset, ShardId, TopicId, TopicPartition};
@@ -84,7 +85,7 @@ pub async fn copy<W: World>(
         tokio::select! {
             biased;
             () = &mut stop => was_stopped = true,
-            report = control.shards.reports.recv() => control.reported(report)?,
+            report = control.shards.reports.recv() => control.reported(report).await?,
             event = control.events.recv() => {
                 control.take(event.expect("control holds a sender itself")).await?;
             }
@@ -117,6 +118,7 @@ pub(super) struct Control<W: World> {
     /// Partitions that no shard was told of, since nobody has said where their logs begin.
     pub(super) unbegun: BTreeMap<TopicPartition, Unbegun>,
     pub(super) asked_to_begin: BTreeSet<TopicPartition>,
+    pub(super) failures: Failures,
     pub(super) events_in: mpsc::Sender<Event>,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) is_looking: bool,
@@ -160,6 +162,7 @@ impl<W: World> Control<W> {
             brokers: BTreeMap::new(),
             unbegun: BTreeMap::new(),
             asked_to_begin: BTreeSet::new(),
+            failures: Failures::default(),
             events_in,
             events,
             is_looking: false,
@@ -181,7 +184,11 @@ impl<W: World> Control<W> {
             false => self.look_at,
         };
         let begin = self.begin_at().unwrap_or(look);
-        look.min(begin).min(self.write_at).min(self.show_at)
+        let release = self.failures.next().unwrap_or(look);
+        look.min(begin)
+            .min(release)
+            .min(self.write_at)
+            .min(self.show_at)
     }
 
     /// Everything that is due now.
@@ -190,6 +197,7 @@ impl<W: World> Control<W> {
         if !self.is_looking && self.look_at <= now {
             self.look();
         }
+        self.release_again(now).await;
         self.begin(now);
         while let Some((broker, batch)) = self.questions.next_batch() {
             let endpoint = self.brokers.get(&broker).cloned();
@@ -307,13 +315,16 @@ impl<W: World> Control<W> {
         Ok(())
     }
 
-    fn reported(&mut self, report: Option<(ShardId, Report)>) -> Result<(), CopyFault> {
+    async fn reported(&mut self, report: Option<(ShardId, Report)>) -> Result<(), CopyFault> {
         let (shard, report) = report.ok_or(CopyFault::ShardLost(ShardId(0)))?;
         if report.closed.is_some() {
             return Err(CopyFault::ShardLost(shard));
         }
         for status in report.statuses {
             self.ledger.told(status);
+        }
+        for told in report.told {
+            self.told(shard, told).await;
         }
         for asked in report.questions {
             if self.questions.take(shard, asked) {

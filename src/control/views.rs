@@ -114,6 +114,8 @@ impl<W: World> Control<W> {
             gaps: gaps.clone(),
             gaps_before: gaps,
             recovered: Recovered::default(),
+            cuts: Vec::new(),
+            tally_before: Tally::default(),
             is_open: false,
         };
         self.ledger.lines.insert(id.clone(), line);

@@ -13,6 +13,7 @@ use crate::record::{Expect, Run};
 
 use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
+use super::lineage::Lineage;
 use super::producers::Producers;
 use super::segment::{GAP_MAX, Planned, Segment};
 use super::{LogFault, LogOptions};
@@ -28,6 +29,10 @@ pub struct Log {
     pub(super) epochs: LeaderEpochs,
     /// The epochs have changed since they were last written.
     pub(super) epochs_changed: bool,
+    /// The epoch in which we lead it, and which all new batches have.
+    pub(super) stamp: Option<LeaderEpoch>,
+    /// What of it is the source's, where its epochs are not.
+    pub(super) lineage: Option<Lineage>,
     pub(super) producers: Producers,
     pub(super) segment: Segment,
     /// The segments before the present one, oldest first.
@@ -61,6 +66,8 @@ impl Log {
             last_timestamp: -1,
             epochs: LeaderEpochs::default(),
             epochs_changed: true,
+            stamp: None,
+            lineage: None,
             producers: Producers::default(),
             segment,
             older: Vec::new(),
@@ -92,7 +99,7 @@ impl Log {
     /// The leader epoch of the last batch.
     #[must_use]
     pub fn last_epoch(&self) -> LeaderEpoch {
-        self.epochs.latest()
+        self.epochs.before(self.log_end)
     }
 
     /// What the next batch has to be, of whatever size.
@@ -145,6 +152,12 @@ impl Log {
                 "a batch at {} overlaps the log's end {}",
                 fact.base,
                 self.log_end
+            );
+            assert!(
+                self.stamp.is_none_or(|stamp| fact.epoch == stamp),
+                "a batch at {} has epoch {}, not that in which we lead",
+                fact.base,
+                fact.epoch
             );
             if self
                 .segment

@@ -15,7 +15,9 @@ use crate::record::Batch;
 use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
-use super::layout::{self, EPOCHS, INDEX, LOG, METADATA, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+use super::layout::{
+    self, CUT, EPOCHS, INDEX, LOG, METADATA, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX, TXN_INDEX,
+};
 use super::producers;
 use super::walk::{Route, walk};
 
@@ -83,7 +85,7 @@ pub enum Agreement {
 pub fn is_known(name: &str) -> bool {
     let named = [LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT];
     let is_named = |suffix: &&str| layout::offset_of(name, suffix).is_some();
-    [EPOCHS, METADATA].contains(&name) || named.iter().any(is_named)
+    [EPOCHS, SOURCE_EPOCHS, CUT, METADATA].contains(&name) || named.iter().any(is_named)
 }
 
 /// Shows what lies in `path`: a partition's directory, or one file of it.
@@ -170,10 +172,10 @@ fn one<D: Disk>(
     } else if base(SNAPSHOT).is_some() {
         snapshot(&content()?, show);
         Ok(())
-    } else if name == EPOCHS {
+    } else if [EPOCHS, SOURCE_EPOCHS].contains(&&*name) {
         epochs(&content()?, show);
         Ok(())
-    } else if name == METADATA {
+    } else if [METADATA, CUT].contains(&&*name) {
         let text = content()?;
         let text = String::from_utf8_lossy(&text);
         text.lines().for_each(|line| show(Piece::Text(line)));

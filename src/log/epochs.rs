@@ -5,13 +5,23 @@ use crate::stdx::lines::{self, LinesFault};
 
 const VERSION: u32 = 0;
 
-/// The epochs of a log with their start offsets, both rising.
+/// The epochs of a log with their start offsets, both rising. The last one may begin where the log
+/// ends: its leader has not written yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaderEpochs {
     entries: Vec<(LeaderEpoch, Offset)>,
 }
 
 impl LeaderEpochs {
+    /// Epochs with their start offsets; `None` where those do not rise.
+    #[must_use]
+    pub fn of(entries: Vec<(LeaderEpoch, Offset)>) -> Option<LeaderEpochs> {
+        let rise = |pair: &[(LeaderEpoch, Offset)]| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1;
+        let rises = entries.windows(2).all(rise);
+        let are_real = entries.iter().all(|(epoch, _)| epoch.is_some());
+        (rises && are_real).then_some(LeaderEpochs { entries })
+    }
+
     /// Reads the text of a `leader-epoch-checkpoint`.
     ///
     /// # Errors
@@ -35,23 +45,43 @@ impl LeaderEpochs {
         lines::write(VERSION, self.entries.iter().map(line))
     }
 
-    /// A batch of `epoch` begins at `start`; says whether that is a new epoch.
+    /// `epoch` begins at `start`, or a batch of it does, behind every batch so far; says whether
+    /// that changes anything. An epoch without a batch gives way to a newer one that begins where
+    /// it did, and to a batch of an older one.
     pub(super) fn assign(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
-        if !epoch.is_some() || epoch <= self.latest() {
+        if !epoch.is_some() || epoch == self.latest() {
             return false;
         }
-        assert!(
-            self.entries.last().is_none_or(|(_, last)| *last < start),
-            "an epoch begins before the one before it"
-        );
-        self.entries.push((epoch, start));
-        true
+        let before = self.entries.len();
+        while let Some((last, begins)) = self.entries.last()
+            && (*begins >= start || *last > epoch)
+        {
+            assert!(
+                *begins <= start,
+                "epoch {epoch} begins at {start}, below one that begins at {begins}"
+            );
+            self.entries.pop();
+        }
+        let is_new = epoch > self.latest();
+        if is_new {
+            self.entries.push((epoch, start));
+        }
+        is_new || self.entries.len() < before
     }
 
     /// The newest epoch, [`LeaderEpoch::NONE`] where there is none.
     #[must_use]
     pub fn latest(&self) -> LeaderEpoch {
         let last = self.entries.last();
+        last.map_or(LeaderEpoch::NONE, |(epoch, _)| *epoch)
+    }
+
+    /// The epoch of the last batch of a log that ends at `end`; [`LeaderEpoch::NONE`] where there is
+    /// no batch.
+    #[must_use]
+    pub fn before(&self, end: Offset) -> LeaderEpoch {
+        let below = self.entries.partition_point(|(_, start)| *start < end);
+        let last = below.checked_sub(1).and_then(|nth| self.entries.get(nth));
         last.map_or(LeaderEpoch::NONE, |(epoch, _)| *epoch)
     }
 
@@ -97,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_epoch_reaches_to_the_next_one() {
-        let held = epochs(&[(1, 0), (1, 5), (3, 10), (2, 12), (7, 20)]);
+        let held = epochs(&[(1, 0), (1, 5), (3, 10), (7, 20)]);
         let end = |epoch| {
             let found = held.end_of(LeaderEpoch::new(epoch), Offset::new(30));
             found.map(|(epoch, end)| (epoch.value(), end.value()))
@@ -107,6 +137,49 @@ mod tests {
         assert_eq!(end(2), Some((1, 10)), "the largest not above it");
         assert_eq!(end(3), Some((3, 20)));
         assert_eq!(end(9), Some((7, 30)));
+    }
+
+    #[test]
+    fn an_epoch_may_begin_without_a_batch() {
+        let mut held = epochs(&[(1, 0), (3, 10)]);
+        let assign = |held: &mut LeaderEpochs, epoch, start| {
+            held.assign(LeaderEpoch::new(epoch), Offset::new(start))
+        };
+        assert!(assign(&mut held, 5, 20), "it begins at the log's end");
+        assert_eq!(held.before(Offset::new(20)), LeaderEpoch::new(3));
+        assert_eq!(held.before(Offset::new(21)), LeaderEpoch::new(5));
+        assert!(!assign(&mut held, 5, 20), "its first batch is no news");
+        assert!(!assign(&mut held, 5, 24), "nor is one behind a gap");
+        assert_eq!(held, epochs(&[(1, 0), (3, 10), (5, 20)]));
+        assert!(
+            assign(&mut held, 8, 20),
+            "the next leader had nothing either"
+        );
+        assert_eq!(held, epochs(&[(1, 0), (3, 10), (8, 20)]));
+        assert!(assign(&mut held, 7, 20), "who has not written has no epoch");
+        assert_eq!(held, epochs(&[(1, 0), (3, 10), (7, 20)]));
+        assert!(assign(&mut held, 3, 22), "not even behind a gap");
+        assert_eq!(held, epochs(&[(1, 0), (3, 10)]));
+        assert_eq!(epochs(&[]).before(Offset::new(9)), LeaderEpoch::NONE);
+    }
+
+    #[test]
+    #[should_panic(expected = "begins at 9, below one that begins at 10")]
+    fn no_epoch_begins_below_another() {
+        epochs(&[(1, 0), (3, 10), (4, 9)]);
+    }
+
+    #[test]
+    fn entries_that_do_not_rise_are_none() {
+        let of = |pairs: &[(i32, i64)]| {
+            let entry =
+                |(epoch, start): &(i32, i64)| (LeaderEpoch::new(*epoch), Offset::new(*start));
+            LeaderEpochs::of(pairs.iter().map(entry).collect())
+        };
+        assert_eq!(of(&[(1, 0), (3, 10)]), Some(epochs(&[(1, 0), (3, 10)])));
+        for disorder in [[(2, 0), (1, 5)], [(1, 5), (3, 5)], [(-1, 0), (1, 5)]] {
+            assert_eq!(of(&disorder), None, "{disorder:?}");
+        }
     }
 
     #[test]

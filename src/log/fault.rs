@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::io::advice;
-use crate::model::{Offset, TopicId};
+use crate::model::{LeaderEpoch, Offset, TopicId};
 use crate::record::ControlFault;
 
 /// Whose fault it is shows in the variant; each text says the way out where there is one.
@@ -69,6 +69,20 @@ pub enum LogFault {
         found: TopicId,
         /// The topic's id.
         expected: TopicId,
+    },
+    /// It is to be led in an epoch that is over.
+    #[error(
+        "{} cannot be led in leader epoch {epoch}: its log knows epoch {last}, so that it comes from \
+         another cluster, or the cluster has forgotten; look at it with `twinlog inspect {}`",
+        dir.display(), dir.display()
+    )]
+    Led {
+        /// The partition's directory.
+        dir: PathBuf,
+        /// The epoch in which it is to be led.
+        epoch: LeaderEpoch,
+        /// The epoch that it knows.
+        last: LeaderEpoch,
     },
     /// A marker of a transaction that cannot be read.
     #[error("the control batch at offset {at} cannot be read: {fault}")]

@@ -19,6 +19,10 @@ pub(super) const TXN_INDEX: &str = "txnindex";
 pub(super) const SNAPSHOT: &str = "snapshot";
 /// Leader epochs.
 pub(super) const EPOCHS: &str = "leader-epoch-checkpoint";
+/// The source's leader epochs, where the batches have others.
+pub(super) const SOURCE_EPOCHS: &str = "source-leader-epoch-checkpoint";
+/// How far a log was cut.
+pub(super) const CUT: &str = "cut-checkpoint";
 /// The topic's id (`PartitionMetadataFile`).
 pub(super) const METADATA: &str = "partition.metadata";
 /// What `io::replace` writes before it renames.
@@ -54,7 +58,14 @@ pub(super) fn is_ours(name: &str) -> bool {
     let is_unfinished = name
         .rsplit_once('.')
         .is_some_and(|(_, end)| end == UNFINISHED);
-    is_segment || is_derived(name) || is_unfinished || name == EPOCHS || name == METADATA
+    let is_named = [EPOCHS, SOURCE_EPOCHS, CUT, METADATA].contains(&name);
+    is_segment || is_derived(name) || is_unfinished || is_named
+}
+
+/// Whether a file of this name is one that no broker knows.
+#[must_use]
+pub fn is_for_us(name: &str) -> bool {
+    [SOURCE_EPOCHS, CUT].contains(&name)
 }
 
 /// The offsets that files of this suffix are named by, rising as the names do.

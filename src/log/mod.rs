@@ -11,6 +11,10 @@
 //! | `epochs`, `producers` | leader epochs; idempotent producers and open transactions |
 //! | `store` | the files, and the effects of a plan |
 //! | `snapshots` | which snapshots of producers are kept until recovery needs them no more |
+//! | `lineage` | what of the log is the source's, where its epochs are a destination's |
+//! | `truncate`, `limit` | cutting a log; how far its recovery point is believed then |
+//! | `retention` | which segments go with time |
+//! | `sealing` | the end of every open transaction |
 //! | `walk` | the batches of a file, checked, without holding all of it |
 //! | `opening`, `recovery` | a log or a new one; from files of unknown state to a log |
 //! | `reading`, `verify` | from an offset to a place in a file; is every byte as it must be |
@@ -20,17 +24,22 @@
 //! called durable before every file that holds a part of it was synced.
 
 mod append;
+mod aside;
 mod describe;
 mod epochs;
 mod fact;
 mod fault;
 mod index;
 mod layout;
+mod limit;
+mod lineage;
 mod opening;
 mod options;
 mod producers;
 mod reading;
 mod recovery;
+mod retention;
+mod sealing;
 mod segment;
 mod snapshots;
 mod store;
@@ -39,16 +48,20 @@ mod verify;
 mod walk;
 
 pub use append::Log;
+pub use aside::set_aside;
 pub use describe::{
     Aborted, Agreement, KnownProducer, Outcome, Piece, Transaction, describe, is_known,
 };
 pub use epochs::LeaderEpochs;
 pub use fault::LogFault;
+pub use layout::is_for_us;
 pub use opening::{Beginning, Opened, Recovered, open};
 pub use options::{LogOptions, Retention};
 pub use reading::{BatchStream, Place, Reader};
+pub use retention::Expiry;
+pub use sealing::OpenTransaction;
 pub use store::{Store, SyncPoint};
-pub use truncate::truncate;
+pub use truncate::{cut, empty, truncate};
 pub use verify::{Claims, Finding, Verified, last_epoch, verify};
 
 #[cfg(test)]

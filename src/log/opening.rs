@@ -15,6 +15,8 @@ use super::LogOptions;
 use super::append::Log;
 use super::fault::{LogFault, at};
 use super::layout;
+use super::limit;
+use super::lineage;
 use super::recovery::recover;
 use super::segment::Segment;
 use super::store::{Files, Store};
@@ -81,7 +83,21 @@ pub fn open<D: Disk>(
     now: WallTime,
 ) -> Result<Opened<D>, LogFault> {
     disk.create_dir(dir).map_err(at(dir))?;
-    let opened = attempt(&disk, dir, options, known, now);
+    let (known, limit) = limit::believed(&disk, dir, known)?;
+    let mut opened = open_known(&disk, dir, options, known, now)?;
+    opened.store.limit = limit;
+    lineage::load(&disk, dir, &mut opened.log)?;
+    Ok(opened)
+}
+
+fn open_known<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    options: LogOptions,
+    known: Beginning,
+    now: WallTime,
+) -> Result<Opened<D>, LogFault> {
+    let opened = attempt(disk, dir, options, known, now);
     let lost = |end: &Offset| known.refetchable.is_some_and(|from| from <= *end);
     let fault = match opened {
         Err(fault) => fault,
@@ -91,14 +107,14 @@ pub fn open<D: Disk>(
         return Err(fault);
     };
     tracing::warn!("what follows offset {end} is fetched again: {fault}");
-    let left = truncate(&disk, dir, end)?;
+    let left = truncate(disk, dir, end)?;
     let known = Beginning {
         recovery_point: known.recovery_point.min(left.unwrap_or(known.log_start)),
         is_clean: false,
         refetchable: None,
         ..known
     };
-    attempt(&disk, dir, options, known, now)
+    attempt(disk, dir, options, known, now)
 }
 
 fn attempt<D: Disk>(

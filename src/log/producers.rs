@@ -21,6 +21,7 @@ use crate::stdx::bytes::{be_i16, be_i32, be_i64};
 
 use super::fact::BatchFact;
 use super::index::AbortedTxn;
+use super::sealing::OpenTransaction;
 
 const VERSION: i16 = 1;
 const CRC_AT: usize = 2;
@@ -115,6 +116,20 @@ impl Producers {
     /// The first offset of the oldest open transaction.
     pub(super) fn first_unstable(&self) -> Option<Offset> {
         self.open.first().map(|(first, _)| *first)
+    }
+
+    /// Open transactions, in the order in which they began.
+    pub(super) fn open(&self) -> Vec<OpenTransaction> {
+        let open = self.open.iter().map(|(first, id)| {
+            let producer = self.known.get(id).expect("who has one open is known");
+            OpenTransaction {
+                producer: *id,
+                epoch: producer.epoch,
+                first: *first,
+                coordinator_epoch: producer.coordinator_epoch,
+            }
+        });
+        open.collect()
     }
 
     /// The largest id that was met.

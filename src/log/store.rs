@@ -8,8 +8,10 @@ use crate::model::{Offset, Position, WallTime};
 use crate::record::Run;
 
 use super::append::{Log, Next};
+use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at, replacing, unsynced};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+use super::limit::{self, Limit};
 use super::snapshots::Loose;
 
 /// Index bytes that are kept in memory at most, per log.
@@ -26,6 +28,10 @@ pub struct Store<D: Disk> {
     names_changed: bool,
     /// Snapshots that no segment begins with.
     loose: Loose,
+    /// The log was cut, and its recovery point may not be known to be lower.
+    pub(super) limit: Option<Limit>,
+    /// Segments below the log's start whose files are still there, the oldest one last.
+    pub(super) expired: Vec<Offset>,
     appended_bytes: u64,
 }
 
@@ -75,6 +81,8 @@ impl<D: Disk> Store<D> {
             unsynced: Vec::new(),
             names_changed: true,
             loose: Loose::default(),
+            limit: None,
+            expired: Vec::new(),
             appended_bytes: 0,
         }
     }
@@ -83,6 +91,13 @@ impl<D: Disk> Store<D> {
     /// have needed before goes with the next sync point.
     pub fn recorded(&mut self, point: Offset) {
         self.loose.recorded(point);
+        let is_over = |limit: &mut Limit| !limit.doubts(point);
+        if self.limit.take_if(is_over).is_some()
+            && let Err(fault) = limit::forget(&self.disk, &self.dir)
+        {
+            // It only makes the next recovery more careful.
+            tracing::debug!("{fault}");
+        }
     }
 
     /// The partition's directory.
@@ -108,6 +123,9 @@ impl<D: Disk> Store<D> {
         now: WallTime,
         mut run: Run<'_>,
     ) -> Result<(), LogFault> {
+        if log.stamp.is_none() {
+            self.note_others(log)?;
+        }
         while !run.is_empty() {
             match log.plan(now, &run)? {
                 Next::Roll(base) => self.roll(log, base, now)?,
@@ -207,7 +225,10 @@ impl<D: Disk> Store<D> {
         now: WallTime,
     ) -> Result<SyncPoint<D::File>, LogFault> {
         self.write_indexes(log)?;
-        self.write_epochs(log)?;
+        if log.epochs_changed {
+            self.write_epochs(&log.epochs)?;
+            log.epochs_changed = false;
+        }
         log.producers.expire(now);
         self.write_loose_snapshot(log)?;
         if std::mem::take(&mut self.names_changed) {
@@ -223,27 +244,27 @@ impl<D: Disk> Store<D> {
         })
     }
 
+    /// The files are left as a clean stop of a broker does, once the next sync point is synced.
+    pub fn finish(&self, log: &mut Log) {
+        log.segment.finish();
+    }
+
     /// Makes everything durable and leaves the files as a clean stop of a broker does. Says up
     /// to which offset.
     ///
     /// # Errors
     /// What the system says.
     pub fn close(&mut self, log: &mut Log, now: WallTime) -> Result<Offset, LogFault> {
-        log.segment.finish();
+        self.finish(log);
         let point = self.sync_point(log, now)?;
         point.sync_blocking()?;
         Ok(point.end)
     }
 
-    fn write_epochs(&mut self, log: &mut Log) -> Result<(), LogFault> {
-        if log.epochs_changed {
-            let path = self.dir.join(EPOCHS);
-            let text = log.epochs.to_text();
-            replace(&self.disk, &path, text.as_bytes(), Durability::PowerLoss)
-                .map_err(replacing(&path))?;
-            log.epochs_changed = false;
-        }
-        Ok(())
+    pub(super) fn write_epochs(&self, epochs: &LeaderEpochs) -> Result<(), LogFault> {
+        let path = self.dir.join(EPOCHS);
+        let text = epochs.to_text();
+        replace(&self.disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(replacing(&path))
     }
 
     /// The producers as of the log's end, so that recovery need not read what lies before.
@@ -300,7 +321,7 @@ impl<D: Disk> Store<D> {
     }
 
     /// Removes a file, unless an attempt before this one has got so far.
-    fn remove(&mut self, offset: Offset, suffix: &str) -> Result<(), LogFault> {
+    pub(super) fn remove(&mut self, offset: Offset, suffix: &str) -> Result<(), LogFault> {
         let path = layout::path(&self.dir, offset, suffix);
         match self.disk.remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&path)(error)),

@@ -319,6 +319,7 @@ fn what_was_durable_and_is_gone_is_refused() {
 mod damaged;
 mod flipped;
 mod full;
+mod led;
 mod reading;
 
 #[test]

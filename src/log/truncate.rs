@@ -6,12 +6,13 @@
 
 use std::path::Path;
 
-use crate::io::{Disk, Durability, File, Open, replace};
+use crate::io::{Disk, Durability, Entry, File, Open, replace};
 use crate::model::{LeaderEpoch, Offset, Position};
 
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at};
-use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX, TXN_INDEX};
+use super::limit;
 use super::walk::{Route, walk};
 
 /// Cuts the closed log in `dir` so that it ends at `to`, or before where a batch holds `to`.
@@ -20,33 +21,121 @@ use super::walk::{Route, walk};
 /// # Errors
 /// The disk's.
 pub fn truncate<D: Disk>(disk: &D, dir: &Path, to: Offset) -> Result<Option<Offset>, LogFault> {
-    let entries = disk.list(dir).map_err(at(dir))?;
-    let offsets = |suffix| layout::offsets(&entries, suffix);
-    let bases = offsets(LOG);
-    let Some(stays) = bases.partition_point(|base| *base <= to).checked_sub(1) else {
+    match Cut::find(disk, dir, to)? {
+        Some(cut) => cut.carry_out(disk, dir),
+        None => Ok(None),
+    }
+}
+
+/// The same of what was durable up to `durable`: the recovery point that is known elsewhere may
+/// reach as far, and is not believed above the cut until a newer one is.
+///
+/// # Errors
+/// The disk's.
+pub fn cut<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    to: Offset,
+    durable: Offset,
+) -> Result<Option<Offset>, LogFault> {
+    let Some(cut) = Cut::find(disk, dir, to)? else {
         return Ok(None);
     };
-    let (end, place) = end_below(disk, dir, bases[stays], to)?;
-    let end = end.unwrap_or(bases[stays]);
-    for snapshot in offsets(SNAPSHOT).into_iter().filter(|offset| *offset > end) {
-        remove(disk, &layout::path(dir, snapshot, SNAPSHOT))?;
+    if cut.end < durable {
+        limit::note(disk, dir, cut.end, durable)?;
     }
-    cut_epochs(disk, dir, end)?;
-    for base in bases[stays + 1..].iter().rev() {
-        for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
-            let path = layout::path(dir, *base, suffix);
-            if entries.iter().any(|entry| path.ends_with(&entry.name)) {
-                remove(disk, &path)?;
-            }
+    cut.carry_out(disk, dir)
+}
+
+/// Takes everything from the closed log in `dir`, which was durable up to `durable`: it is opened
+/// as a new one then, wherever that is to begin.
+///
+/// # Errors
+/// The disk's.
+pub fn empty<D: Disk>(disk: &D, dir: &Path, durable: Offset) -> Result<(), LogFault> {
+    let entries = disk.list(dir).map_err(at(dir))?;
+    let bases = layout::offsets(&entries, LOG);
+    let Some(first) = bases.first().copied() else {
+        return Ok(());
+    };
+    // A start that is known elsewhere may be the one of before, too.
+    limit::note(disk, dir, Offset::ZERO, durable)?;
+    let all = Cut {
+        entries,
+        bases,
+        stays: 0,
+        place: Position::ZERO,
+        end: first,
+    };
+    all.carry_out(disk, dir)?;
+    remove(disk, &layout::path(dir, first, LOG))?;
+    disk.sync_dir(dir).map_err(at(dir))
+}
+
+/// Where a log is cut.
+pub(super) struct Cut {
+    pub(super) entries: Vec<Entry>,
+    /// Of the segments, rising.
+    pub(super) bases: Vec<Offset>,
+    /// Which of them stays as the last one.
+    pub(super) stays: usize,
+    /// Bytes of it that stay.
+    pub(super) place: Position,
+    /// The log's end afterwards.
+    pub(super) end: Offset,
+}
+
+impl Cut {
+    /// `None` where the log begins behind `to`.
+    pub(super) fn find<D: Disk>(disk: &D, dir: &Path, to: Offset) -> Result<Option<Cut>, LogFault> {
+        let entries = disk.list(dir).map_err(at(dir))?;
+        let bases = layout::offsets(&entries, LOG);
+        let below = bases.partition_point(|base| *base <= to);
+        let Some(mut stays) = below.checked_sub(1) else {
+            return Ok(None);
+        };
+        let (mut end, mut place) = end_below(disk, dir, bases[stays], to)?;
+        // A segment that begins behind a gap says nothing of where the batches before it end.
+        while end.is_none() && stays > 0 {
+            stays -= 1;
+            (end, place) = end_below(disk, dir, bases[stays], to)?;
         }
-        remove(disk, &layout::path(dir, *base, LOG))?;
+        Ok(Some(Cut {
+            end: end.unwrap_or(bases[stays]),
+            entries,
+            bases,
+            stays,
+            place,
+        }))
     }
-    let path = layout::path(dir, bases[stays], LOG);
-    let file = disk.open(&path, Open::Write).map_err(at(&path))?;
-    file.truncate(place).map_err(at(&path))?;
-    file.sync_blocking().map_err(at(&path))?;
-    disk.sync_dir(dir).map_err(at(dir))?;
-    Ok((stays > 0 || place > Position::ZERO).then_some(end))
+
+    fn carry_out<D: Disk>(&self, disk: &D, dir: &Path) -> Result<Option<Offset>, LogFault> {
+        let snapshots = layout::offsets(&self.entries, SNAPSHOT);
+        for snapshot in snapshots.into_iter().filter(|offset| *offset > self.end) {
+            remove(disk, &layout::path(dir, snapshot, SNAPSHOT))?;
+        }
+        let has = |path: &Path| self.entries.iter().any(|entry| path.ends_with(&entry.name));
+        cut_epochs(disk, &dir.join(EPOCHS), self.end)?;
+        let source_epochs = dir.join(SOURCE_EPOCHS);
+        if has(&source_epochs) {
+            cut_epochs(disk, &source_epochs, self.end)?;
+        }
+        for base in self.bases[self.stays + 1..].iter().rev() {
+            for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
+                let path = layout::path(dir, *base, suffix);
+                if has(&path) {
+                    remove(disk, &path)?;
+                }
+            }
+            remove(disk, &layout::path(dir, *base, LOG))?;
+        }
+        let path = layout::path(dir, self.bases[self.stays], LOG);
+        let file = disk.open(&path, Open::Write).map_err(at(&path))?;
+        file.truncate(self.place).map_err(at(&path))?;
+        file.sync_blocking().map_err(at(&path))?;
+        disk.sync_dir(dir).map_err(at(dir))?;
+        Ok((self.stays > 0 || self.place > Position::ZERO).then_some(self.end))
+    }
 }
 
 /// The end of the last batch of a segment that lies below `to` as a whole, and its place.
@@ -75,14 +164,16 @@ fn end_below<D: Disk>(
     Ok(end)
 }
 
-fn cut_epochs<D: Disk>(disk: &D, dir: &Path, end: Offset) -> Result<(), LogFault> {
-    let path = dir.join(EPOCHS);
-    let text = layout::content(disk, &path)?.unwrap_or_default();
-    // A checkpoint that cannot be read is made again by recovery.
-    let mut epochs = LeaderEpochs::from_text(&String::from_utf8_lossy(&text)).unwrap_or_default();
+fn cut_epochs<D: Disk>(disk: &D, path: &Path, end: Offset) -> Result<(), LogFault> {
+    let text = layout::content(disk, path)?;
+    let epochs = text.map(|text| LeaderEpochs::from_text(&String::from_utf8_lossy(&text)));
+    let Some(Ok(mut epochs)) = epochs else {
+        // Of no use before, of no use after: whoever opens the log makes up for it.
+        return Ok(());
+    };
     epochs.cut(end);
     let text = epochs.to_text();
-    replace(disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(at(&path))
+    replace(disk, path, text.as_bytes(), Durability::PowerLoss).map_err(at(path))
 }
 
 fn remove<D: Disk>(disk: &D, path: &Path) -> Result<(), LogFault> {

@@ -11,6 +11,7 @@
 //! copy heals all of that.
 
 mod entries;
+mod epochs;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -108,7 +109,9 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
         producers: Producers::default(),
         next: Offset::ZERO,
         epoch: LeaderEpoch::NONE,
+        led: None,
     };
+    audit.led = audit.led()?;
     for (nth, base) in bases.iter().enumerate() {
         let next = bases.get(nth + 1).copied();
         audit.segment(*base, next)?;
@@ -150,6 +153,8 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
     audit.verified.snapshots = snapshots.len();
     audit.ends();
     audit.compare_epochs()?;
+    audit.compare_source_epochs()?;
+    audit.compare_cut()?;
     audit.compare_topic()?;
     Ok(audit.verified)
 }
@@ -191,6 +196,8 @@ struct Audit<'a, D: Disk> {
     producers: Producers,
     next: Offset,
     epoch: LeaderEpoch,
+    /// What the checkpoint says of the epochs of a log that is led.
+    led: Option<LeaderEpochs>,
 }
 
 impl<D: Disk> Audit<'_, D> {
@@ -271,6 +278,7 @@ impl<D: Disk> Audit<'_, D> {
         verified.bytes += batch.bytes().len() as u64;
         verified.records += u64::from(batch.record_count());
         self.epochs.assign(fact.epoch, fact.base);
+        self.compare_led(&fact, path(LOG), position);
         let aborted = self.producers.apply(&fact);
         let wrong = entries.confirm(&fact, position, aborted, first);
         if self.is_settled(fact.last) {
@@ -330,42 +338,6 @@ impl<D: Disk> Audit<'_, D> {
             );
             self.find(dir, None, why);
         }
-    }
-
-    fn compare_epochs(&mut self) -> Result<(), LogFault> {
-        let path = self.dir.join(EPOCHS);
-        let Some(bytes) = self.content(&path)? else {
-            if self
-                .verified
-                .range
-                .is_some_and(|(first, _)| self.is_settled(first))
-            {
-                self.find(path, None, "it is missing");
-            }
-            return Ok(());
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        match LeaderEpochs::from_text(&text) {
-            Err(fault) => self.find(path, None, fault.to_string()),
-            Ok(stored) if !self.agree(&stored) => {
-                let why = "it does not agree with the epochs of the batches";
-                self.find(path, None, why);
-            }
-            Ok(stored) if stored.to_text() != text => self.find(path, None, "its form is wrong"),
-            Ok(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Epochs that are settled are stored, and none that the batches do not tell of. Those behind
-    /// may be stored already or not yet, and may begin where nothing was read.
-    fn agree(&self, stored: &LeaderEpochs) -> bool {
-        let end = self.verified.range.map_or(self.next, |(_, end)| end);
-        let was_read = |(_, start): &(LeaderEpoch, Offset)| self.claims.is_clean || *start < end;
-        let stored: Vec<_> = stored.iter().filter(was_read).collect();
-        let told: Vec<_> = self.epochs.iter().collect();
-        let settled = told.iter().filter(|(_, start)| self.is_settled(*start));
-        told.starts_with(&stored) && stored.len() >= settled.count()
     }
 
     fn compare_topic(&mut self) -> Result<(), LogFault> {

@@ -9,6 +9,8 @@ pub struct LeaderEpoch(i32);
 impl LeaderEpoch {
     /// Kafka's "no epoch known": older than every real one.
     pub const NONE: LeaderEpoch = LeaderEpoch(-1);
+    /// The largest number, which no leader comes to.
+    pub const MAX: LeaderEpoch = LeaderEpoch(i32::MAX);
 
     /// An epoch as stated on the wire or in a file; every negative number means [`Self::NONE`].
     #[must_use]

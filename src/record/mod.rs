@@ -1,5 +1,5 @@
-//! The bytes of record batches: reading them, checking them, changing a producer id in place,
-//! building them for tools. No records are decoded on the data path.
+//! The bytes of record batches: reading them, checking them, changing a producer id or
+//! a leader epoch in place, building them for tools. No records are decoded on the data path.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::arithmetic_side_effects)
@@ -16,6 +16,7 @@ mod fields;
 mod layout;
 mod producer_id;
 mod run;
+mod stamp;
 
 pub use batch::{Batch, Codec, Producer, TimestampType};
 pub use builder::{BatchBuilder, Marker};

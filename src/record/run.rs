@@ -132,6 +132,11 @@ impl<'b> RunMut<'b> {
         RunMut::new(self.bytes, extent, self.before)
     }
 
+    /// Its last batch has this leader epoch now.
+    pub(super) fn end_in(&mut self, epoch: LeaderEpoch) {
+        self.extent.last_epoch = epoch;
+    }
+
     /// How far its first `batches` batches reach.
     pub(super) fn extent_of(&self, batches: usize) -> Extent {
         let (next_offset, last_epoch) = self.before;

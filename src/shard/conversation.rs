@@ -147,6 +147,9 @@ impl<W: World> Shard<W> {
                 while let Some(cursor) = self.source.next_finished() {
                     self.turn(cursor, Turn::Done);
                 }
+                while let Some(cursor) = self.source.next_news() {
+                    self.moved.insert(cursor);
+                }
                 if let Some(link) = self.links.get_mut(&lane) {
                     link.reader = None;
                     link.vigil = Vigil::default();

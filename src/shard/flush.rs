@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Shard;
 use super::event::Event;
-use super::inbox::{Closed, Phase};
+use super::inbox::{Closed, Phase, Told};
 use crate::io::{Clock, World};
 use crate::log::{LogFault, truncate};
 use crate::model::{Instant, Offset};
@@ -18,6 +18,7 @@ impl<W: World> Shard<W> {
     pub(super) fn appended(&mut self, cursor: CursorId) {
         let now = self.now();
         self.moved.insert(cursor);
+        self.announce(cursor);
         let partition = self.partitions.get_mut(&cursor).expect("just appended to");
         let was_clean = partition.dirty_since.is_none();
         partition.dirty_since.get_or_insert(now);
@@ -68,7 +69,7 @@ impl<W: World> Shard<W> {
             // Who is syncing looks at what has come since when it is done.
             return;
         }
-        if partition.durable == partition.end() {
+        if partition.durable == partition.end() && partition.awaited.is_none() {
             partition.dirty_since = None;
             return self.settle(cursor);
         }
@@ -77,6 +78,9 @@ impl<W: World> Shard<W> {
                 partition.dirty_since = None;
                 partition.is_unflushed = false;
                 partition.is_syncing = true;
+                if let Some(awaited) = &mut partition.awaited {
+                    awaited.is_covered = true;
+                }
                 self.syncs_in_flight += 1;
                 let events = self.events_in.clone();
                 self.world.spawn(async move {
@@ -93,7 +97,10 @@ impl<W: World> Shard<W> {
                     );
                 });
             }
-            Err(fault) => self.unflushed(cursor, &fault),
+            Err(fault) => {
+                self.unflushed(cursor, &fault);
+                self.not_durable(cursor, &fault.to_string());
+            }
         }
     }
 
@@ -109,14 +116,26 @@ impl<W: World> Shard<W> {
                 self.moved.insert(cursor);
                 self.goes_well(cursor);
                 self.settle(cursor);
+                self.synced_point(cursor);
             }
-            Err(fault) => self.break_off(cursor, &fault),
+            Err(fault) => {
+                self.break_off(cursor, &fault);
+                self.not_durable(cursor, &fault.to_string());
+            }
         }
+        self.go_on(cursor);
     }
 
     /// After a sync: is it done, or has more come meanwhile?
     fn settle(&mut self, cursor: CursorId) {
         let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
+        if partition
+            .awaited
+            .as_ref()
+            .is_some_and(|awaited| !awaited.is_covered)
+        {
+            return self.sync_soon(cursor);
+        }
         if partition.durable < partition.end() {
             return match partition.is_complete {
                 true => self.sync_soon(cursor),
@@ -140,6 +159,11 @@ impl<W: World> Shard<W> {
             if let Err(fault) = truncate(self.world.disk(), dir, durable) {
                 tracing::warn!("{} could not be cut: {fault}", partition.id);
             }
+            self.report.told.push(Told::Broken {
+                id: partition.id.clone(),
+                durable,
+                why: fault.to_string(),
+            });
         }
         self.give_up(cursor, fault.to_string());
     }
@@ -149,7 +173,12 @@ impl<W: World> Shard<W> {
         for lane in self.links.keys().copied().collect::<Vec<_>>() {
             self.hang_up_on(lane);
         }
-        while self.syncs_in_flight > 0 {
+        // What was ordered before is carried out to its end.
+        loop {
+            self.flush();
+            if self.syncs_in_flight == 0 {
+                break;
+            }
             if let Some(Event::Synced {
                 cursor,
                 end,

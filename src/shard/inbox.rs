@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use hdrhistogram::Histogram;
 
 use crate::model::{
-    BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift, TopicId,
-    TopicPartition,
+    BrokerEpoch, BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift,
+    TopicId, TopicPartition,
 };
 
 pub use super::placement::shard_of;
 pub use crate::log::{LeaderEpochs, LogOptions, Recovered, Retention};
 pub use crate::protocol::fetch::Endpoint;
-pub use crate::source::{Answer, Cause, CursorId, EpochEnd, Question};
+pub use crate::source::{Answer, Cause, CursorId, EpochEnd, Question, Reached};
 
 /// What control wants of a shard.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub enum Order {
     Recorded(Vec<(TopicPartition, Offset)>),
     /// Up to these offsets every in-sync replica has the log: retention goes no further.
     Replicated(Vec<(TopicPartition, Offset)>),
+    /// The controller has registered us anew, in this epoch. To shards that fetch as a replica.
+    Registered(BrokerEpoch),
     /// Lead anew, in a higher epoch; the log stays open. Told: [`Told::Opened`], again.
     Stamp {
         /// Which partition.
@@ -51,7 +53,7 @@ pub enum Order {
         /// The epoch, which begins at the log's end.
         epoch: LeaderEpoch,
     },
-    /// Fetch from the log's end on.
+    /// Fetch from the log's end on; nothing is told.
     Fetch {
         /// Which partition.
         id: TopicPartition,
@@ -67,7 +69,9 @@ pub enum Order {
         /// Which partition.
         id: TopicPartition,
     },
-    /// Cut a log that is not fetched. Told: [`Told::Cut`].
+    /// Cut a log that is not fetched. Told: [`Told::Cut`]. The recovery point that is written down
+    /// elsewhere need not be lowered before. Where it fails half-way, the partition is forgotten: it
+    /// has to be mirrored again, and may be cut then.
     Cut {
         /// Which partition.
         id: TopicPartition,
@@ -96,8 +100,10 @@ pub enum Order {
 pub struct Mirror {
     /// Its name.
     pub id: TopicPartition,
-    /// Its topic's id.
+    /// Its topic's id at the source.
     pub topic_id: TopicId,
+    /// The topic's id that its files name, where that is another one: the destination's.
+    pub held_topic_id: Option<TopicId>,
     /// Where its files lie or will lie.
     pub dir: PathBuf,
     /// The source's broker that leads it.
@@ -123,12 +129,12 @@ pub struct Mirror {
     pub stamp: Option<LeaderEpoch>,
     /// It is fetched at once; otherwise only opened, and fetched when that is ordered.
     pub fetches: bool,
-    /// The source's epochs of what the log holds, for a log that is stamped and has no file that
-    /// says them.
+    /// The source's epochs of all that a stamped log holds, where they are known better than by
+    /// the file beside it.
     pub source_epochs: Option<LeaderEpochs>,
     /// What the source has lost may be cut off here as well.
     pub may_truncate: bool,
-    /// Where what is cut off for that reason is set aside first: a directory outside the log's.
+    /// Where what is cut off is set aside first: a directory outside all logs' directories.
     pub aside: Option<PathBuf>,
     /// The log begins no earlier than the source's.
     pub follows_log_start: bool,
@@ -164,16 +170,24 @@ pub enum Told {
         epochs: LeaderEpochs,
         /// The epoch in which we lead it.
         stamp: Option<LeaderEpoch>,
-        /// The source's epoch of its last batch; none where there is no batch, or it is not known.
+        /// Up to where the log is known to be the source's. It can be fetched where that is all of
+        /// it; otherwise it has to be cut there first, or opened with what is known of the source's
+        /// epochs.
+        mirrored: Offset,
+        /// The source's epoch of the last batch below; none where there is no batch.
         source_epoch: LeaderEpoch,
     },
     /// Nothing more is fetched or appended.
     Ceased {
         /// Which partition.
         id: TopicPartition,
-        /// Its log's end: the last mirrored offset.
+        /// Its log's end.
         log_end: Offset,
-        /// The source's epoch of its last batch; none where there is no batch.
+        /// Up to where the log is the source's: the last mirrored offset. Below the log's end only
+        /// where it was sealed before, or another leader has taken something in.
+        mirrored: Offset,
+        /// The source's epoch of the last batch below: the last mirrored epoch. None where there is
+        /// no batch.
         source_epoch: LeaderEpoch,
     },
     /// Every transaction has ended, and all of the log is durable.
@@ -193,8 +207,12 @@ pub enum Told {
         log_end: Offset,
         /// Its epochs now.
         epochs: LeaderEpochs,
+        /// Where the files of the part lie that was cut off, if anything was and that was asked for.
+        aside: Option<PathBuf>,
     },
-    /// The source has lost what was copied from it, and the log was cut likewise.
+    /// The source has lost what was copied from it, and the log was cut likewise. One that is
+    /// stamped is not fetched any more: all its replicas have to be cut before anything follows in
+    /// the same epoch.
     SourceTruncated {
         /// Which partition.
         id: TopicPartition,
@@ -202,6 +220,16 @@ pub enum Told {
         to: Offset,
         /// Where the files of the part lie that was cut off.
         aside: Option<PathBuf>,
+    },
+    /// Its files failed: what they hold beyond `durable` is not known. It may be released and
+    /// mirrored again.
+    Broken {
+        /// Which partition.
+        id: TopicPartition,
+        /// All below is there, whatever happens to the power.
+        durable: Offset,
+        /// What failed.
+        why: String,
     },
     /// It is closed and forgotten.
     Released {
@@ -266,10 +294,12 @@ pub struct Status {
     pub gaps: Vec<(Offset, Offset)>,
     /// What opening it took.
     pub recovered: Recovered,
-    /// The source's epoch of its last batch; none where there is no batch.
+    /// The source's epoch of its last batch that is the source's; none where there is none.
     pub source_epoch: LeaderEpoch,
     /// The largest producer id that it is known to hold.
     pub largest_producer_id: Option<ProducerId>,
+    /// Where a replica had all that its leader had.
+    pub reached: Option<Reached>,
 }
 
 /// What a partition is doing.

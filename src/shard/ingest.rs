@@ -86,9 +86,11 @@ impl<W: World> Shard<W> {
         let beyond = expectation.beyond;
         let (sound, rest) = believable(records, expect, epoch_max);
         let (mut believed, rest) = uncontradicted(sound, rest, expect, beyond);
+        let epoch = believed.as_run().last_epoch();
+        let admitted = self.admit(lane, cursor, &mut believed);
         let Shifted { run, fault } = believed.shifted(self.shift(cursor));
         let sound = run.bytes().len();
-        let mut appended = self.append(lane, cursor, &run);
+        let mut appended = admitted.and_then(|()| self.append(cursor, &run));
         if let (Ok(()), Some(fault)) = (appended, fault) {
             self.give_up(cursor, fault.to_string());
             appended = Err(Outcome::Nothing);
@@ -101,7 +103,7 @@ impl<W: World> Shard<W> {
         let follows = Expect {
             next: run.next_offset(),
             may_begin_before: expect.may_begin_before && run.is_empty(),
-            epoch: run.last_epoch(),
+            epoch,
             ..expect
         };
         taking.outcome = outcome.unwrap_or(taking.outcome);
@@ -122,7 +124,7 @@ impl<W: World> Shard<W> {
     fn shift(&self, cursor: CursorId) -> ProducerIdShift {
         let partition = self.partitions.get(&cursor);
         partition.map_or(ProducerIdShift::NONE, |partition| {
-            partition.producer_id_shift
+            partition.mirror.producer_id_shift
         })
     }
 
@@ -140,8 +142,38 @@ impl<W: World> Shard<W> {
         }
     }
 
+    /// Makes a run fit to be appended: one that continues the log, and has the epoch in which we
+    /// lead it. The error is what to tell the source.
+    fn admit(
+        &mut self,
+        lane: LaneId,
+        cursor: CursorId,
+        run: &mut RunMut<'_>,
+    ) -> Result<(), Outcome> {
+        let taking = self.partitions.get_mut(&cursor);
+        let Some(partition) = taking.filter(|partition| partition.takes_records()) else {
+            return Err(Outcome::Nothing);
+        };
+        if let Some(base) = overlap(partition, &run.as_run()) {
+            let (broker, end) = (lane.broker, partition.end());
+            let what =
+                format!("broker {broker} sent batches from below offset {end}, where we are");
+            partition.suspicion = Some(what);
+            return Err(Outcome::Overlaps { base });
+        }
+        let Some(stamp) = partition.log.stamp() else {
+            return Ok(());
+        };
+        let Partition { log, store, .. } = partition;
+        if let Err(fault) = store.note_source_epochs(log, &run.as_run()) {
+            return Err(self.unwritten(cursor, &fault));
+        }
+        run.stamp(stamp);
+        Ok(())
+    }
+
     /// Appends a run to the partition's log. The error is what to tell the source.
-    fn append(&mut self, lane: LaneId, cursor: CursorId, run: &Run<'_>) -> Result<(), Outcome> {
+    fn append(&mut self, cursor: CursorId, run: &Run<'_>) -> Result<(), Outcome> {
         if run.is_empty() {
             return Ok(());
         }
@@ -149,18 +181,11 @@ impl<W: World> Shard<W> {
         let Some(partition) = self.partitions.get_mut(&cursor) else {
             return Err(Outcome::Nothing);
         };
-        if let Some(base) = overlap(partition, run) {
-            let (broker, end) = (lane.broker, partition.end());
-            let what =
-                format!("broker {broker} sent batches from below offset {end}, where we are");
-            partition.suspicion = Some(what);
-            return Err(Outcome::Overlaps { base });
-        }
         let before = partition.end();
         let Partition { log, store, .. } = partition;
         if let Err(fault) = store.append(log, wall, *run) {
             // What lay before the trouble is the log's.
-            let (end, epoch) = (partition.end(), partition.log.last_epoch());
+            let (end, epoch) = (partition.end(), partition.their_epoch());
             if end > before {
                 self.source.advanced(cursor, end, epoch);
                 self.appended(cursor);
@@ -169,7 +194,7 @@ impl<W: World> Shard<W> {
         }
         partition.tally.bytes += run.bytes().len() as u64;
         partition.tally.batches += u64::from(run.count());
-        let (end, epoch) = (run.next_offset(), partition.log.last_epoch());
+        let (end, epoch) = (run.next_offset(), partition.their_epoch());
         let newest = partition.log.last_timestamp();
         self.source.advanced(cursor, end, epoch);
         self.note_lag(wall, newest);

@@ -12,7 +12,7 @@ use super::{Shard, StreamOf};
 use crate::io::{Buf, World};
 use crate::protocol::fetch::{AnswerReader, Endpoint, write_request};
 use crate::session::{BrokerAddress, CLIENT_ID, Channel, Client, Opening, Security, SessionFault};
-use crate::source::LaneId;
+use crate::source::{LaneId, REPLICA_VERSION_MIN};
 
 /// Requests of one link that may wait to be sent: two in flight at most.
 const REQUESTS_QUEUED_MAX: usize = 2;
@@ -46,8 +46,10 @@ impl<W: World> Shard<W> {
         let now = self.now();
         while let Some((lane, endpoint)) = self.source.plan_connect(now) {
             let (world, events) = (self.world.clone(), self.events_in.clone());
+            let is_replica = self.options.source.replica.is_some();
+            let version_min = if is_replica { REPLICA_VERSION_MIN } else { 0 };
             self.world.spawn(async move {
-                let outcome = open(&world, &endpoint).await;
+                let outcome = open(&world, &endpoint, version_min).await;
                 // Where the shard has ended, nobody wants it.
                 drop(events.send(Event::Opened { lane, outcome }).await);
             });
@@ -188,6 +190,7 @@ impl<W: World> Link<W> {
 async fn open<W: World>(
     world: &W,
     endpoint: &Endpoint,
+    version_min: i16,
 ) -> Result<(Channel<StreamOf<W>>, i16), SessionFault> {
     let opening = Opening {
         security: Security::Plaintext,
@@ -195,6 +198,7 @@ async fn open<W: World>(
     };
     let client = Client::connect(world, &BrokerAddress::from(endpoint), opening).await?;
     let version = client.versions().best_fetch();
+    let version = version.filter(|version| *version >= version_min);
     let version = version.ok_or_else(|| SessionFault::Unsupported {
         at: client.at().clone(),
         what: "Fetch",

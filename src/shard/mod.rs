@@ -5,19 +5,23 @@
 //! may be sent, sync what is due, report what has moved. Nothing is shared with other shards.
 
 mod conversation;
+mod cuts;
 mod doubt;
 mod event;
 mod flush;
 pub mod inbox;
 mod ingest;
 mod lanes;
+mod moves;
 mod options;
 mod orders;
 mod partition;
 mod pauses;
 mod placement;
 mod reports;
+mod retention;
 mod silence;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +29,7 @@ use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
 
 use crate::io::{Clock, Net, World};
+use crate::leading::inbox::Moved;
 use crate::model::{Instant, ShardId, TopicPartition};
 use crate::source::{CursorId, LaneId, Source, Turn};
 
@@ -51,6 +56,8 @@ pub struct Ties {
     pub reports: mpsc::Sender<(ShardId, Report)>,
     /// Which shard this is.
     pub shard: ShardId,
+    /// What whoever serves our followers is told of the logs that we lead, where anybody does.
+    pub moved: Option<mpsc::Sender<Vec<Moved>>>,
 }
 
 /// One core's data plane.
@@ -75,6 +82,11 @@ pub struct Shard<W: World> {
     report: Report,
     next_report: Instant,
     lag_ms: Histogram<u64>,
+    /// What the leading thread is still to be told.
+    untold: BTreeMap<TopicPartition, Moved>,
+    /// Partitions of whose logs the beginning may go.
+    to_expire: Vec<CursorId>,
+    expire_at: Instant,
     /// Partitions whose logs cannot be opened now.
     unopened: Vec<Unopened>,
     /// No partition's log was refused when it was to be opened.
@@ -104,6 +116,9 @@ impl<W: World> Shard<W> {
             report: Report::default(),
             next_report: Instant::default(),
             lag_ms: Histogram::new(3).expect("three digits are allowed"),
+            untold: BTreeMap::new(),
+            to_expire: Vec::new(),
+            expire_at: Instant::default(),
             unopened: Vec::new(),
             all_opened: true,
         }
@@ -166,7 +181,9 @@ impl<W: World> Shard<W> {
         self.lose_the_silent();
         self.hang_up();
         self.flush();
+        self.expire();
         self.ask();
+        self.tell_leading();
         self.tell();
     }
 
@@ -177,6 +194,8 @@ impl<W: World> Shard<W> {
             self.flush_deadline(),
             self.silence_deadline(),
             self.reopen_deadline(),
+            self.expire_deadline(),
+            self.untold_deadline(),
             report,
         ];
         sources.into_iter().flatten().min()
@@ -218,20 +237,8 @@ impl<W: World> Shard<W> {
                 };
                 return self.give_up(cursor, why);
             }
-            // Not asked for while `may_truncate` is false, and no key of the configuration sets
-            // it: a mirror that its source has cut short is left as it is. To cut it, control
-            // would first have to lower the recovery point in the vault's checkpoint (recovery
-            // refuses a log that ends below it), and only then the shard to close the log,
-            // `log::truncate` it, open it again and tell `Source::truncated`.
-            Turn::Truncate { to } => {
-                let why = format!("records from offset {to} on would have to be cut off");
-                return self.give_up(cursor, why);
-            }
-            // Only a replica is told so, and no shard is one yet.
-            Turn::Restart { at } => {
-                let why = format!("records before offset {at} would have to be dropped");
-                return self.give_up(cursor, why);
-            }
+            Turn::Truncate { to } => return self.source_truncated(cursor, to),
+            Turn::Restart { at } => return self.source_restarted(cursor, at),
         }
         self.moved.insert(cursor);
     }
@@ -246,6 +253,7 @@ impl<W: World> Shard<W> {
         partition.phase = Phase::Stopped(why);
         self.moved.insert(cursor);
         self.next_report = Instant::default();
+        self.take_no_more(cursor);
         self.sync_soon(cursor);
     }
 }
@@ -256,3 +264,6 @@ async fn sleep<C: Clock>(clock: &C, until: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,9 @@ pub struct Options {
     pub flush_bytes: u64,
     /// A partition's log is synced when its oldest append is so many milliseconds old.
     pub flush_interval_ms: u32,
+    /// How often it is looked for what retention takes from logs that we lead, in milliseconds.
+    /// Files go one interval later than their records.
+    pub retention_interval_ms: u32,
 }
 
 impl Default for Options {
@@ -31,6 +34,7 @@ impl Default for Options {
             patience_ms: 120_000,
             flush_bytes: 256 << 20,
             flush_interval_ms: 5_000,
+            retention_interval_ms: 60_000,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What control wants, carried out.
 
 use super::Shard;
-use super::inbox::{Mirror, Order, Phase, Tally, Told};
+use super::inbox::{Mirror, Order, Phase};
 use super::partition::Partition;
 use crate::io::{Clock, World};
 use crate::log::{Beginning, LogFault, Opened, open};
 use crate::model::{Offset, TopicPartition};
-use crate::source::{Answer, CursorId, Followed, Turn};
+use crate::source::{Answer, CursorId, Turn};
 
 impl<W: World> Shard<W> {
     pub(super) fn obey(&mut self, order: Order) {
@@ -16,7 +16,6 @@ impl<W: World> Shard<W> {
                     self.source.broker_at(endpoint);
                 }
             }
-            Order::Mirror(mirror) => self.mirror(*mirror),
             Order::Leader { id, leader, epoch } => {
                 if let Some(cursor) = self.by_name.get(&id) {
                     self.source.leader_moved(*cursor, leader, epoch);
@@ -40,20 +39,15 @@ impl<W: World> Shard<W> {
                     self.give_up(cursor, cause.to_string());
                 }
             }
-            Order::Replicated(_) => {}
-            Order::Stamp { id, .. } => self.refuse(id, "stamp"),
-            Order::Fetch { id } => self.refuse(id, "fetch"),
-            Order::Cease { id } => self.refuse(id, "cease"),
-            Order::Seal { id } => self.refuse(id, "seal"),
-            Order::Cut { id, .. } => self.refuse(id, "cut"),
-            Order::Release { id } => self.refuse(id, "release"),
+            Order::Replicated(points) => {
+                for (id, point) in points {
+                    self.replicated(&id, point);
+                }
+            }
+            Order::Registered(epoch) => self.source.registered_as(epoch),
             Order::Close => unreachable!("the loop ends with it"),
+            order => self.task(order),
         }
-    }
-
-    fn refuse(&mut self, id: TopicPartition, what: &'static str) {
-        let why = "this version cannot do it yet".to_owned();
-        self.report.told.push(Told::Failed { id, what, why });
     }
 
     fn recorded(&mut self, id: &TopicPartition, point: Offset) {
@@ -63,49 +57,43 @@ impl<W: World> Shard<W> {
         }
     }
 
+    fn replicated(&mut self, id: &TopicPartition, point: Offset) {
+        let cursor = self.by_name.get(id);
+        if let Some(partition) = cursor.and_then(|cursor| self.partitions.get_mut(cursor)) {
+            partition.replicated = partition.replicated.max(point).min(partition.end());
+        }
+    }
+
     pub(super) fn is_stopped(&self, cursor: CursorId) -> bool {
         let partition = self.partitions.get(&cursor);
         partition.is_none_or(|partition| matches!(partition.phase, Phase::Stopped(_)))
     }
 
-    fn mirror(&mut self, mirror: Mirror) {
-        let is_plain = mirror.stamp.is_none() && mirror.fetches && mirror.retention.is_none();
-        if !is_plain || mirror.may_truncate || mirror.follows_log_start {
-            return self.refuse(mirror.id, "open");
-        }
-        let now = self.now();
-        self.open_or_wait(mirror, now);
-    }
-
+    /// Opens a partition's log. Where we lead it, the epoch in which we do has begun then.
     pub(super) fn open(&self, mirror: &Mirror) -> Result<Opened<W::Disk>, LogFault> {
         let known = Beginning {
-            topic_id: mirror.topic_id,
+            topic_id: mirror.held_topic_id.unwrap_or(mirror.topic_id),
             log_start: mirror.log_start,
             recovery_point: mirror.recovery_point,
             is_clean: mirror.is_clean,
             refetchable: mirror.refetchable,
         };
         let (disk, wall) = (self.world.disk().clone(), self.world.clock().wall());
-        open(disk, &mirror.dir, mirror.options, known, wall)
+        let mut opened = open(disk, &mirror.dir, mirror.options, known, wall)?;
+        if let Some(stamp) = mirror.stamp {
+            let Opened { log, store, .. } = &mut opened;
+            store.lead(log, stamp, mirror.source_epochs.clone())?;
+        }
+        Ok(opened)
     }
 
+    /// A partition's log is open: it is followed from now on, or once that is ordered.
     pub(super) fn follow(&mut self, mirror: Mirror, opened: Opened<W::Disk>) {
         let Opened {
             log,
             store,
             recovered,
         } = opened;
-        let (cursor, turn) = self.source.follow(Followed {
-            id: mirror.id.clone(),
-            topic_id: mirror.topic_id,
-            leader: mirror.leader,
-            leader_epoch: mirror.leader_epoch,
-            position: log.watermarks().log_end,
-            last_epoch: log.last_epoch(),
-            log_start: log.watermarks().log_start,
-            is_empty: log.is_empty(),
-            until: mirror.until,
-        });
         if !mirror.is_clean {
             tracing::info!(
                 "{} was not closed cleanly: {} bytes of it were read again, {} cut off",
@@ -114,46 +102,26 @@ impl<W: World> Shard<W> {
                 recovered.bytes_cut
             );
         }
-        let end = log.watermarks().log_end;
-        let durable = if mirror.is_clean {
-            end
-        } else {
-            mirror.recovery_point.min(end)
-        };
-        let partition = Partition {
-            id: mirror.id.clone(),
-            log,
-            store,
-            phase: Phase::Mirroring,
-            tally: Tally::default(),
-            durable,
-            gaps: Vec::new(),
-            recovered,
-            producer_id_shift: mirror.producer_id_shift,
-            is_to_end: mirror.until.is_some(),
-            waiting_since: None,
-            said_at: None,
-            suspicion: None,
-            dirty_since: (durable < end).then(|| self.now()),
-            is_unflushed: false,
-            is_syncing: false,
-            is_complete: false,
-            is_broken: false,
-        };
-        self.report.told.push(Told::Opened {
-            id: mirror.id.clone(),
-            log_start: partition.log.watermarks().log_start,
-            log_end: end,
-            epochs: partition.log.epochs().clone(),
-            stamp: None,
-            source_epoch: partition.log.last_epoch(),
-        });
+        let (id, fetches) = (mirror.id.clone(), mirror.fetches);
+        let mut partition = Partition::new(mirror, log, store, recovered);
+        let (cursor, turn) = self.source.follow(partition.followed());
+        let end = partition.end();
+        partition.dirty_since = (partition.durable < end).then(|| self.now());
+        let can_fetch = partition.theirs() == end;
+        partition.is_fetched = fetches && can_fetch;
+        self.report.told.push(partition.opened());
         self.partitions.insert(cursor, partition);
-        self.by_name.insert(mirror.id, cursor);
+        self.by_name.insert(id.clone(), cursor);
         self.moved.insert(cursor);
+        self.announce_all(cursor);
         self.schedule(cursor);
-        if turn == Turn::Done {
+        if !(fetches && can_fetch) {
+            self.source.cease(cursor);
+        } else if turn == Turn::Done {
             self.turn(cursor, turn);
+        }
+        if fetches && let Err(why) = self.fetch_again(cursor) {
+            self.failed(id, "fetch", why);
         }
     }
 

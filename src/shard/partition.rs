@@ -1,14 +1,18 @@
 //! One partition of a shard: its log, its files, and what is told of it.
 
-use super::inbox::{Phase, Status, Tally};
+use std::collections::VecDeque;
+
+use super::inbox::{Aborted, Mirror, Order, Phase, Status, Tally, Told};
 use crate::io::Disk;
 use crate::log::{Log, Recovered, Store};
-use crate::model::{Instant, Offset, ProducerIdShift, TopicPartition};
-use crate::source::{EpochEnd, Progress};
+use crate::model::{Instant, LeaderEpoch, Offset, TopicPartition};
+use crate::source::{EpochEnd, Followed, Progress};
 
 /// A partition that is being mirrored, or was until it stopped.
 pub(super) struct Partition<D: Disk> {
     pub(super) id: TopicPartition,
+    /// As it was ordered, with the stamp of now.
+    pub(super) mirror: Mirror,
     pub(super) log: Log,
     pub(super) store: Store<D>,
     pub(super) phase: Phase,
@@ -16,10 +20,14 @@ pub(super) struct Partition<D: Disk> {
     pub(super) durable: Offset,
     pub(super) gaps: Vec<(Offset, Offset)>,
     pub(super) recovered: Recovered,
-    /// What is added to the producer ids of its batches before they are stored.
-    pub(super) producer_id_shift: ProducerIdShift,
-    /// The copy ends once it has all that was there at the beginning.
-    pub(super) is_to_end: bool,
+    /// Records are wanted from the source.
+    pub(super) is_fetched: bool,
+    /// Up to here every in-sync replica has it.
+    pub(super) replicated: Offset,
+    /// What is to be done once the sync under way has ended, in its order.
+    pub(super) waiting: VecDeque<Work>,
+    /// What is told once all that the log holds now is durable.
+    pub(super) awaited: Option<Awaited>,
     /// Since when it fails and is tried again.
     pub(super) waiting_since: Option<Instant>,
     /// When it was last said that it waits.
@@ -38,7 +46,77 @@ pub(super) struct Partition<D: Disk> {
     pub(super) is_broken: bool,
 }
 
+/// What waits for a partition's files to be at rest.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// What control wants.
+    Order(Order),
+    /// The source has lost what lies from this offset on.
+    Truncate(Offset),
+    /// The source has nothing of it any more, and begins at this offset.
+    Restart(Offset),
+}
+
+/// What waits for the next sync point to be durable.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    pub(super) end: End,
+    /// The sync point under way covers it.
+    pub(super) is_covered: bool,
+}
+
+/// What is over then.
+#[derive(Debug)]
+pub(super) enum End {
+    /// All transactions have ended, these by our markers.
+    Sealed(Vec<Aborted>),
+    /// The partition is given away.
+    Released,
+}
+
+impl End {
+    /// The order, as a verb.
+    pub(super) fn verb(&self) -> &'static str {
+        match self {
+            End::Sealed(_) => "seal",
+            End::Released => "release",
+        }
+    }
+}
+
 impl<D: Disk> Partition<D> {
+    /// A partition whose log was just opened.
+    pub(super) fn new(mirror: Mirror, log: Log, store: Store<D>, recovered: Recovered) -> Self {
+        let end = log.watermarks().log_end;
+        let durable = match mirror.is_clean {
+            true => end,
+            false => mirror.recovery_point.min(end),
+        };
+        Partition {
+            id: mirror.id.clone(),
+            phase: Phase::Mirroring,
+            tally: Tally::default(),
+            durable,
+            gaps: Vec::new(),
+            recovered,
+            is_fetched: false,
+            replicated: log.watermarks().log_start,
+            waiting: VecDeque::new(),
+            awaited: None,
+            waiting_since: None,
+            said_at: None,
+            suspicion: None,
+            dirty_since: None,
+            is_unflushed: false,
+            is_syncing: false,
+            is_complete: false,
+            is_broken: false,
+            mirror,
+            log,
+            store,
+        }
+    }
+
     pub(super) fn status(&self, progress: Option<Progress>) -> Status {
         let marks = self.log.watermarks();
         Status {
@@ -51,21 +129,82 @@ impl<D: Disk> Partition<D> {
             high_watermark: progress.and_then(|progress| progress.high_watermark),
             gaps: self.gaps.clone(),
             recovered: self.recovered,
-            source_epoch: self.log.last_epoch(),
+            source_epoch: self.log.source_epoch(),
             largest_producer_id: self.log.largest_producer_id(),
+            reached: progress.and_then(|progress| progress.reached),
         }
     }
 
-    /// The largest epoch of our log not above `epoch`, and where it ends.
-    pub(super) fn held(&self, epoch: crate::model::LeaderEpoch) -> Option<EpochEnd> {
-        let end = self.log.watermarks().log_end;
-        let (epoch, end) = self.log.epochs().end_of(epoch, end)?;
+    /// That its log is open, and what it is like.
+    pub(super) fn opened(&self) -> Told {
+        let marks = self.log.watermarks();
+        Told::Opened {
+            id: self.id.clone(),
+            log_start: marks.log_start,
+            log_end: marks.log_end,
+            epochs: self.log.epochs().clone(),
+            stamp: self.log.stamp(),
+            mirrored: self.log.mirrored(),
+            source_epoch: self.log.source_epoch(),
+        }
+    }
+
+    /// How it is to be followed, from what it holds.
+    pub(super) fn followed(&self) -> Followed {
+        let (mirror, marks) = (&self.mirror, self.log.watermarks());
+        Followed {
+            id: self.id.clone(),
+            topic_id: mirror.topic_id,
+            leader: mirror.leader,
+            leader_epoch: mirror.leader_epoch,
+            position: marks.log_end,
+            last_epoch: self.their_epoch(),
+            log_start: marks.log_start,
+            is_empty: self.log.is_empty(),
+            until: mirror.until,
+            may_truncate: mirror.may_truncate,
+        }
+    }
+
+    /// Up to where it is what those have whom it is fetched from.
+    pub(super) fn theirs(&self) -> Offset {
+        match self.log.stamp() {
+            Some(_) => self.log.mirrored(),
+            None => self.end(),
+        }
+    }
+
+    /// The epoch of its last batch, as those say whom it is fetched from.
+    pub(super) fn their_epoch(&self) -> LeaderEpoch {
+        match self.log.stamp() {
+            Some(_) => self.log.source_epoch(),
+            None => self.log.last_epoch(),
+        }
+    }
+
+    /// Their largest epoch in our log not above `epoch`, and where it ends.
+    pub(super) fn held(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
+        let epochs = match self.log.stamp() {
+            Some(_) => self.log.source_epochs(),
+            None => self.log.epochs(),
+        };
+        let (epoch, end) = epochs.end_of(epoch, self.theirs())?;
         Some(EpochEnd { epoch, end })
     }
 
     /// Nothing more will come of it.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Done | Phase::Stopped(_))
+    }
+
+    /// Records of it may be appended.
+    pub(super) fn takes_records(&self) -> bool {
+        self.is_fetched && !self.is_over() && !self.is_broken
+    }
+
+    /// An order is being carried out, or waits to be.
+    pub(super) fn is_busy(&self) -> bool {
+        self.awaited.is_some() || !self.waiting.is_empty()
     }
 
     pub(super) fn end(&self) -> Offset {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Shard;
-use super::inbox::{Mirror, Phase, Recovered, Status, Tally};
+use super::inbox::{Mirror, Order, Phase, Recovered, Status, Tally, Told};
+use super::tasks::subject;
 use crate::io::World;
 use crate::log::LogFault;
 use crate::model::{Instant, LeaderEpoch, TopicPartition};
@@ -40,6 +41,13 @@ impl<W: World> Shard<W> {
             Phase::Stopped(fault.to_string())
         };
         let waits = matches!(phase, Phase::Waiting(_));
+        if !waits {
+            self.report.told.push(Told::Failed {
+                id: mirror.id.clone(),
+                what: "open",
+                why: fault.to_string(),
+            });
+        }
         self.report.statuses.push(unopened(&mirror, phase));
         self.next_report = Instant::default();
         if waits {
@@ -66,6 +74,36 @@ impl<W: World> Shard<W> {
 
     pub(super) fn reopen_deadline(&self) -> Option<Instant> {
         self.unopened.iter().map(|unopened| unopened.again_at).min()
+    }
+
+    /// An order about a partition whose log is not open.
+    pub(super) fn without_log(&mut self, order: Order) {
+        let (id, verb) = subject(&order);
+        let id = id.clone();
+        let waiting = self.unopened.iter_mut();
+        let mut waiting = waiting.filter(|unopened| unopened.mirror.id == id);
+        match (order, waiting.next()) {
+            (Order::Mirror(mirror), _) => {
+                self.unopened.retain(|unopened| unopened.mirror.id != id);
+                self.open_or_wait(*mirror, self.now());
+            }
+            (Order::Stamp { epoch, .. }, Some(waiting)) if waiting.mirror.stamp.is_some() => {
+                waiting.mirror.stamp = Some(epoch);
+            }
+            (Order::Fetch { .. }, Some(waiting)) => waiting.mirror.fetches = true,
+            (Order::Release { .. }, Some(waiting)) => {
+                let mirror = &waiting.mirror;
+                self.report.told.push(Told::Released {
+                    log_start: mirror.log_start,
+                    log_end: mirror.recovery_point.max(mirror.log_start),
+                    is_clean: mirror.is_clean,
+                    id: id.clone(),
+                });
+                self.unopened.retain(|unopened| unopened.mirror.id != id);
+            }
+            (_, Some(_)) => self.failed(id, verb, "its log cannot be opened now".to_owned()),
+            (_, None) => self.failed(id, verb, "it is not mirrored here".to_owned()),
+        }
     }
 
     /// Opens a partition no more, for `why`.
@@ -105,7 +143,7 @@ impl<W: World> Shard<W> {
             return;
         }
         let since = *partition.waiting_since.get_or_insert(now);
-        if partition.is_to_end && now.since(since) >= patience {
+        if partition.mirror.until.is_some() && now.since(since) >= patience {
             return self.give_up(cursor, format!("{why}; tried again for {patience:?}"));
         }
         partition.phase = Phase::Waiting(why);
@@ -187,5 +225,6 @@ fn unopened(mirror: &Mirror, phase: Phase) -> Status {
         recovered: Recovered::default(),
         source_epoch: LeaderEpoch::NONE,
         largest_producer_id: None,
+        reached: None,
     }
 }

@@ -100,6 +100,7 @@ pub(super) enum Then {
 ///                                     truncated└─Truncating
 ///
 ///   any ── damage, divergence, topic gone, told to ──▶ Stopped
+///   any ── told to ──▶ Ceased ── told to ──▶ as after follow
 /// ```
 ///
 /// A replica goes from `Fetching` to `Truncating` at its leader's word, and back: its next request
@@ -111,6 +112,7 @@ pub(super) enum Stage {
     Resting { until: Instant, then: Then },
     Questioning(Subject),
     Truncating,
+    Ceased,
     Done,
     Stopped,
 }
@@ -149,6 +151,8 @@ pub(super) struct Cursor {
     /// The leader's epoch under which it was last found so. A request that cannot say which
     /// epoch the log ends in is only sent to a leader of this epoch.
     pub(super) compared_under: LeaderEpoch,
+    /// What the source has lost may be cut off the log as well.
+    pub(super) may_truncate: bool,
     /// Its topic has a name and no id.
     pub(super) by_name: bool,
     /// An answer for it is being taken in.
@@ -210,6 +214,7 @@ impl Cursor {
             answered_in: None,
             compared: !epoch.is_some() || options.replica.is_some(),
             compared_under: LeaderEpoch::NONE,
+            may_truncate: followed.may_truncate,
             by_name,
             answering: false,
             ticket: None,
@@ -230,9 +235,19 @@ impl Cursor {
         cursor
     }
 
+    /// Its log was changed while nothing was fetched for it, and is as `committed` says.
+    pub(super) fn begins_at(&mut self, committed: Committed) {
+        self.committed = committed;
+        self.stated_epoch = committed.epoch;
+        self.may_begin_before = !committed.epoch.is_some();
+        self.compared = !committed.epoch.is_some();
+        self.compared_under = LeaderEpoch::NONE;
+        self.went_well();
+    }
+
     /// A log that holds records may have been diverged from while we were away. Only a leader
     /// of the log's last epoch or a later one can tell.
-    fn first_stage(&self) -> Stage {
+    pub(super) fn first_stage(&self) -> Stage {
         if self.leader_epoch < self.committed.epoch {
             Stage::Questioning(Subject::Leader)
         } else if !self.compared {

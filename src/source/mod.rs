@@ -23,6 +23,7 @@
 //! acknowledge what its log does not hold.
 
 mod backoff;
+mod ceasing;
 mod cluster;
 mod cursor;
 mod divergence;
@@ -80,6 +81,9 @@ pub struct Followed {
     pub is_empty: bool,
     /// The partition is [`Turn::Done`] once our log's end is here; `None` follows for ever.
     pub until: Option<Offset>,
+    /// What the source has lost may be cut off our log as well ([`Turn::Truncate`]); a replica's
+    /// always is.
+    pub may_truncate: bool,
 }
 
 /// How far one partition has come.

@@ -31,8 +31,6 @@ pub struct Options {
     pub empty_answers_max: u32,
     /// So many answers in a row whose first batch is damaged stop the partition.
     pub corrupt_answers_max: u32,
-    /// Whether what the source has lost may be cut off our log as well. A replica's always is.
-    pub may_truncate: bool,
 }
 
 impl Default for Options {
@@ -49,17 +47,11 @@ impl Default for Options {
             retry_backoff_max_ms: 5_000,
             empty_answers_max: 3,
             corrupt_answers_max: 5,
-            may_truncate: false,
         }
     }
 }
 
 impl Options {
-    /// Whether what the source does not have is to be cut off.
-    pub(super) fn obeys(&self) -> bool {
-        self.may_truncate || self.replica.is_some()
-    }
-
     /// Stops the process where `config` let through what it has to refuse.
     pub(super) fn assert_sound(&self) {
         let sound = self.fetch_bytes_max > 0

@@ -256,7 +256,7 @@ impl Source {
     /// Our log goes on where the source's does not.
     pub(super) fn cut(&mut self, id: CursorId, to: Offset, source: EpochEnd) -> Turn {
         let held_to = self.cursor(id).committed.next;
-        if !self.options.obeys() {
+        if !self.is_replica() && !self.cursor(id).may_truncate {
             return self.stop_for(
                 id,
                 Cause::SourceTruncated {

@@ -11,10 +11,11 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
-use twinlog::control::{self, Job, Outcome, Phase, Selection, Shards};
-use twinlog::io::{Disk, Entry, File, Open, World};
+use twinlog::control::{self, Job, Ledger, Line, Outcome, Phase, Selection, Shards};
+use twinlog::io::{Clock, Disk, Entry, File, Open, World};
 use twinlog::model::{Offset, Position, ShardId};
 use twinlog::shard::{self, Shard, Ties};
 use twinlog::uring::{self, RealClock, RealDisk, RealFile, RealNet, RealWorld};
@@ -157,12 +158,18 @@ impl Disk for BadDisk {
 
 /// A whole copy on one thread, with one shard.
 fn copied(port: u16, into: &Path, spared: u32) -> Outcome {
+    run(port, into, spared, false)
+}
+
+/// A copy that ends by itself, or follows until everything is durable.
+fn run(port: u16, into: &Path, spared: u32, follow: bool) -> Outcome {
     let job = Job {
         from: vec![format!("127.0.0.1:{port}").parse().expect("an address")],
         selection: Selection::new(".*", None).expect("sound"),
         into: into.to_owned(),
-        follow: false,
+        follow,
     };
+    let is_done = Rc::new(Cell::new(false));
     let outcome = uring::run(None, |real| async move {
         let disk = BadDisk {
             real: *real.disk(),
@@ -177,19 +184,70 @@ fn copied(port: u16, into: &Path, spared: u32) -> Outcome {
             orders,
             reports: reports_in,
             shard: ShardId(0),
+            moved: None,
         };
-        let options = shard::Options::default();
+        let options = shard::Options {
+            flush_interval_ms: 100,
+            ..shard::Options::default()
+        };
         let shard = Shard::new(world.clone(), options, ties, 1);
         world.spawn(shard.run());
         let shards = Shards {
             orders: vec![orders_in],
             reports,
         };
-        let never = std::future::pending();
-        let options = control::Options::default();
-        control::copy(world, options, job, shards, never, &mut |_| {}).await
+        let stop = when(is_done.clone(), world.clock().clone(), follow);
+        let options = control::Options {
+            checkpoint_interval_ms: 200,
+            ..control::Options::default()
+        };
+        let mut show = |ledger: &Ledger| {
+            let is_durable = |line: &Line| line.durable == Offset::new(BATCHES);
+            let lines = &ledger.lines;
+            is_done.set(lines.len() == TOPICS.len() && lines.values().all(is_durable));
+        };
+        control::copy(world, options, job, shards, stop, &mut show).await
     });
     outcome.expect("the vault itself is sound")
+}
+
+async fn when(is_done: Rc<Cell<bool>>, clock: RealClock, follow: bool) {
+    if !follow {
+        return std::future::pending().await;
+    }
+    let begun = clock.now();
+    while !is_done.get() {
+        let now = clock.now();
+        assert!(
+            now.since(begun) < Duration::from_secs(60),
+            "it does not go on"
+        );
+        clock
+            .sleep_until(now.after(Duration::from_millis(50)))
+            .await;
+    }
+}
+
+#[test]
+fn a_copy_that_follows_opens_again_what_a_sync_has_lost() {
+    let port = source::start();
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let vault = dir.path().join("vault");
+    let outcome = run(port, &vault, 0, true);
+    assert!(outcome.ledger.stopped().next().is_none());
+    for (name, id) in TOPICS {
+        let path = vault.join(format!("{name}-0/00000000000000000000.log"));
+        let held = fs::read(path).expect("it is there");
+        assert!(held == content(id, BATCHES), "{name}");
+        let line = &outcome.ledger.lines[&format!("{name}-0").parse().expect("a name")];
+        let whole = content(id, BATCHES).len() as u64;
+        let taken = if name == "lies" { whole + 1 } else { whole };
+        assert!(line.tally.bytes >= taken, "{name}: {:?}", line.tally);
+    }
+    assert!(
+        vault.join(".kafka_cleanshutdown").exists(),
+        "all of it is well"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod inspecting;
 mod kafka;
 mod lying;
 mod mirrors;
+mod ordered;
 mod promises;
 mod saying;
 mod tidy;

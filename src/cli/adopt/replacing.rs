@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Entry, advice};
+use crate::log::is_for_us;
 use crate::model::TopicId;
 use crate::uring::RealDisk;
 
@@ -126,7 +127,7 @@ impl Replacement {
             let same = |there: &Entry| there.name == entry.name && is_segment(there);
             there.iter().any(same)
         };
-        held.retain(|entry| !entry.is_dir && !is_kept(entry));
+        held.retain(|entry| !entry.is_dir && !is_kept(entry) && !is_for_us(&entry.name));
         held.sort_by_key(|entry| (entry.name.ends_with(".log"), entry.name.clone()));
         let aside = |name: &str| to.join(format!("{name}{UNFINISHED}"));
         let made = held.iter().map(|entry| match entry.name.as_str() {

@@ -86,6 +86,15 @@ impl<'a> Summary<'a> {
                 })
             })
         });
+        let cuts = ledger.lines.iter().flat_map(|(id, line)| {
+            line.cuts.iter().map(move |(to, aside)| {
+                json!({
+                    "topic": id.topic.as_str(), "partition": id.partition.value(),
+                    "to": to.value(),
+                    "aside": aside.as_ref().map(|aside| aside.display().to_string()),
+                })
+            })
+        });
         let topics = ledger.topics();
         let by_topic = topics.iter().map(|(name, totals)| {
             json!({
@@ -108,6 +117,7 @@ impl<'a> Summary<'a> {
             "was_stopped": self.outcome.was_stopped,
             "stopped": stopped.collect::<Vec<_>>(),
             "gaps": gaps.collect::<Vec<_>>(),
+            "cuts": cuts.collect::<Vec<_>>(),
             "elapsed_seconds": self.elapsed.as_secs_f64(),
             "cpu_seconds": self.cpu.as_secs_f64(),
             "cpu_seconds_per_gib": self.cpu_per_gib(),

@@ -1,7 +1,7 @@
 //! Where our log and the source's part: gaps, lost records, and cuts.
 
 use super::super::divergence::{Alignment, align, cut_below};
-use super::super::{Answer, Cause, CursorId, Options, Question, Trouble, Turn, Verdict};
+use super::super::{Answer, Cause, CursorId, Question, Trouble, Turn, Verdict};
 use super::scene::*;
 use crate::model::{LeaderEpoch, Offset};
 use crate::protocol::error_code::ErrorCode;
@@ -50,13 +50,6 @@ fn where_the_source_knows_no_epoch_of_ours_the_cut_is_below_the_last() {
     assert_eq!(cut_below(epoch(4), &|_| None), offset(0));
 }
 
-fn may_truncate() -> Options {
-    Options {
-        may_truncate: true,
-        ..options()
-    }
-}
-
 fn question(scene: &mut Scene) -> Question {
     let question = scene.source.next_question().expect("a question");
     assert_eq!(scene.source.next_question(), None, "one at a time");
@@ -64,10 +57,11 @@ fn question(scene: &mut Scene) -> Question {
 }
 
 /// Our log holds offsets up to 100, the last epoch is 4; so is the leader's.
-fn held_scene(options: Options) -> (Scene, CursorId) {
+fn held_scene(may_truncate: bool) -> (Scene, CursorId) {
     let mut followed = held_log(0, 1, 100, 4);
+    followed.may_truncate = may_truncate;
     followed.leader_epoch = epoch(4);
-    let (mut scene, ids) = Scene::following(options, [followed]);
+    let (mut scene, ids) = Scene::following(options(), [followed]);
     assert!(matches!(question(&mut scene), Question::EpochEnd { .. }));
     assert!(
         scene.connect().is_empty(),
@@ -112,7 +106,7 @@ fn a_log_that_holds_records_is_compared_before_it_is_continued() {
 
 #[test]
 fn a_fetch_below_the_sources_start_is_a_gap_and_goes_on_there() {
-    let (mut scene, id) = held_scene(options());
+    let (mut scene, id) = held_scene(false);
     let (asked, turn) = scene.round(Part::error(0, ErrorCode::OFFSET_OUT_OF_RANGE));
     assert_eq!(
         (asked.fetch_offset, asked.last_fetched_epoch),
@@ -160,7 +154,7 @@ fn a_fetch_below_the_sources_start_is_a_gap_and_goes_on_there() {
 #[test]
 fn a_fetch_out_of_range_that_is_not_below_the_start_is_looked_into() {
     for (start, end) in [(0, 300), (0, 80), (100, 100)] {
-        let (mut scene, id) = held_scene(options());
+        let (mut scene, id) = held_scene(false);
         scene.round(Part::error(0, ErrorCode::OFFSET_OUT_OF_RANGE));
         question(&mut scene);
         assert_eq!(scene.told(id, bounds(start, end), &HELD), Turn::Asked);
@@ -172,7 +166,7 @@ fn a_fetch_out_of_range_that_is_not_below_the_start_is_looked_into() {
 
 #[test]
 fn a_false_alarm_is_followed_by_another_fetch_and_then_by_waits() {
-    let (mut scene, id) = held_scene(options());
+    let (mut scene, id) = held_scene(false);
     let refusal = Part::error(0, ErrorCode::OFFSET_OUT_OF_RANGE);
     for failure in 1..=4 {
         let (_, turn) = scene.round(refusal);
@@ -206,7 +200,7 @@ fn an_empty_log_that_is_in_range_after_all_fetches_again() {
 
 #[test]
 fn a_diverging_answer_stops_a_partition_that_must_not_be_cut() {
-    let (mut scene, id) = held_scene(options());
+    let (mut scene, id) = held_scene(false);
     let (_, turn) = scene.round(Part::empty(0).diverging(2, 60));
     assert_eq!(turn, Turn::Asked);
     let Question::EpochEnd { epoch: asked, .. } = question(&mut scene) else {
@@ -222,7 +216,7 @@ fn a_diverging_answer_stops_a_partition_that_must_not_be_cut() {
 
 #[test]
 fn cuts_and_questions_alternate_until_the_logs_agree() {
-    let (mut scene, id) = held_scene(may_truncate());
+    let (mut scene, id) = held_scene(true);
     scene.round(Part::empty(0).diverging(3, 90));
     question(&mut scene);
     let cut = |to| Turn::Truncate { to: offset(to) };
@@ -249,7 +243,7 @@ fn cuts_and_questions_alternate_until_the_logs_agree() {
 
 #[test]
 fn a_log_that_is_cut_to_nothing_goes_on_without_a_question() {
-    let (mut scene, id) = held_scene(may_truncate());
+    let (mut scene, id) = held_scene(true);
     scene.round(Part::empty(0).diverging(3, 90));
     question(&mut scene);
     let answer = reaches(Some(epoch_end(3, 90)));
@@ -267,11 +261,7 @@ fn a_log_that_is_cut_to_nothing_goes_on_without_a_question() {
 #[test]
 fn a_source_that_knows_none_of_our_epochs_is_asked_where_it_ends() {
     for may in [false, true] {
-        let options = Options {
-            may_truncate: may,
-            ..options()
-        };
-        let (mut scene, id) = held_scene(options);
+        let (mut scene, id) = held_scene(may);
         scene.round(Part::empty(0).diverging(-1, -1));
         question(&mut scene);
         assert_eq!(scene.told(id, reaches(None), &HELD), Turn::Asked);
@@ -286,7 +276,7 @@ fn a_source_that_knows_none_of_our_epochs_is_asked_where_it_ends() {
 
 #[test]
 fn answers_that_cannot_be_are_not_acted_on() {
-    let (mut scene, id) = held_scene(may_truncate());
+    let (mut scene, id) = held_scene(true);
     scene.round(Part::empty(0).diverging(2, 60));
     question(&mut scene);
     let absurd = reaches(Some(epoch_end(9, 60)));

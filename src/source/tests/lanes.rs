@@ -311,9 +311,9 @@ fn who_is_stopped_in_mid_answer_stays_stopped() {
 
 #[test]
 fn who_is_stopped_while_its_log_is_cut_stays_stopped() {
-    let mut options = options();
-    options.may_truncate = true;
-    let (mut scene, ids) = Scene::following(options, [held_log(0, 1, 10, 1)]);
+    let mut followed = held_log(0, 1, 10, 1);
+    followed.may_truncate = true;
+    let (mut scene, ids) = Scene::following(options(), [followed]);
     asked_of(&mut scene);
     let answer = reaches(Some(epoch_end(1, 6)));
     let turn = scene.told(ids[0], answer, &[(1, 10)]);

@@ -1,6 +1,7 @@
 //! The source as a machine: scenes played by hand, theme by theme, and a small world at random.
 
 mod ahead;
+mod ceasing;
 mod divergence;
 mod fairness;
 mod lanes;

@@ -58,6 +58,7 @@ pub(super) fn new_log(partition: i32, leader: i32) -> Followed {
         log_start: Offset::ZERO,
         is_empty: true,
         until: None,
+        may_truncate: false,
     }
 }
 

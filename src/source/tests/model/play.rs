@@ -49,6 +49,8 @@ pub(super) struct Play {
     pub(super) chance: Chance,
     pub(super) now: Instant,
     pub(super) options: Options,
+    /// Whether what the source has lost may be cut off.
+    pub(super) may_truncate: bool,
     pub(super) manner: Manner,
     pub(super) mirrors: Vec<Mirror>,
     pub(super) lines: BTreeMap<LaneId, Line>,
@@ -72,9 +74,9 @@ impl Play {
                 epoch: BrokerEpoch::new(77),
             }),
             lanes_per_broker: u16::try_from(chance.between(1, 2)).expect("few"),
-            may_truncate: chance.one_in(2),
             ..options()
         };
+        let may_truncate = chance.one_in(2);
         let count = 1 + chance.below(5);
         let mut cluster = Cluster::new(count, is_replica, &mut chance);
         for number in 0..count {
@@ -90,6 +92,7 @@ impl Play {
             cluster,
             now: Instant::from_nanos(1),
             options,
+            may_truncate,
             manner,
             mirrors: Vec::new(),
             lines: BTreeMap::new(),
@@ -359,6 +362,7 @@ impl Play {
             log_start: offset(mirror.copy.start),
             is_empty: mirror.copy.batches.is_empty(),
             until: mirror.until.map(offset),
+            may_truncate: self.may_truncate,
         });
         mirror.id = Some(id);
         self.take_turn(number, turn);

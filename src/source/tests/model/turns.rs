@@ -30,7 +30,7 @@ impl Play {
             }
             Turn::Truncate { to } => {
                 let is_replica = self.manner == Manner::Replica;
-                let may = self.options.may_truncate && part.lost;
+                let may = self.may_truncate && part.lost;
                 assert!(
                     may || is_replica,
                     "a cut at {to} without need: {copy:?} {part:?}"
@@ -68,7 +68,7 @@ impl Play {
         let next = mirror.copy.next;
         let is_just = match cause {
             Cause::SourceTruncated { held_to, .. } => {
-                part.lost && !self.options.may_truncate && held_to == offset(next)
+                part.lost && !self.may_truncate && held_to == offset(next)
             }
             Cause::TopicDeleted => part.deleted,
             Cause::TopicRecreated { .. } | Cause::LeaderEpochFell { .. } => false,

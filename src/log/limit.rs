@@ -1,0 +1,119 @@
+//! A log was cut below its recovery point, which others keep: how far it is believed meanwhile.
+//!
+//! `cut-checkpoint` holds one line in the form of Kafka's checkpoints: where the log ends since the
+//! cut, and up to where it was durable before. A recovery point between the two may be of before
+//! the cut; one above the second is surely newer. The file goes once one is seen that is not
+//! between them where it is kept: what is said when the log is opened may not be written down yet.
+
+use std::path::Path;
+
+use crate::io::{Disk, Durability, replace};
+use crate::model::Offset;
+use crate::stdx::lines;
+
+use super::fault::{LogFault, at, replacing};
+use super::layout::{self, CUT};
+use super::opening::Beginning;
+
+const VERSION: u32 = 0;
+
+/// What a cut has left to be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit {
+    /// The log's end since the cut.
+    to: Offset,
+    /// Up to where it was durable before.
+    durable: Offset,
+}
+
+impl Limit {
+    /// Whether `point` was told by somebody who does not know of the cut.
+    pub(super) fn doubts(self, point: Offset) -> bool {
+        self.to < point && point <= self.durable
+    }
+
+    pub(super) fn from_text(text: &str) -> Option<Limit> {
+        let limits = lines::read(text, VERSION, |line| {
+            let (to, durable) = line.split_once(' ')?;
+            let offset = |text: &str| text.parse().ok().and_then(Offset::from_wire);
+            let (to, durable) = (offset(to)?, offset(durable)?);
+            Some(Limit { to, durable })
+        });
+        limits.ok()?.first().copied()
+    }
+
+    fn to_text(self) -> String {
+        let line = format!("{} {}", self.to, self.durable);
+        lines::write(VERSION, [line].iter())
+    }
+}
+
+/// Remembers durably that the log in `dir`, which was durable up to `durable`, is cut at `to`.
+pub(super) fn note<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    to: Offset,
+    durable: Offset,
+) -> Result<(), LogFault> {
+    let before = read(disk, dir)?;
+    let limit = Limit {
+        to: before.map_or(to, |before| before.to.min(to)),
+        durable: before.map_or(durable, |before| before.durable.max(durable)),
+    };
+    let path = dir.join(CUT);
+    let text = limit.to_text();
+    replace(disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(replacing(&path))
+}
+
+/// What is known of a log, and no more of it than is to be believed after a cut.
+pub(super) fn believed<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    known: Beginning,
+) -> Result<(Beginning, Option<Limit>), LogFault> {
+    let Some(limit) = read(disk, dir)? else {
+        return Ok((known, None));
+    };
+    let recovery_point = match limit.doubts(known.recovery_point) {
+        true => limit.to.max(known.log_start),
+        false => known.recovery_point,
+    };
+    let known = Beginning {
+        recovery_point,
+        ..known
+    };
+    Ok((known, Some(limit)))
+}
+
+/// A newer recovery point is known elsewhere.
+pub(super) fn forget<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogFault> {
+    let path = dir.join(CUT);
+    match disk.remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(&path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Limit>, LogFault> {
+    let bytes = layout::content(disk, &dir.join(CUT))?;
+    Ok(bytes.and_then(|bytes| Limit::from_text(&String::from_utf8_lossy(&bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_between_the_cut_and_what_was_durable_is_doubted() {
+        let limit = Limit {
+            to: Offset::new(100),
+            durable: Offset::new(500),
+        };
+        let doubted = [99, 100, 101, 500, 501].map(|point| limit.doubts(Offset::new(point)));
+        assert_eq!(doubted, [false, false, true, true, false]);
+        assert_eq!(Limit::from_text(&limit.to_text()), Some(limit));
+        for text in ["", "0\n0\n", "0\n1\n7\n", "1\n1\n1 2\n"] {
+            assert_eq!(Limit::from_text(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! A partition's log that loses its end: because control says so, or because the source has lost
+//! what was copied from it. What goes is set aside first where that is wanted.
+
+use std::path::PathBuf;
+
+use super::Shard;
+use super::inbox::{Phase, Told};
+use super::partition::Work;
+use crate::io::World;
+use crate::log::{LogFault, Opened, cut, empty, set_aside};
+use crate::model::Offset;
+use crate::source::CursorId;
+
+/// Why a log was not cut.
+enum Uncut {
+    /// It is as it was.
+    Refused(String),
+    /// Nobody knows what is there: it is not open here any more.
+    Closed(String),
+}
+
+impl<W: World> Shard<W> {
+    /// Cuts a log that is not fetched, as control says.
+    pub(super) fn cut_as_told(&mut self, cursor: CursorId, to: Offset) -> Result<(), String> {
+        let partition = self.at_rest(cursor)?;
+        let id = partition.id.clone();
+        match self.cut(cursor, to) {
+            Ok(aside) => {
+                let partition = &self.partitions[&cursor];
+                self.report.told.push(Told::Cut {
+                    id,
+                    log_end: partition.end(),
+                    epochs: partition.log.epochs().clone(),
+                    aside,
+                });
+                Ok(())
+            }
+            Err(Uncut::Refused(why)) => Err(why),
+            Err(Uncut::Closed(why)) => Err(format!("{why}; mirror it again and repeat the cut")),
+        }
+    }
+
+    /// The source has lost what lies from `to` on.
+    pub(super) fn source_truncated(&mut self, cursor: CursorId, to: Offset) {
+        self.take_no_more(cursor);
+        if let Some(partition) = self.partitions.get_mut(&cursor) {
+            partition.waiting.push_back(Work::Truncate(to));
+            self.go_on(cursor);
+        }
+    }
+
+    /// Cuts a log likewise and follows the source from there; one that we lead has to wait until
+    /// its replicas were cut too.
+    pub(super) fn cut_as_source(&mut self, cursor: CursorId, to: Offset) {
+        let Some(partition) = self.partitions.get(&cursor) else {
+            return;
+        };
+        if !partition.takes_records() {
+            return;
+        }
+        let (id, is_led) = (partition.id.clone(), partition.log.stamp().is_some());
+        let held_to = partition.end();
+        let aside = match self.cut(cursor, to) {
+            Ok(aside) => aside,
+            Err(Uncut::Refused(why)) => return self.give_up(cursor, why),
+            Err(Uncut::Closed(why)) => return tracing::error!("{id}: {why}"),
+        };
+        let partition = &self.partitions[&cursor];
+        let (end, epoch) = (partition.end(), partition.their_epoch());
+        let kept = match &aside {
+            Some(aside) => format!("it lies in {}", aside.display()),
+            None => "it is not kept".to_owned(),
+        };
+        tracing::warn!(
+            "{id}: the source has lost what was copied from offset {end} to {held_to}; that was \
+             cut off here as well: {kept}"
+        );
+        self.report
+            .told
+            .push(Told::SourceTruncated { id, to: end, aside });
+        self.source.truncated(cursor, end, epoch);
+        if is_led {
+            self.stop_fetching(cursor);
+        }
+    }
+
+    /// The leader of a replica has nothing of what that holds any more: its log begins at `at`.
+    pub(super) fn source_restarted(&mut self, cursor: CursorId, at: Offset) {
+        self.take_no_more(cursor);
+        if let Some(partition) = self.partitions.get_mut(&cursor) {
+            partition.waiting.push_back(Work::Restart(at));
+            self.go_on(cursor);
+        }
+    }
+
+    /// Empties a log, which begins and ends at `at` then.
+    pub(super) fn restart_as_source(&mut self, cursor: CursorId, at: Offset) {
+        let Some(partition) = self.partitions.get_mut(&cursor) else {
+            return;
+        };
+        if !partition.takes_records() {
+            return;
+        }
+        assert!(partition.log.stamp().is_none(), "a replica leads nothing");
+        let id = partition.id.clone();
+        let (held_from, held_to) = (partition.log.watermarks().log_start, partition.end());
+        let (disk, dir) = (self.world.disk(), partition.store.dir());
+        let aside = match &partition.mirror.aside {
+            Some(into) => set_aside(disk, dir, held_from, into),
+            None => Ok(None),
+        };
+        let aside = match aside {
+            Ok(aside) => aside,
+            Err(fault) => return self.give_up(cursor, fault.to_string()),
+        };
+        let emptied = empty(disk, dir, partition.durable);
+        let reopened = emptied.and_then(|()| self.reopened(cursor, at, at));
+        if let Err(fault) = reopened {
+            return self.close_for(cursor, fault.to_string());
+        }
+        tracing::warn!(
+            "{id}: its leader has nothing of offsets {held_from} to {held_to} any more; it is \
+             fetched anew from offset {at} on"
+        );
+        self.report
+            .told
+            .push(Told::SourceTruncated { id, to: at, aside });
+        self.moved.insert(cursor);
+        self.source.restarted(cursor, at);
+    }
+
+    /// Cuts a log whose files nobody writes. Says where what went was set aside.
+    fn cut(&mut self, cursor: CursorId, to: Offset) -> Result<Option<PathBuf>, Uncut> {
+        let partition = self.partitions.get(&cursor).expect("the caller has it");
+        let marks = partition.log.watermarks();
+        assert!(!partition.is_syncing, "its files are at work");
+        if to < marks.log_start {
+            return Err(Uncut::Refused(format!(
+                "it would have to end at offset {to}, and begins at {}",
+                marks.log_start
+            )));
+        }
+        if to >= marks.log_end {
+            return Ok(None);
+        }
+        let (disk, dir) = (self.world.disk(), partition.store.dir());
+        let aside = match &partition.mirror.aside {
+            Some(into) => set_aside(disk, dir, to, into),
+            None => Ok(None),
+        };
+        let aside = aside.map_err(|fault| Uncut::Refused(fault.to_string()))?;
+        let done = cut(disk, dir, to, partition.durable);
+        let start = marks.log_start;
+        let reopened = done.and_then(|end| self.reopened(cursor, start, end.unwrap_or(start)));
+        if let Err(fault) = reopened {
+            let why = fault.to_string();
+            self.close_for(cursor, why.clone());
+            return Err(Uncut::Closed(why));
+        }
+        self.announce_all(cursor);
+        self.moved.insert(cursor);
+        self.schedule(cursor);
+        Ok(aside)
+    }
+
+    /// The log is open anew, after its files were cut: it begins at `start` and ends at `end`.
+    fn reopened(&mut self, cursor: CursorId, start: Offset, end: Offset) -> Result<(), LogFault> {
+        let now = self.now();
+        let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
+        let mut mirror = partition.mirror.clone();
+        mirror.log_start = start;
+        // As it is known elsewhere; the cut is remembered beside the log.
+        mirror.recovery_point = partition.durable;
+        partition.durable = partition.durable.min(end);
+        mirror.is_clean = false;
+        mirror.refetchable = None;
+        mirror.source_epochs = None;
+        let Opened { log, store, .. } = self.open(&mirror)?;
+        let partition = self.partitions.get_mut(&cursor).expect("it was there");
+        (partition.log, partition.store) = (log, store);
+        partition.replicated = partition.replicated.min(partition.end());
+        partition.durable = partition.durable.max(start).min(partition.end());
+        partition.dirty_since = (partition.durable < partition.end()).then_some(now);
+        Ok(())
+    }
+
+    /// A partition's log cannot be used here any more.
+    fn close_for(&mut self, cursor: CursorId, why: String) {
+        self.source.unfollow(cursor);
+        let partition = self.partitions.remove(&cursor).expect("the caller has it");
+        self.by_name.remove(&partition.id);
+        self.moved.remove(&cursor);
+        self.all_opened = false;
+        tracing::error!("{} stops: {why}", partition.id);
+        let mut status = partition.status(None);
+        status.phase = Phase::Stopped(why);
+        self.report.statuses.push(status);
+    }
+}
