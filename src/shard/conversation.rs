@@ -165,7 +165,9 @@ impl<W: World> Shard<W> {
         let expect = match self.source.judge(lane, head, is_last) {
             Verdict::Append(expected) => {
                 let mut expectation = Expectation::from(expected);
-                expectation.beyond = beyond(head.high_watermark);
+                // A leader's log may reach as far above its high watermark as a replica is late.
+                let is_replica = self.options.source.replica.is_some();
+                expectation.beyond = beyond(head.high_watermark).filter(|_| !is_replica);
                 Some(expectation)
             }
             Verdict::Wait { cursor } => Some(Expectation::nothing(cursor)),

@@ -266,6 +266,12 @@ impl Source {
                 },
             );
         }
+        let cursor = self.cursor(id);
+        if self.is_replica() && to <= cursor.log_start {
+            // Nothing would be left: then it may begin where its leader's log does.
+            let start = cursor.source_start.unwrap_or(cursor.log_start);
+            return self.restart(id, start);
+        }
         self.halt(id, Stage::Truncating);
         Turn::Truncate { to }
     }

@@ -80,7 +80,7 @@ impl Source {
         self.cut(id, base, EpochEnd { epoch, end: base })
     }
 
-    /// Nothing of what we hold is in the leader's log any more, which begins at `start`.
+    /// Nothing of what we hold is in the leader's log, which begins at `start`.
     pub(super) fn restart(&mut self, id: CursorId, start: Offset) -> Turn {
         self.halt(id, Stage::Truncating);
         Turn::Restart { at: start }

@@ -84,7 +84,7 @@ pub enum Turn {
     /// Only of a replica: drop everything and begin an empty log at `at`, then call
     /// [`Source::restarted`].
     Restart {
-        /// Where the leader's log begins.
+        /// Where the leader's log begins, as far as is known.
         at: Offset,
     },
     /// The source no longer has these records; it goes on at `to`. To be recorded.

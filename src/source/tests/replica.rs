@@ -135,12 +135,18 @@ fn a_leader_that_is_shorter_in_our_last_epoch_cuts_us_there() {
 fn all_goes_where_none_of_our_epochs_is_the_leaders() {
     let (mut scene, id) = held_scene();
     scene.held = vec![(4, 100)];
-    let (_, turn) = scene.round(Part::empty(0).diverging(3, 90));
-    assert_eq!(turn, cut(0));
-    scene.source.truncated(id, offset(20), LeaderEpoch::NONE);
+    let mut part = Part::empty(0).diverging(3, 90);
+    part.head.log_start = Some(offset(7));
+    let (_, turn) = scene.round(part);
+    assert_eq!(
+        turn,
+        Turn::Restart { at: offset(7) },
+        "all that the leader has is wanted"
+    );
+    scene.source.restarted(id, offset(7));
     let asked = scene.sent(1).only();
     let place = (asked.fetch_offset, asked.last_fetched_epoch);
-    assert_eq!(place, (offset(20), LeaderEpoch::NONE));
+    assert_eq!(place, (offset(7), LeaderEpoch::NONE));
 }
 
 /// We have led in epoch 4 without appending, and nobody has heard of it.

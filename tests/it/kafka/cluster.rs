@@ -245,6 +245,21 @@ impl Cluster {
         self.take_jvm(node).kill();
     }
 
+    /// Lets a node stand still, as a long pause of its machine would.
+    pub(super) fn pause(&self, node: u32) {
+        self.jvm(node).pause();
+    }
+
+    /// Lets it go on.
+    pub(super) fn resume(&self, node: u32) {
+        self.jvm(node).resume();
+    }
+
+    fn jvm(&self, node: u32) -> &Jvm {
+        let jvm = self.node(node).jvm.as_ref();
+        jvm.unwrap_or_else(|| panic!("node {node} does not run"))
+    }
+
     /// A clean shutdown.
     pub(super) fn stop(&mut self, node: u32) {
         self.take_jvm(node).stop(Duration::from_secs(30));

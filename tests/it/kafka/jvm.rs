@@ -71,6 +71,22 @@ impl Jvm {
         self.child.wait().expect("it is our child");
     }
 
+    /// SIGSTOP: it neither answers nor asks, and its connections stand.
+    pub(super) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub(super) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, which: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([which, &id]).status();
+        assert!(status.expect("kill is there").success(), "it runs");
+    }
+
     /// Asks a broker for a clean shutdown; killed where that takes longer than `patience`.
     pub(super) fn stop(&mut self, patience: Duration) {
         let deadline = Instant::now() + patience;

@@ -98,25 +98,37 @@ impl Node {
                 Err(RecvTimeoutError::Timeout) => panic!("{what}: not within {WITHIN:?}"),
                 Err(RecvTimeoutError::Disconnected) => panic!("{what}: the member has ended"),
             };
-            self.image = said.image;
-            match &said.news {
-                News::Registered(epoch) => self.epochs.push(*epoch),
-                News::Controller(at) => self.controller = Some(at.port),
-                News::Begun(all) => {
-                    self.partitions.clear();
-                    self.fold(all);
-                }
-                News::Changed { partitions, .. } => self.fold(partitions),
-                News::Trouble(why) => eprintln!("{what}: {why}"),
-                _ => {}
-            }
-            if is_it(&said.news, self) {
-                return said.news;
+            let news = self.take(said);
+            if is_it(&news, self) {
+                return news;
             }
         }
     }
 
-    pub(super) fn fold(&mut self, partitions: &[PartitionNews]) {
+    /// Takes in what was said up to now.
+    pub(super) fn listen(&mut self) {
+        while let Ok(said) = self.said.try_recv() {
+            self.take(said);
+        }
+    }
+
+    fn take(&mut self, said: Said) -> News {
+        self.image = said.image;
+        match &said.news {
+            News::Registered(epoch) => self.epochs.push(*epoch),
+            News::Controller(at) => self.controller = Some(at.port),
+            News::Begun(all) => {
+                self.partitions.clear();
+                self.fold(all);
+            }
+            News::Changed { partitions, .. } => self.fold(partitions),
+            News::Trouble(why) => eprintln!("the member: {why}"),
+            _ => {}
+        }
+        said.news
+    }
+
+    fn fold(&mut self, partitions: &[PartitionNews]) {
         for news in partitions {
             let name = news.id.to_string();
             match news.now.role {
