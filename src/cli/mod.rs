@@ -15,7 +15,9 @@ mod demo;
 mod engine;
 mod inspect;
 mod mirrors;
+mod plant;
 mod screen;
+mod serve;
 mod text;
 mod verify;
 
@@ -51,6 +53,7 @@ enum Command {
     Verify(verify::VerifyArguments),
     Inspect(inspect::InspectArguments),
     Adopt(adopt::AdoptArguments),
+    Serve(serve::ServeArguments),
     Mirrors(mirrors::MirrorsArguments),
 }
 
@@ -99,6 +102,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Verify(verify) => verify.run(quiet),
         Command::Inspect(inspect) => inspect.run(),
         Command::Adopt(adopt) => adopt.run(quiet),
+        Command::Serve(serve) => serve.run(),
         Command::Mirrors(mirrors) => mirrors.run(quiet),
     };
     match ending {

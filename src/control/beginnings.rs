@@ -237,7 +237,7 @@ fn beside(vault: &Path, end: &str) -> PathBuf {
 
 /// From where on what the vault has lost can be fetched as it was: from the source's log start,
 /// if it still reaches as far as the vault did and does not compact.
-fn refetchable(
+pub(super) fn refetchable(
     (start, end): &(Offset, Offset),
     settings: Option<&TopicSettings>,
     recovery_point: Offset,
@@ -248,7 +248,7 @@ fn refetchable(
 }
 
 /// The topic's own settings; Kafka's defaults where they are not told.
-fn log_options(settings: &TopicSettings) -> LogOptions {
+pub(super) fn log_options(settings: &TopicSettings) -> LogOptions {
     let number = |key: &str| {
         settings
             .get(key)

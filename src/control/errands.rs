@@ -32,7 +32,7 @@ pub(super) enum Event {
 
 /// Where the logs of one leader begin and end, and what their topics are set to.
 #[derive(Default)]
-pub(super) struct Beginnings {
+pub struct Beginnings {
     pub(super) bounds: BTreeMap<TopicPartition, (Offset, Offset)>,
     /// What the leader said of the others.
     pub(super) refused: BTreeMap<TopicPartition, ErrorCode>,

@@ -15,6 +15,7 @@ mod errands;
 mod ledger;
 pub mod membership;
 pub mod metrics;
+pub mod node;
 mod node_options;
 mod options;
 mod questions;

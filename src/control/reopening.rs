@@ -69,14 +69,11 @@ impl<W: World> Control<W> {
 
     /// Closes what could not be closed before.
     pub(super) async fn release_again(&mut self, now: Instant) {
-        let is_due = |_: &TopicPartition, at: &mut Instant| *at <= now;
-        let due: Vec<TopicPartition> = self
-            .failures
-            .unreleased
-            .extract_if(.., is_due)
-            .map(|(id, _)| id)
-            .collect();
+        let waiting = self.failures.unreleased.iter();
+        let due = waiting.filter(|(_, at)| **at <= now);
+        let due: Vec<TopicPartition> = due.map(|(id, _)| id.clone()).collect();
         for id in due {
+            self.failures.unreleased.remove(&id);
             if let Some(line) = self.ledger.lines.get(&id) {
                 let shard = line.shard;
                 self.order(shard, Order::Release { id }).await;

@@ -57,6 +57,21 @@ impl Mirror {
         any(&self.include, topic) && !any(&self.exclude, topic)
     }
 
+    /// Its settings, read; none where a record says what cannot be.
+    #[must_use]
+    pub fn read_settings(&self) -> Option<MirrorSettings> {
+        MirrorSettings::read(&self.settings).ok()
+    }
+
+    /// The same mirror, of this cluster.
+    #[must_use]
+    pub fn of_cluster(&self, id: &str) -> ClusterMirror {
+        ClusterMirror {
+            source_cluster_id: Some(id.to_owned()),
+            ..self.said()
+        }
+    }
+
     fn read(said: &ClusterMirror) -> Result<Mirror, SelectionFault> {
         Ok(Mirror {
             source_cluster_id: said.source_cluster_id.clone(),

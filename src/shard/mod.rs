@@ -213,6 +213,13 @@ impl<W: World> Shard<W> {
         match turn {
             Turn::Continue => {
                 partition.suspicion = None;
+                let mark = self.source.progress(cursor);
+                let mark = mark.and_then(|progress| progress.high_watermark);
+                if mark != partition.told_mark {
+                    // Nothing may have arrived with it: it is news all the same.
+                    partition.told_mark = mark;
+                    self.moved.insert(cursor);
+                }
                 return self.goes_well(cursor);
             }
             Turn::Asked => return,

@@ -32,6 +32,8 @@ pub(super) struct Partition<D: Disk> {
     pub(super) waiting_since: Option<Instant>,
     /// When it was last said that it waits.
     pub(super) said_at: Option<Instant>,
+    /// The source's high watermark, as control was told last or is about to be.
+    pub(super) told_mark: Option<Offset>,
     /// What was wrong with the answer that is being taken in.
     pub(super) suspicion: Option<String>,
     /// The oldest append that no sync point covers.
@@ -105,6 +107,7 @@ impl<D: Disk> Partition<D> {
             awaited: None,
             waiting_since: None,
             said_at: None,
+            told_mark: None,
             suspicion: None,
             dirty_since: None,
             is_unflushed: false,

@@ -196,7 +196,7 @@ fn run(port: u16, into: &Path, spared: u32, follow: bool) -> Outcome {
             orders: vec![orders_in],
             reports,
         };
-        let stop = when(is_done.clone(), world.clock().clone(), follow);
+        let stop = when(is_done.clone(), *world.clock(), follow);
         let options = control::Options {
             checkpoint_interval_ms: 200,
             ..control::Options::default()

@@ -82,7 +82,7 @@ impl Ordered {
         let mut options = Options::default();
         // Small answers, so that there is a middle.
         options.source.partition_fetch_bytes_max = 1_000;
-        world.spawn(Shard::new(world.clone(), options, ties, 1).run());
+        world.spawn(Shard::new(world, options, ties, 1).run());
         let broker = Endpoint {
             broker: BrokerId(1),
             host: "127.0.0.1".to_owned(),
@@ -218,7 +218,7 @@ fn nothing_follows_where_a_partition_has_ceased() {
             .until_told(|told| matches!(told, Told::Opened { .. }).then_some(()))
             .await;
         let pause = Duration::from_millis(200);
-        let clock = ordered.world.clock().clone();
+        let clock = *ordered.world.clock();
         clock.sleep_until(clock.now().after(pause)).await;
         assert_eq!(held(dir).len(), 0, "nobody has asked for it");
         let mut ceased_at = Offset::ZERO;

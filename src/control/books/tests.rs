@@ -45,6 +45,8 @@ fn unopened(durable: Offset) -> Ledger {
         gaps: Vec::new(),
         gaps_before: Vec::new(),
         recovered: Recovered::default(),
+        cuts: Vec::new(),
+        tally_before: Tally::default(),
         is_open: false,
     };
     Ledger {

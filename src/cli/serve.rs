@@ -1,0 +1,69 @@
+//! `twinlog serve`: a node that mirrors what it is told to, until it is stopped.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::sync::mpsc;
+
+use super::engine::Stop;
+use super::plant::Plant;
+use super::{Ending, Misuse, screen};
+use crate::config::Config;
+use crate::control::node::{self, NodeFault};
+use crate::uring;
+
+/// Reports of shards that may wait for the node.
+const REPORTS_MAX: usize = 256;
+/// Other events that may.
+const EVENTS_MAX: usize = 4_096;
+
+/// Run a node: mirrors as its configuration and its operators want them, until SIGTERM.
+///
+/// Operators speak to it at admin.listen, in the requests of KIP-1279: twinlog mirrors is their
+/// client. With destination.kind = "vault" each mirror has a vault in node.data_dir; with "member"
+/// the node is a broker of the destination's cluster, whose own brokers follow it.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// The configuration; config.toml at the root of the repository shows every key.
+    #[arg(long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+}
+
+impl ServeArguments {
+    pub(super) fn run(self) -> Result<Ending, Misuse> {
+        let config = super::config(Some(&self.config))?;
+        Ok(match serve(&config)? {
+            Ok(()) => Ending::Done,
+            Err(fault) => {
+                screen::say(&format!("error: {fault}"));
+                Ending::Incomplete
+            }
+        })
+    }
+}
+
+/// Runs a node until it is told to stop, or cannot go on.
+fn serve(config: &Config) -> Result<Result<(), NodeFault>, Misuse> {
+    uring::probe()?;
+    let stop = Stop::listen();
+    let (reports_in, reports) = mpsc::channel(REPORTS_MAX);
+    let (events_in, events) = mpsc::channel(EVENTS_MAX);
+    let plant = Plant::new(config, reports_in);
+    let (options, chosen) = (config.control.clone(), config.node.clone());
+    let member = config.node.member();
+    let member = member.map(|member| plant.member(&member, &events_in));
+    let member = member.transpose()?;
+    let maker = plant.clone();
+    let ended = uring::run(None, |world| async move {
+        let ties = node::Ties {
+            reports,
+            events_in,
+            events,
+            member,
+            threads: Box::new(move |mirror, settings| maker.shards(mirror, settings)),
+        };
+        node::run(world, options, chosen, ties, stop.wanted(None)).await
+    });
+    plant.join();
+    Ok(ended)
+}

@@ -1,0 +1,307 @@
+//! Chores carried out at the destination, and what comes of them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use crate::io::{Clock, World};
+use crate::mirror::PartitionKey;
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::protocol::ErrorCode;
+use crate::session::{BrokerAddress, Client, LogEnd, Opening, PartitionAsked, Refusal};
+use crate::shard::inbox::Endpoint;
+
+use super::Node;
+use super::chores::{Kind, Outcome, Result};
+use super::event::Event;
+use super::mirrored::Heirs;
+
+impl<W: World> Node<W> {
+    /// Everything that is due at the destination.
+    pub(super) fn ask_destination(&mut self) {
+        let now = self.world.clock().now();
+        while let Some((kind, keys)) = self.chores.next(now) {
+            match kind {
+                Kind::Create => self.create_missing(keys),
+                Kind::Elect => self.elect(keys),
+                Kind::Fence | Kind::Unfence => self.fence(kind, keys),
+                Kind::HandOver => self.hand_over(keys),
+                Kind::Verify => self.verify(keys),
+            }
+        }
+        self.push_producer_ids();
+    }
+
+    /// A chore has come out.
+    pub(super) fn chore_ended(&mut self, outcome: Outcome) {
+        let now = self.world.clock().now();
+        let (kind, results) = match outcome {
+            Outcome::Chore(kind, results) => (kind, results),
+            Outcome::Passed(passed) => return self.ids_passed(passed),
+            Outcome::Evacuated(refused) => return self.evacuated(&refused),
+        };
+        let is_any_done = results.iter().any(|(_, result)| *result == Result::Done);
+        self.chores.ended(now, kind, is_any_done);
+        for (key, result) in results {
+            self.chore_done(kind, &key, result);
+        }
+    }
+
+    fn chore_done(&mut self, kind: Kind, key: &PartitionKey, result: Result) {
+        let Some(one) = self.partitions.get_mut(key) else {
+            return;
+        };
+        one.is_busy = false;
+        self.touched.insert(key.clone());
+        match result {
+            Result::Done => {
+                one.trouble = None;
+                match kind {
+                    Kind::Unfence => (one.is_unfenced, one.is_fenced) = (true, false),
+                    Kind::Verify => one.is_verified = true,
+                    Kind::Fence => one.is_fenced = true,
+                    // The metadata log will say that it is so.
+                    Kind::Create | Kind::Elect | Kind::HandOver => self.rest(key),
+                }
+            }
+            Result::Again(why) => {
+                one.trouble = Some(why);
+                self.rest(key);
+            }
+            Result::Refused(why) => self.fails(key, why, true),
+        }
+    }
+}
+
+impl<W: World> Node<W> {
+    /// Partitions of a chore by name, for the answers that go by it.
+    pub(super) fn named(&self, keys: Vec<PartitionKey>) -> Vec<(TopicPartition, PartitionKey)> {
+        let named = keys.into_iter().filter_map(|key| {
+            let one = self.partitions.get(&key)?;
+            Some((one.id.clone(), key))
+        });
+        named.collect()
+    }
+
+    /// Has a chore done by the active controller. Where none is known it comes out as undone.
+    pub(super) fn by_controller<F: Future<Output = Done> + 'static>(
+        &self,
+        kind: Kind,
+        named: Vec<(TopicPartition, PartitionKey)>,
+        errand: impl FnOnce(Client<W>, Vec<TopicPartition>) -> F + 'static,
+    ) {
+        let membership = self.membership.as_ref();
+        let controller = membership.and_then(|membership| membership.controller.clone());
+        self.errand(move |world, opening| async move {
+            let ids = named.iter().map(|(id, _)| id.clone()).collect();
+            let done = match connect(&world, controller, opening).await {
+                Ok(client) => errand(client, ids).await,
+                Err(why) => Done::Nothing(why),
+            };
+            let results = named.into_iter().map(|(id, key)| {
+                let result = match &done {
+                    Done::Nothing(why) => Result::Again(why.clone()),
+                    Done::But(refused) => refused.get(&id).cloned().unwrap_or(Result::Done),
+                };
+                (key, result)
+            });
+            Event::Chore(Outcome::Chore(kind, results.collect()))
+        });
+    }
+
+    /// We are first among the replicas of what we lead, so that the preferred leader is us.
+    fn elect(&mut self, keys: Vec<PartitionKey>) {
+        let named = self.named(keys);
+        self.by_controller(Kind::Elect, named, |mut client, ids| async move {
+            match client.elect_preferred(&ids).await {
+                Ok(refused) => Done::But(again(refused)),
+                Err(fault) => Done::Nothing(fault.to_string()),
+            }
+        });
+    }
+
+    fn hand_over(&mut self, keys: Vec<PartitionKey>) {
+        let named = self.named(keys);
+        let heirs: BTreeMap<TopicPartition, Heirs> = named
+            .iter()
+            .filter_map(|(id, key)| {
+                let membership = self.membership.as_ref()?;
+                let (_, partition) = membership.partition(id)?;
+                let one = self.partitions.get(key)?;
+                let heirs = one.heirs(membership.us, &partition.replicas, &partition.isr);
+                (!heirs.in_sync.is_empty()).then(|| (id.clone(), heirs))
+            })
+            .collect();
+        self.by_controller(Kind::HandOver, named, |mut client, ids| async move {
+            let given = heirs
+                .iter()
+                .map(|(id, heirs)| (id, Some(heirs.in_sync.clone())));
+            let mut refused = match client.reassign(given).await {
+                Ok(refused) => again(refused),
+                Err(fault) => return Done::Nothing(fault.to_string()),
+            };
+            for id in &ids {
+                if !heirs.contains_key(id) {
+                    let why = "no stock broker is in sync: the partition waits for one";
+                    refused.insert(id.clone(), Result::Again(why.to_owned()));
+                }
+            }
+            // Those that were late get their replica back; the new leader brings them to its end.
+            let late = heirs
+                .iter()
+                .filter(|(id, heirs)| !heirs.late.is_empty() && !refused.contains_key(*id))
+                .map(|(id, heirs)| {
+                    let all = heirs.in_sync.iter().chain(&heirs.late);
+                    (id, Some(all.copied().collect()))
+                });
+            match client.reassign(late).await {
+                Ok(late) => {
+                    for (id, refusal) in late {
+                        tracing::warn!("{id} has fewer replicas than it had: {refusal}");
+                    }
+                }
+                Err(fault) => tracing::warn!("late replicas were not added again: {fault}"),
+            }
+            Done::But(refused)
+        });
+    }
+
+    /// Asks the new leaders where their logs end: no earlier than ours did, in a later epoch.
+    fn verify(&mut self, keys: Vec<PartitionKey>) {
+        let mut by_leader: BTreeMap<BrokerId, Vec<Verified>> = BTreeMap::new();
+        let mut results = Vec::new();
+        for key in keys {
+            let leader = self.verifiable(&key);
+            match leader {
+                Some((leader, verified)) => by_leader.entry(leader).or_default().push(verified),
+                None => {
+                    let why = "nobody leads the partition at the destination";
+                    results.push((key, Result::Again(why.to_owned())));
+                }
+            }
+        }
+        let endpoints = by_leader.keys();
+        let endpoints: BTreeMap<BrokerId, Option<Endpoint>> = endpoints
+            .map(|leader| {
+                let membership = self.membership.as_ref();
+                (
+                    *leader,
+                    membership.and_then(|member| member.endpoint(*leader)),
+                )
+            })
+            .collect();
+        self.errand(move |world, opening| async move {
+            for (leader, verified) in by_leader {
+                let endpoint = endpoints.get(&leader).cloned().flatten();
+                results.extend(see_ends(&world, opening, endpoint, &verified).await);
+            }
+            Event::Chore(Outcome::Chore(Kind::Verify, results))
+        });
+    }
+
+    fn verifiable(&self, key: &PartitionKey) -> Option<(BrokerId, Verified)> {
+        let one = self.partitions.get(key)?;
+        let membership = self.membership.as_ref()?;
+        let (_, partition) = membership.partition(&one.id)?;
+        let position = self.state().positions().get(key)?.offset?;
+        let verified = Verified {
+            key: key.clone(),
+            asked: PartitionAsked {
+                id: one.id.clone(),
+                leader_epoch: partition.leader_epoch,
+            },
+            least: one.sealed_end.unwrap_or(position).max(position),
+            after: one.led_in,
+        };
+        Some((partition.leader?, verified))
+    }
+}
+
+/// What came of a request for many partitions.
+pub(super) enum Done {
+    /// Nothing, for this reason.
+    Nothing(String),
+    /// All but these.
+    But(BTreeMap<TopicPartition, Result>),
+}
+
+/// A partition whose new leader is asked for its end.
+struct Verified {
+    key: PartitionKey,
+    asked: PartitionAsked,
+    /// Its log ends here or later.
+    least: Offset,
+    /// Its leader's epoch is a later one.
+    after: LeaderEpoch,
+}
+
+pub(super) fn again(
+    refused: BTreeMap<TopicPartition, Refusal>,
+) -> BTreeMap<TopicPartition, Result> {
+    let again = |(id, refusal): (TopicPartition, Refusal)| (id, Result::Again(refusal.to_string()));
+    refused.into_iter().map(again).collect()
+}
+
+pub(super) async fn connect<W: World>(
+    world: &W,
+    controller: Option<BrokerAddress>,
+    opening: Opening,
+) -> std::result::Result<Client<W>, String> {
+    let controller = controller.ok_or("no controller of the destination is known")?;
+    let client = Client::connect(world, &controller, opening).await;
+    client.map_err(|fault| fault.to_string())
+}
+
+async fn see_ends<W: World>(
+    world: &W,
+    opening: Opening,
+    leader: Option<Endpoint>,
+    verified: &[Verified],
+) -> Vec<(PartitionKey, Result)> {
+    let ends = match leader {
+        Some(leader) => ends_at(world, opening, &leader, verified).await,
+        None => Err("the leader is not alive".to_owned()),
+    };
+    let result = |one: &Verified| match &ends {
+        Err(why) => Result::Again(why.clone()),
+        Ok(ends) => match ends.get(&one.asked.id) {
+            Some(Ok(end)) => one.judge(*end),
+            Some(Err(code)) => Result::Again(format!("its leader answers {code}")),
+            None => Result::Again("its leader does not tell where it ends".to_owned()),
+        },
+    };
+    verified
+        .iter()
+        .map(|one| (one.key.clone(), result(one)))
+        .collect()
+}
+
+async fn ends_at<W: World>(
+    world: &W,
+    opening: Opening,
+    leader: &Endpoint,
+    verified: &[Verified],
+) -> std::result::Result<BTreeMap<TopicPartition, std::result::Result<LogEnd, ErrorCode>>, String> {
+    let client = Client::connect(world, &BrokerAddress::from(leader), opening).await;
+    let mut client = client.map_err(|fault| fault.to_string())?;
+    let asked: Vec<PartitionAsked> = verified.iter().map(|one| one.asked.clone()).collect();
+    let ends = client.log_ends(&asked).await;
+    Ok(ends
+        .map_err(|fault| fault.to_string())?
+        .into_iter()
+        .collect())
+}
+
+impl Verified {
+    fn judge(&self, end: LogEnd) -> Result {
+        if end.leader_epoch <= self.after && self.after.is_some() {
+            return Result::Again("its new leader does not lead yet".to_owned());
+        }
+        if end.offset < self.least {
+            return Result::Refused(format!(
+                "its new leader's log ends at {}, ours at {}: records are missing there",
+                end.offset, self.least
+            ));
+        }
+        Result::Done
+    }
+}

@@ -1,0 +1,275 @@
+//! From where a partition is to where its state wants it: the next thing to do, and nothing else.
+//!
+//! A pure function of what is known. Whoever calls it carries out what it says, takes note of what
+//! comes of that in the [`Place`], and asks again; so a step that was lost or cut off is simply
+//! said again, and a restart begins from whatever is found.
+//!
+//! ```text
+//!             another leads                  we lead
+//!  Absent ───────────────▶ follow ─▶ elect ─▶ open, stamp ─▶ fetch ─▶ cease ─▶ position
+//!    │ there is no such topic                   ▲                              │
+//!    └──▶ create ───────────────────────────────┘     hand over ◀─ drained ◀─ seal
+//! ```
+
+use crate::mirror::Action;
+use crate::model::{LeaderEpoch, Offset};
+
+/// Whose shards have a partition's log open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// Those of its mirror: they fetch from the source.
+    Mirror,
+    /// The one that follows leaders of the destination.
+    Follower,
+}
+
+/// Where a partition's log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogAt {
+    /// No shard has it.
+    Closed,
+    /// A shard has it open.
+    Open {
+        home: Home,
+        /// The epoch that its batches are stamped with; none where the source's stay.
+        stamp: Option<LeaderEpoch>,
+        is_fetching: bool,
+    },
+}
+
+/// Our part in the partition at the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The destination was not heard of yet.
+    Unknown,
+    /// We lead it, in this epoch; there is none where the destination is a vault.
+    Lead(LeaderEpoch),
+    /// Another broker leads it, and we have a replica.
+    Follow {
+        /// All that the leader has is here, and the controller knows.
+        is_in_sync: bool,
+    },
+    /// We have a replica of what nobody leads.
+    Wait,
+    /// There is no such partition.
+    Missing,
+    /// It is there, and we have no replica of it.
+    Foreign {
+        /// Somebody leads it.
+        is_led: bool,
+    },
+}
+
+/// All that the next step depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) part: Part,
+    pub(super) log: LogAt,
+    /// An order to a shard is under way: nothing is to be said before it is answered.
+    pub(super) is_busy: bool,
+    /// The destination is a vault: nobody follows, nothing is handed over.
+    pub(super) is_vault: bool,
+    /// The source has told where the log begins and who leads it, or a log is there already.
+    pub(super) can_open: bool,
+    /// The source has told enough of the topic to make it at the destination.
+    pub(super) can_create: bool,
+    /// Where the stop that is under way, or done, has left off.
+    pub(super) position: Option<Offset>,
+    /// What the shard said when it ceased to fetch.
+    pub(super) ceased: bool,
+    /// All transactions have been ended behind the position.
+    pub(super) is_sealed: bool,
+    /// Every replica in sync has all that we have.
+    pub(super) is_drained: bool,
+    /// No producer id of the log can be given out by the destination.
+    pub(super) is_apart: bool,
+    /// Nobody but the mirror may write, as far as the destination can see to that.
+    pub(super) is_fenced: bool,
+    /// Nobody is kept from writing any more.
+    pub(super) is_unfenced: bool,
+    /// It was handed over, and the new leader has all of it.
+    pub(super) is_verified: bool,
+}
+
+/// The next thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing until something changes; for this, in words for people.
+    Wait(&'static str),
+    /// Make the topic, or its partitions that are missing.
+    Create,
+    /// Open the log there.
+    Open(Home),
+    /// Close it.
+    Release,
+    /// Stamp what follows with this epoch.
+    Stamp(LeaderEpoch),
+    /// Ask the controller to make us the leader.
+    Elect,
+    /// Fetch from the source.
+    Fetch,
+    /// The position on record is of an earlier stop: take it back.
+    ForgetPosition,
+    /// Fetch no more.
+    Cease,
+    /// Put on record where the log ends.
+    RecordPosition,
+    /// End open transactions.
+    Seal,
+    /// Let nobody write but the mirror.
+    Fence,
+    /// Let everybody write who may.
+    Unfence,
+    /// Hand it over to the replicas in sync.
+    HandOver,
+    /// See whether its new leader has all of it.
+    Verify,
+    /// The action has come to its end.
+    Done,
+    /// It cannot be done, and another try is no use.
+    Refuse(&'static str),
+}
+
+/// What is wanted of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goal {
+    /// What its state asks for.
+    Act(Action),
+    /// That its replicas are served, as long as there are any: it is paused, or has failed.
+    Keep,
+    /// Nothing any more: it is stopped.
+    Leave,
+}
+
+/// What brings the partition nearer to its goal.
+pub(super) fn next(goal: Goal, place: &Place) -> Next {
+    if place.is_busy {
+        return Next::Wait("a step is under way");
+    }
+    match goal {
+        Goal::Act(action) => toward(action, place),
+        Goal::Keep => match toward(Action::Align, place) {
+            Next::Create | Next::Done | Next::Refuse(_) => Next::Wait("nothing is fetched"),
+            step => step,
+        },
+        Goal::Leave => match place.log {
+            LogAt::Open { .. } if !matches!(place.part, Part::Lead(_) | Part::Unknown) => {
+                Next::Release
+            }
+            _ => Next::Wait("it is stopped"),
+        },
+    }
+}
+
+fn toward(action: Action, place: &Place) -> Next {
+    match place.part {
+        Part::Unknown => Next::Wait("the destination was not heard of yet"),
+        Part::Missing => missing(action, place),
+        Part::Foreign { is_led } => foreign(action, place, is_led),
+        Part::Wait => match place.log {
+            LogAt::Open { .. } => Next::Release,
+            LogAt::Closed => Next::Wait("nobody leads the partition at the destination"),
+        },
+        Part::Follow { is_in_sync } => follow(action, place, is_in_sync),
+        Part::Lead(epoch) => lead(action, place, epoch),
+    }
+}
+
+fn missing(action: Action, place: &Place) -> Next {
+    match (action, place.log) {
+        (_, LogAt::Open { .. }) => Next::Release,
+        (Action::Align | Action::Mirror, _) if place.can_create => Next::Create,
+        (Action::Align | Action::Mirror, _) => Next::Wait("the source was not heard of yet"),
+        // What was never made has nothing to stop or to wait for.
+        (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
+    }
+}
+
+/// Somebody else has the whole partition: after a hand-over, or from the beginning.
+fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
+    let was_ours = place.position.is_some();
+    match (action, place.log) {
+        (Action::Stop, _) if place.is_verified => Next::Done,
+        (Action::Stop, _) if was_ours && is_led => Next::Verify,
+        (_, LogAt::Open { .. }) => Next::Release,
+        (Action::Stop, _) if was_ours => {
+            Next::Wait("nobody leads the partition at the destination")
+        }
+        (Action::Cease | Action::AwaitReplicas, _) => Next::Done,
+        (Action::Align | Action::Mirror, _) if was_ours => Next::Refuse(
+            "the topic was handed over to the destination's own brokers; to mirror it again takes \
+             a failback",
+        ),
+        (Action::Align | Action::Mirror | Action::Stop, _) => Next::Refuse(
+            "the destination has a topic of this name that is not ours: delete or rename it there, \
+             or exclude the topic from the mirror",
+        ),
+    }
+}
+
+fn follow(action: Action, place: &Place, is_in_sync: bool) -> Next {
+    match place.log {
+        LogAt::Closed => Next::Open(Home::Follower),
+        LogAt::Open {
+            home: Home::Mirror, ..
+        } => Next::Release,
+        LogAt::Open { .. } if is_in_sync && action != Action::Cease => Next::Elect,
+        LogAt::Open { .. } if action == Action::Cease => Next::Done,
+        LogAt::Open { .. } => Next::Wait("the log is brought to where its stock leader is"),
+    }
+}
+
+fn lead(action: Action, place: &Place, epoch: LeaderEpoch) -> Next {
+    let wanted = (!place.is_vault).then_some(epoch);
+    match place.log {
+        LogAt::Closed if place.is_vault && action == Action::Stop && place.position.is_some() => {
+            Next::Done
+        }
+        LogAt::Closed if place.can_open => Next::Open(Home::Mirror),
+        LogAt::Closed if action == Action::Stop && place.is_vault => Next::Done,
+        LogAt::Closed => Next::Wait("the source was not heard of yet"),
+        LogAt::Open {
+            home: Home::Follower,
+            ..
+        } => Next::Release,
+        LogAt::Open { stamp, .. } if stamp != wanted => Next::Stamp(epoch),
+        LogAt::Open { is_fetching, .. } => led(action, place, is_fetching),
+    }
+}
+
+/// The log is open, and ours to write.
+fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
+    match action {
+        Action::Align => Next::Done,
+        Action::Mirror if is_fetching => Next::Wait("records are fetched"),
+        // Before the first record behind it: whoever reads a position later may believe it.
+        Action::Mirror if place.position.is_some() => Next::ForgetPosition,
+        Action::Mirror if !place.is_fenced && !place.is_vault => Next::Fence,
+        Action::Mirror => Next::Fetch,
+        Action::Cease | Action::Stop if is_fetching => Next::Cease,
+        Action::Cease => Next::Done,
+        Action::AwaitReplicas if place.is_drained || place.is_vault => Next::Done,
+        Action::AwaitReplicas => Next::Wait("a replica in sync still lacks records"),
+        Action::Stop => stop(place),
+    }
+}
+
+/// The order is what makes a stop safe to repeat: the position is durable before anything is
+/// written behind it, and nobody else may write before all replicas have what we have.
+fn stop(place: &Place) -> Next {
+    match place {
+        _ if !place.ceased => Next::Cease,
+        _ if place.position.is_none() => Next::RecordPosition,
+        _ if place.is_vault => Next::Release,
+        _ if !place.is_sealed => Next::Seal,
+        _ if !place.is_drained => Next::Wait("a replica in sync still lacks records"),
+        _ if !place.is_apart => {
+            Next::Wait("producer ids of the source may still be given out by the destination")
+        }
+        _ if !place.is_unfenced => Next::Unfence,
+        _ => Next::HandOver,
+    }
+}
+
+#[cfg(test)]
+mod tests;

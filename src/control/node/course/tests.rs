@@ -1,0 +1,216 @@
+use super::*;
+
+fn place() -> Place {
+    Place {
+        part: Part::Unknown,
+        log: LogAt::Closed,
+        is_busy: false,
+        is_vault: false,
+        can_open: true,
+        can_create: true,
+        position: None,
+        ceased: false,
+        is_sealed: false,
+        is_drained: false,
+        is_apart: false,
+        is_fenced: false,
+        is_unfenced: false,
+        is_verified: false,
+    }
+}
+
+/// Carries steps out as they should end.
+fn carry_out(place: &mut Place, step: &Next) {
+    let epoch = LeaderEpoch::new(3);
+    let open = |home, stamp| LogAt::Open {
+        home,
+        stamp,
+        is_fetching: home == Home::Follower,
+    };
+    match step {
+        Next::Create => place.part = Part::Lead(epoch),
+        Next::Open(home) => {
+            let stamp = (*home == Home::Mirror && !place.is_vault).then_some(epoch);
+            place.log = open(*home, stamp);
+            if let Part::Follow { is_in_sync } = &mut place.part {
+                *is_in_sync = true;
+            }
+        }
+        Next::Release => place.log = LogAt::Closed,
+        Next::Stamp(epoch) => place.log = open(Home::Mirror, Some(*epoch)),
+        Next::Elect => place.part = Part::Lead(epoch),
+        Next::Fetch | Next::Cease => {
+            if let LogAt::Open { is_fetching, .. } = &mut place.log {
+                *is_fetching = *step == Next::Fetch;
+            }
+            place.ceased = *step == Next::Cease;
+        }
+        Next::ForgetPosition => place.position = None,
+        Next::RecordPosition => place.position = Some(Offset::new(7)),
+        Next::Seal => (place.is_sealed, place.is_drained, place.is_apart) = (true, true, true),
+        Next::Fence => place.is_fenced = true,
+        Next::Unfence => place.is_unfenced = true,
+        Next::HandOver => place.part = Part::Foreign { is_led: true },
+        Next::Verify => place.is_verified = true,
+        Next::Wait(_) | Next::Done | Next::Refuse(_) => {}
+    }
+}
+
+/// All steps until the action ends or waits.
+fn run(place: &mut Place, action: Action) -> Vec<Next> {
+    let mut steps = Vec::new();
+    loop {
+        let step = next(Goal::Act(action), place);
+        carry_out(place, &step);
+        steps.push(step);
+        let last = steps.last().expect("just pushed");
+        if matches!(last, Next::Wait(_) | Next::Done | Next::Refuse(_)) {
+            return steps;
+        }
+        assert!(steps.len() < 20, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_new_partition_is_made_opened_fetched_stopped_and_handed_over() {
+    let mut place = place();
+    place.part = Part::Missing;
+    let aligned = run(&mut place, Action::Align);
+    assert_eq!(
+        aligned,
+        [Next::Create, Next::Open(Home::Mirror), Next::Done]
+    );
+    let fetched = run(&mut place, Action::Mirror);
+    let waits = Next::Wait("records are fetched");
+    assert_eq!(fetched, [Next::Fence, Next::Fetch, waits]);
+    let stopped = run(&mut place, Action::Stop);
+    let expected = [
+        Next::Cease,
+        Next::RecordPosition,
+        Next::Seal,
+        Next::Unfence,
+        Next::HandOver,
+        Next::Verify,
+        Next::Done,
+    ];
+    assert_eq!(stopped, expected);
+    assert_eq!(next(Goal::Leave, &place), Next::Release);
+}
+
+/// Whatever a stop was cut off at, and whatever a restart forgets, it comes to the same end.
+#[test]
+fn a_stop_that_is_cut_off_anywhere_goes_on() {
+    for cut in 0..9 {
+        let mut place = place();
+        place.part = Part::Lead(LeaderEpoch::new(3));
+        run(&mut place, Action::Mirror);
+        for _ in 0..cut {
+            let step = next(Goal::Act(Action::Stop), &place);
+            carry_out(&mut place, &step);
+        }
+        // What only the process knew is gone; another leads, as after a session that has expired.
+        place.log = LogAt::Closed;
+        (place.ceased, place.is_sealed, place.is_drained) = (false, false, false);
+        (place.is_apart, place.is_unfenced, place.is_verified) = (false, false, false);
+        if matches!(place.part, Part::Lead(_)) {
+            place.part = Part::Follow { is_in_sync: false };
+        }
+        let steps = run(&mut place, Action::Stop);
+        assert_eq!(steps.last(), Some(&Next::Done), "{cut}: {steps:?}");
+        assert!(place.is_verified && place.position.is_some(), "{cut}");
+    }
+}
+
+#[test]
+fn nothing_is_handed_over_before_all_that_must_hold_holds() {
+    let mut ready = place();
+    ready.part = Part::Lead(LeaderEpoch::new(3));
+    ready.log = LogAt::Open {
+        home: Home::Mirror,
+        stamp: Some(LeaderEpoch::new(3)),
+        is_fetching: false,
+    };
+    ready.position = Some(Offset::new(7));
+    (ready.ceased, ready.is_sealed, ready.is_drained) = (true, true, true);
+    (ready.is_apart, ready.is_unfenced) = (true, true);
+    assert_eq!(next(Goal::Act(Action::Stop), &ready), Next::HandOver);
+    let spoils: [fn(&mut Place); 8] = [
+        |place| place.is_busy = true,
+        |place| place.position = None,
+        |place| place.ceased = false,
+        |place| place.is_sealed = false,
+        |place| place.is_drained = false,
+        |place| place.is_apart = false,
+        |place| place.is_unfenced = false,
+        |place| place.part = Part::Lead(LeaderEpoch::new(4)),
+    ];
+    for spoil in spoils {
+        let mut place = ready.clone();
+        spoil(&mut place);
+        assert_ne!(
+            next(Goal::Act(Action::Stop), &place),
+            Next::HandOver,
+            "{place:?}"
+        );
+    }
+}
+
+#[test]
+fn a_position_of_an_earlier_stop_is_gone_before_the_first_record() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    place.position = Some(Offset::new(7));
+    let steps = run(&mut place, Action::Mirror);
+    let fetch = steps.iter().position(|step| *step == Next::Fetch);
+    let forget = steps.iter().position(|step| *step == Next::ForgetPosition);
+    assert!(forget < fetch && fetch.is_some(), "{steps:?}");
+}
+
+#[test]
+fn a_vault_is_stopped_without_anybody_else() {
+    let mut place = place();
+    place.is_vault = true;
+    place.part = Part::Lead(LeaderEpoch::NONE);
+    run(&mut place, Action::Align);
+    run(&mut place, Action::Mirror);
+    let stopped = run(&mut place, Action::Stop);
+    let expected = [Next::Cease, Next::RecordPosition, Next::Release, Next::Done];
+    assert_eq!(stopped, expected);
+}
+
+#[test]
+fn what_is_not_ours_is_refused_and_what_never_was_is_stopped() {
+    let mut place = place();
+    place.part = Part::Foreign { is_led: true };
+    for action in [Action::Align, Action::Mirror, Action::Stop] {
+        assert!(
+            matches!(next(Goal::Act(action), &place), Next::Refuse(_)),
+            "{action:?}"
+        );
+    }
+    place.part = Part::Missing;
+    assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Done);
+}
+
+#[test]
+fn whoever_has_lost_the_lead_follows_and_is_elected_again() {
+    let mut place = place();
+    place.part = Part::Follow { is_in_sync: false };
+    place.log = LogAt::Open {
+        home: Home::Mirror,
+        stamp: Some(LeaderEpoch::new(2)),
+        is_fetching: true,
+    };
+    let steps = run(&mut place, Action::Mirror);
+    let expected = [
+        Next::Release,
+        Next::Open(Home::Follower),
+        Next::Elect,
+        Next::Release,
+        Next::Open(Home::Mirror),
+        Next::Fence,
+        Next::Fetch,
+        Next::Wait("records are fetched"),
+    ];
+    assert_eq!(steps, expected);
+}

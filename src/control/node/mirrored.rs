@@ -1,0 +1,213 @@
+//! One mirrored partition, as a node drives it: where its life is, and where its log and its part
+//! at the destination are.
+
+use crate::leading::inbox::Stood;
+use crate::mirror::{Action, Partition, State, Ticket};
+use crate::model::{BrokerId, LeaderEpoch, Offset, ShardId, TopicPartition};
+use crate::protocol::mirror_rpc::StopReport;
+use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
+
+use super::course::{Goal, Home, LogAt, Part, Place};
+
+/// A partition of a mirror.
+#[derive(Debug)]
+pub(super) struct Mirrored {
+    pub(super) id: TopicPartition,
+    pub(super) life: Partition,
+    pub(super) acting: Option<(Ticket, Action)>,
+    pub(super) log: LogAt,
+    /// The shard that has the log, or has been told to open it.
+    pub(super) shard: Option<ShardId>,
+    /// Who has been told to open the log.
+    pub(super) opening: Option<Home>,
+    /// A step is under way.
+    pub(super) is_busy: bool,
+    pub(super) ceased: Option<Ceased>,
+    pub(super) aborted: Option<Vec<Aborted>>,
+    /// Where the log ends behind the markers of a stop.
+    pub(super) sealed_end: Option<Offset>,
+    /// What its last stop has done so far.
+    pub(super) report: StopReport,
+    /// The log as it was when it was opened or stamped last.
+    pub(super) opened: Option<Opened>,
+    /// Its shard goes no further with it.
+    pub(super) is_stopped: bool,
+    /// Something has just failed: nothing is tried before a moment has passed.
+    pub(super) rests: bool,
+    pub(super) is_fenced: bool,
+    pub(super) is_unfenced: bool,
+    pub(super) is_verified: bool,
+    /// What the leading thread was told last: in which epoch, as of which change, and
+    /// how many have to be in sync.
+    pub(super) led: Option<(LeaderEpoch, i32, usize)>,
+    /// The last epoch in which we led it.
+    pub(super) led_in: LeaderEpoch,
+    pub(super) stood: Option<Stood>,
+    pub(super) status: Option<Status>,
+    /// What it waits for, in words.
+    pub(super) waits_for: &'static str,
+    /// What went wrong last with a step that is tried again.
+    pub(super) trouble: Option<String>,
+}
+
+/// A log as a shard has opened it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opened {
+    pub(super) log_start: Offset,
+    pub(super) log_end: Offset,
+    pub(super) epochs: LeaderEpochs,
+}
+
+/// Where a log was when its shard ceased to fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ceased {
+    pub(super) log_end: Offset,
+    pub(super) source_epoch: LeaderEpoch,
+}
+
+/// What of a [`Place`] a partition does not know itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings {
+    pub(super) part: Part,
+    pub(super) is_vault: bool,
+    pub(super) can_open: bool,
+    pub(super) can_create: bool,
+    pub(super) position: Option<Offset>,
+    pub(super) is_apart: bool,
+}
+
+impl Mirrored {
+    pub(super) fn new(id: TopicPartition, life: Partition) -> Mirrored {
+        Mirrored {
+            id,
+            life,
+            acting: None,
+            log: LogAt::Closed,
+            shard: None,
+            opening: None,
+            is_busy: false,
+            ceased: None,
+            aborted: None,
+            sealed_end: None,
+            report: StopReport::default(),
+            opened: None,
+            is_stopped: false,
+            rests: false,
+            is_fenced: false,
+            is_unfenced: false,
+            is_verified: false,
+            led: None,
+            led_in: LeaderEpoch::NONE,
+            stood: None,
+            status: None,
+            waits_for: "nothing was read of it yet",
+            trouble: None,
+        }
+    }
+
+    /// What is wanted of it now; none while that is being decided.
+    pub(super) fn goal(&self) -> Option<Goal> {
+        let state = self.life.record()?.state;
+        match (state, self.acting) {
+            (State::Stopped, _) => Some(Goal::Leave),
+            (State::Paused | State::Failed, _) => Some(Goal::Keep),
+            (_, Some((_, action))) => Some(Goal::Act(action)),
+            (_, None) => None,
+        }
+    }
+
+    pub(super) fn place(&self, around: Surroundings) -> Place {
+        Place {
+            part: around.part,
+            log: self.log,
+            is_busy: self.is_busy || self.rests,
+            is_vault: around.is_vault,
+            can_open: around.can_open,
+            can_create: around.can_create,
+            position: around.position,
+            ceased: self.ceased.is_some(),
+            is_sealed: self.aborted.is_some(),
+            is_drained: self.is_drained(),
+            is_apart: around.is_apart,
+            is_fenced: self.is_fenced,
+            is_unfenced: self.is_unfenced,
+            is_verified: self.is_verified,
+        }
+    }
+
+    /// Every replica in sync has fetched all that the log has now, in our present epoch.
+    fn is_drained(&self) -> bool {
+        let (Some(stood), Some((epoch, _, _))) = (&self.stood, self.led) else {
+            return false;
+        };
+        let end = self.log_end();
+        stood.is_drained && stood.leader_epoch == epoch && Some(stood.log_end) >= end
+    }
+
+    /// Another action begins: what the last one had seen is to be seen again.
+    pub(super) fn begins(&mut self, ticket: Ticket, action: Action) {
+        self.acting = Some((ticket, action));
+        self.ceased = None;
+        self.aborted = None;
+        self.is_unfenced = false;
+        self.is_verified = false;
+        self.trouble = None;
+    }
+
+    /// Its log is with no shard.
+    pub(super) fn closed(&mut self) {
+        self.log = LogAt::Closed;
+        self.shard = None;
+        self.stood = None;
+        self.ceased = None;
+        self.aborted = None;
+        self.opened = None;
+    }
+
+    /// Whose shard has the log open.
+    pub(super) fn home(&self) -> Option<Home> {
+        match self.log {
+            LogAt::Open { home, .. } => Some(home),
+            LogAt::Closed => None,
+        }
+    }
+
+    /// The shard that fetches it from its source, or will.
+    pub(super) fn at_source(&self) -> Option<ShardId> {
+        self.shard.filter(|_| self.home() == Some(Home::Mirror))
+    }
+
+    /// The end of our log, as last told.
+    pub(super) fn log_end(&self) -> Option<Offset> {
+        self.status.as_ref().map(|status| status.log_end)
+    }
+
+    /// The source's high watermark, as last told.
+    pub(super) fn source_end(&self) -> Option<Offset> {
+        self.status.as_ref()?.high_watermark
+    }
+
+    /// Why nothing arrives, while something is in the way.
+    pub(super) fn hindrance(&self) -> Option<&str> {
+        match self.status.as_ref().map(|status| &status.phase) {
+            Some(Phase::Waiting(why) | Phase::Stopped(why)) => Some(why),
+            _ => self.trouble.as_deref(),
+        }
+    }
+
+    /// Stock brokers that may lead it with all that it has, in the order of its replicas.
+    pub(super) fn heirs(&self, us: BrokerId, replicas: &[BrokerId], isr: &[BrokerId]) -> Heirs {
+        let others = replicas.iter().copied().filter(|id| *id != us);
+        let (in_sync, late) = others.partition(|id| isr.contains(id));
+        Heirs { in_sync, late }
+    }
+}
+
+/// Who has a partition after us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heirs {
+    /// Have all of it.
+    pub(super) in_sync: Vec<BrokerId>,
+    /// Are to get it later.
+    pub(super) late: Vec<BrokerId>,
+}

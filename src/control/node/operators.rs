@@ -1,0 +1,257 @@
+//! What operators ask for: decided by the registry, kept, then answered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::control::admin::{AdminAnswer, AdminRequest, Asked};
+use crate::io::{Clock, World};
+use crate::mirror::{Desired, Input, Plan, Record, Refusal};
+use crate::model::TopicName;
+use crate::protocol::ErrorCode;
+use crate::protocol::mirror_rpc::{
+    CreateClusterMirrorRequest, CreateClusterMirrorResponse, DeleteClusterMirrorRequest,
+    DeleteClusterMirrorResponse, MirrorTopicResult, PauseMirrorTopicsResponse,
+    RecoverMirrorTopicsRequest, RecoverMirrorTopicsResponse, ResumeMirrorTopicsResponse,
+    StartMirrorTopicsResponse, StopMirrorTopicsRequest, StopMirrorTopicsResponse, StopTopicResult,
+};
+
+use super::Node;
+use super::event::Then;
+use super::planned::Ends;
+
+/// The end of an answer that has topics: an error as a whole, or what became of each.
+type Told = (i16, Option<String>, Vec<MirrorTopicResult>);
+
+impl<W: World> Node<W> {
+    /// An operator asks. What changes something is answered once that is kept.
+    pub(super) fn asked(&mut self, (request, answer): Asked) {
+        let states = self.state().states();
+        let registry = self.state().registry();
+        let (records, said) = match &request {
+            AdminRequest::List(request) => (Vec::new(), AdminAnswer::List(self.list(request))),
+            AdminRequest::Describe(request) => {
+                (Vec::new(), AdminAnswer::Describe(self.describe(request)))
+            }
+            AdminRequest::Create(request) => self.create(request),
+            AdminRequest::Delete(request) => self.delete(request),
+            AdminRequest::Start(request) => {
+                let (records, (error_code, error_message, topics)) =
+                    planned(registry.start(states, request));
+                let said = StartMirrorTopicsResponse {
+                    error_code,
+                    error_message,
+                    topics,
+                    ..StartMirrorTopicsResponse::default()
+                };
+                (records, AdminAnswer::Start(said))
+            }
+            AdminRequest::Pause(request) => {
+                let (records, (error_code, error_message, topics)) =
+                    planned(registry.pause(states, request));
+                let said = PauseMirrorTopicsResponse {
+                    error_code,
+                    error_message,
+                    topics,
+                    ..PauseMirrorTopicsResponse::default()
+                };
+                (records, AdminAnswer::Pause(said))
+            }
+            AdminRequest::Resume(request) => {
+                let (records, (error_code, error_message, topics)) =
+                    planned(registry.resume(states, request));
+                let said = ResumeMirrorTopicsResponse {
+                    error_code,
+                    error_message,
+                    topics,
+                    ..ResumeMirrorTopicsResponse::default()
+                };
+                (records, AdminAnswer::Resume(said))
+            }
+            AdminRequest::Stop(request) => self.stop(request),
+            AdminRequest::Recover(request) => self.recover(request),
+        };
+        let mut records = records.into_iter();
+        match records.next_back() {
+            // Whoever has gone away does not want it.
+            None => drop(answer.send(said)),
+            Some(last) => {
+                self.writes
+                    .extend(records.map(|record| (record, Then::Nothing)));
+                self.writes.push((last, Then::Answer(answer, said)));
+            }
+        }
+    }
+
+    fn create(&self, request: &CreateClusterMirrorRequest) -> (Vec<Record>, AdminAnswer) {
+        let configs = request.configs.iter();
+        let settings: BTreeMap<String, String> = configs
+            .filter_map(|config| Some((config.name.clone(), config.value.clone()?)))
+            .collect();
+        let made = self
+            .state()
+            .registry()
+            .create(&request.mirror_name, settings);
+        let (records, (error_code, error_message)) = whole(made);
+        let said = CreateClusterMirrorResponse {
+            error_code,
+            error_message,
+            ..CreateClusterMirrorResponse::default()
+        };
+        (records, AdminAnswer::Create(said))
+    }
+
+    fn delete(&self, request: &DeleteClusterMirrorRequest) -> (Vec<Record>, AdminAnswer) {
+        let offset = crate::model::Offset::from_wire(request.state_offset);
+        let (states, positions) = (self.state().states(), self.state().positions());
+        let registry = self.state().registry();
+        let gone = registry.delete(states, positions, &request.mirror_name, offset);
+        let (records, (error_code, error_message)) = whole(gone);
+        let said = DeleteClusterMirrorResponse {
+            error_code,
+            error_message,
+            ..DeleteClusterMirrorResponse::default()
+        };
+        (records, AdminAnswer::Delete(said))
+    }
+
+    fn stop(&mut self, request: &StopMirrorTopicsRequest) -> (Vec<Record>, AdminAnswer) {
+        let plan = self.state().registry().stop(request);
+        let is_planned = request.planned;
+        let only_told = request.dry_run;
+        let (mut records, (error_code, error_message, topics)) = planned(plan);
+        let topics = topics.into_iter().map(|topic| StopTopicResult {
+            name: topic.name,
+            error_code: topic.error_code,
+            error_message: topic.error_message,
+            plan: None,
+        });
+        let mut topics: Vec<StopTopicResult> = topics.collect();
+        for topic in &mut topics {
+            let name = TopicName::new(&topic.name).filter(|_| topic.error_code == 0);
+            let Some(name) = name else {
+                continue;
+            };
+            match is_planned && !only_told {
+                true => self.planned.want(name.clone()),
+                false => self.planned.forget(&name),
+            }
+            if only_told {
+                topic.plan = Some(self.stop_plan(&request.mirror_name, &name));
+            }
+        }
+        if is_planned {
+            // The wish is written once nothing is missing; patterns count at once.
+            records.retain(|record| !is_wish_to_stop(record));
+        }
+        if only_told {
+            records.clear();
+        }
+        let said = StopMirrorTopicsResponse {
+            error_code,
+            error_message,
+            topics,
+            ..StopMirrorTopicsResponse::default()
+        };
+        (records, AdminAnswer::Stop(said))
+    }
+
+    fn recover(&mut self, request: &RecoverMirrorTopicsRequest) -> (Vec<Record>, AdminAnswer) {
+        let registry = self.state().registry();
+        let (error_code, error_message, topics) =
+            match registry.recover(self.state().states(), request) {
+                Ok(recovery) => {
+                    for key in &recovery.partitions {
+                        self.drive(key, Input::Recover);
+                    }
+                    (0, None, results(recovery.topics))
+                }
+                Err(refusal) => (refusal.code().0, Some(refusal.to_string()), Vec::new()),
+            };
+        let said = RecoverMirrorTopicsResponse {
+            error_code,
+            error_message,
+            topics,
+            ..RecoverMirrorTopicsResponse::default()
+        };
+        (Vec::new(), AdminAnswer::Recover(said))
+    }
+
+    /// Topics that were to be stopped once nothing is missing, and of which nothing is.
+    pub(super) fn look_at_plans(&mut self) {
+        let now = self.world.clock().now();
+        let still = Duration::from_millis(u64::from(5_000u32));
+        let mut planned = std::mem::take(&mut self.planned);
+        let due = planned.look(now, still, |topic| self.ends(topic));
+        self.planned = planned;
+        for topic in due {
+            let Some(known) = self.state().registry().topic(&topic) else {
+                continue;
+            };
+            let request = StopMirrorTopicsRequest {
+                mirror_name: known.mirror.to_string(),
+                topics: vec![topic.to_string()],
+                ..StopMirrorTopicsRequest::default()
+            };
+            match self.state().registry().stop(&request) {
+                Ok(plan) => {
+                    let records = plan.records.into_iter();
+                    self.writes
+                        .extend(records.map(|record| (record, Then::Nothing)));
+                }
+                Err(refusal) => tracing::warn!("{topic} cannot be stopped: {refusal}"),
+            }
+        }
+    }
+
+    /// Where the partitions of a topic end, if nothing of any is missing here.
+    fn ends(&self, topic: &TopicName) -> Ends {
+        let of_topic = self
+            .partitions
+            .values()
+            .filter(|one| one.id.topic == *topic);
+        let ends = of_topic.map(|one| {
+            let end = one.source_end()?;
+            (one.log_end()? >= end).then_some((one.id.clone(), end))
+        });
+        ends.collect()
+    }
+}
+
+fn is_wish_to_stop(record: &Record) -> bool {
+    matches!(record, Record::Topic(_, Some(said)) if said.desired == Desired::Stopped)
+}
+
+fn whole(outcome: Result<Vec<Record>, Refusal>) -> (Vec<Record>, (i16, Option<String>)) {
+    match outcome {
+        Ok(records) => (records, (ErrorCode::NONE.0, None)),
+        Err(refusal) => (Vec::new(), (refusal.code().0, Some(refusal.to_string()))),
+    }
+}
+
+fn planned(outcome: Result<Plan, Refusal>) -> (Vec<Record>, Told) {
+    match outcome {
+        Ok(plan) => (
+            plan.records,
+            (ErrorCode::NONE.0, None, results(plan.topics)),
+        ),
+        Err(refusal) => (
+            Vec::new(),
+            (refusal.code().0, Some(refusal.to_string()), Vec::new()),
+        ),
+    }
+}
+
+fn results(topics: Vec<(String, Result<(), Refusal>)>) -> Vec<MirrorTopicResult> {
+    let result = |(name, outcome): (String, Result<(), Refusal>)| match outcome {
+        Ok(()) => MirrorTopicResult {
+            name,
+            ..MirrorTopicResult::default()
+        },
+        Err(refusal) => MirrorTopicResult {
+            name,
+            error_code: refusal.code().0,
+            error_message: Some(refusal.to_string()),
+        },
+    };
+    topics.into_iter().map(result).collect()
+}

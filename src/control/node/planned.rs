@@ -1,0 +1,127 @@
+//! Topics that operators want stopped once nothing is missing: when that is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::{Instant, Offset, TopicName, TopicPartition};
+
+/// How often a topic is looked at that is to be stopped.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Where a topic's partitions end, at the source as here; none while something is missing.
+pub(super) type Ends = Option<BTreeMap<TopicPartition, Offset>>;
+
+/// Topics that are to be stopped once nothing is missing.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    topics: BTreeMap<TopicName, Option<Still>>,
+    look_at: Instant,
+}
+
+/// Since when nothing is missing of a topic, and nothing has come.
+#[derive(Debug)]
+struct Still {
+    since: Instant,
+    ends: BTreeMap<TopicPartition, Offset>,
+}
+
+impl Planned {
+    pub(super) fn want(&mut self, topic: TopicName) {
+        self.topics.entry(topic).or_default();
+    }
+
+    /// It is to go on, or was stopped at once.
+    pub(super) fn forget(&mut self, topic: &TopicName) {
+        self.topics.remove(topic);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (!self.topics.is_empty()).then_some(self.look_at)
+    }
+
+    /// The topics that nothing is missing of for as long as `still`; they are waited for no more.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        still: Duration,
+        ends_of: impl Fn(&TopicName) -> Ends,
+    ) -> Vec<TopicName> {
+        if now < self.look_at {
+            return Vec::new();
+        }
+        self.look_at = now.after(LOOK);
+        let mut due = Vec::new();
+        for (topic, seen) in &mut self.topics {
+            let Some(ends) = ends_of(topic) else {
+                *seen = None;
+                continue;
+            };
+            match seen {
+                Some(before) if before.ends == ends => {
+                    if now.since(before.since) >= still {
+                        due.push(topic.clone());
+                    }
+                }
+                _ => *seen = Some(Still { since: now, ends }),
+            }
+        }
+        for topic in &due {
+            self.topics.remove(topic);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PartitionIndex;
+
+    const STILL: Duration = Duration::from_secs(5);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    fn orders() -> TopicName {
+        TopicName::new("orders").expect("legal")
+    }
+
+    fn ends(end: i64) -> Ends {
+        let id = TopicPartition {
+            topic: orders(),
+            partition: PartitionIndex::new(0).expect("not negative"),
+        };
+        Some([(id, Offset::new(end))].into())
+    }
+
+    #[test]
+    fn a_topic_is_due_once_nothing_has_moved_for_long_enough() {
+        let mut planned = Planned::default();
+        planned.want(orders());
+        let mut due = Vec::new();
+        // Something is missing, then comes, then nothing.
+        for (ms, ends) in [
+            (0, None),
+            (1_000, ends(7)),
+            (4_000, ends(8)),
+            (5_000, None),
+            (6_000, ends(8)),
+            (10_900, ends(8)),
+        ] {
+            due.extend(planned.look(at(ms), STILL, |_| ends.clone()));
+            assert!(due.is_empty(), "{ms}");
+        }
+        assert_eq!(planned.look(at(11_000), STILL, |_| ends(8)), [orders()]);
+        assert_eq!(planned.deadline(), None, "told once");
+    }
+
+    #[test]
+    fn whoever_is_forgotten_is_not_due() {
+        let mut planned = Planned::default();
+        planned.want(orders());
+        planned.look(at(0), STILL, |_| ends(1));
+        planned.forget(&orders());
+        assert!(planned.look(at(9_000), STILL, |_| ends(1)).is_empty());
+    }
+}

@@ -1,0 +1,273 @@
+//! The next step of a partition, carried out.
+
+use crate::io::{Clock, World};
+use crate::mirror::{Ending, LastMirrorEpochs, PartitionKey, Record};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::shard::inbox::{Mirror, Order};
+
+use super::Node;
+use super::chores::Kind;
+use super::course::{Home, LogAt, Next, Part, next};
+use super::event::Then;
+use super::feed::ShardTie;
+use super::mirrored::Surroundings;
+use crate::control::beginnings::{log_options, refetchable};
+
+/// Who leads a partition at a source that was not heard of.
+const NOBODY: (BrokerId, LeaderEpoch) = (BrokerId(-1), LeaderEpoch::NONE);
+
+impl<W: World> Node<W> {
+    /// Brings every partition of which something is new a step nearer to its goal.
+    pub(super) async fn advance(&mut self) {
+        while let Some(key) = self.touched.pop_first() {
+            self.tell_leading(&key).await;
+            // A step that is done at once makes room for the next.
+            while let Some(step) = self.next_step(&key) {
+                if !self.carry_out(&key, step).await {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn next_step(&mut self, key: &PartitionKey) -> Option<Next> {
+        let around = self.surroundings(key)?;
+        let one = self.partitions.get_mut(key)?;
+        let mut step = next(one.goal()?, &one.place(around));
+        if one.is_stopped && one.home().is_some() && !one.is_busy {
+            step = Next::Release;
+        }
+        if let Next::Wait(what) = step {
+            one.waits_for = what;
+            if !around.can_open
+                && one.home().is_none()
+                && let Some(feed) = self.feeds.get_mut(&key.mirror)
+            {
+                feed.want(&one.id);
+            }
+            return None;
+        }
+        Some(step)
+    }
+
+    fn surroundings(&self, key: &PartitionKey) -> Option<Surroundings> {
+        let one = self.partitions.get(key)?;
+        let is_vault = self.membership.is_none();
+        let feed = self.feeds.get(&key.mirror);
+        let shelf = self.shelves.get(&self.shelf_of(key));
+        let is_held = shelf.is_some_and(|shelf| shelf.held(&one.id).is_some());
+        let told = feed
+            .is_some_and(|feed| feed.bounds(&one.id).is_some() && feed.leader(&one.id).is_some());
+        let position = self.state().positions().get(key);
+        Some(Surroundings {
+            part: match &self.membership {
+                None => Part::Lead(LeaderEpoch::NONE),
+                Some(membership) => membership.part(&one.id),
+            },
+            is_vault,
+            can_open: shelf.is_some() && (told || is_held),
+            can_create: feed.is_some_and(|feed| feed.topic(&one.id.topic).is_some()),
+            position: position.and_then(|position| position.offset),
+            is_apart: match &self.membership {
+                None => true,
+                Some(membership) => membership.ids.is_apart(&membership.stock_lives()),
+            },
+        })
+    }
+
+    /// Says whether the step is done already; otherwise something will come of it.
+    async fn carry_out(&mut self, key: &PartitionKey, step: Next) -> bool {
+        match step {
+            Next::Wait(_) => false,
+            Next::Create => self.chore(Kind::Create, key),
+            Next::Elect => self.chore(Kind::Elect, key),
+            Next::Fence => self.chore(Kind::Fence, key),
+            Next::Unfence => self.chore(Kind::Unfence, key),
+            Next::HandOver => self.chore(Kind::HandOver, key),
+            Next::Verify => self.chore(Kind::Verify, key),
+            Next::Open(home) => self.open(key, home).await,
+            Next::Release => self.ordered(key, |id| Order::Release { id }).await,
+            Next::Stamp(epoch) => self.ordered(key, |id| Order::Stamp { id, epoch }).await,
+            Next::Cease => self.ordered(key, |id| Order::Cease { id }).await,
+            Next::Seal => self.ordered(key, |id| Order::Seal { id }).await,
+            Next::Fetch => self.fetch(key).await,
+            Next::ForgetPosition => self.note_position(key, None),
+            Next::RecordPosition => {
+                let ceased = self.partitions.get(key).and_then(|one| one.ceased);
+                let ceased = ceased.expect("a position is recorded after fetching has ceased");
+                let position = LastMirrorEpochs {
+                    epoch: ceased.source_epoch,
+                    offset: Some(ceased.log_end),
+                };
+                self.note_position(key, Some(position))
+            }
+            Next::Done => {
+                self.ended(key, Ending::Done);
+                false
+            }
+            Next::Refuse(why) => {
+                self.fails(key, why.to_owned(), false);
+                false
+            }
+        }
+    }
+
+    fn note_position(&mut self, key: &PartitionKey, position: Option<LastMirrorEpochs>) -> bool {
+        self.partitions.get_mut(key).expect("it was there").is_busy = true;
+        let record = Record::Position(key.clone(), position);
+        self.writes.push((record, Then::Step(key.clone())));
+        false
+    }
+
+    /// Sends an order about a partition to the shard that has it, which will tell what came of it.
+    async fn ordered(
+        &mut self,
+        key: &PartitionKey,
+        order: impl FnOnce(TopicPartition) -> Order,
+    ) -> bool {
+        let one = self.partitions.get_mut(key).expect("it was there");
+        one.is_busy = true;
+        let (order, shard) = (order(one.id.clone()), one.shard);
+        let shard = shard.expect("a shard has every log that is open");
+        self.order(shard, order).await;
+        false
+    }
+
+    /// Has the log fetched from the source, as soon as somebody leads the partition there.
+    async fn fetch(&mut self, key: &PartitionKey) -> bool {
+        let one = self.partitions.get_mut(key).expect("it was there");
+        let id = one.id.clone();
+        let feed = self.feeds.get(&key.mirror);
+        let Some((leader, epoch)) = feed.and_then(|feed| feed.leader(&id)) else {
+            one.waits_for = "nobody leads the partition at the source, or it was not heard of yet";
+            return false;
+        };
+        if let LogAt::Open { is_fetching, .. } = &mut one.log {
+            *is_fetching = true;
+        }
+        let shard = one.shard.expect("a shard has every log that is open");
+        let order = Order::Leader {
+            id: id.clone(),
+            leader,
+            epoch,
+        };
+        self.order(shard, order).await;
+        self.order(shard, Order::Fetch { id }).await;
+        true
+    }
+
+    async fn open(&mut self, key: &PartitionKey, home: Home) -> bool {
+        let mirror = match home {
+            Home::Mirror => self.at_source(key),
+            Home::Follower => self.at_destination(key),
+        };
+        let Some((tie, mirror)) = mirror else {
+            return false;
+        };
+        let shelf_key = self.shelf_of(key);
+        let shelf = self.shelves.get_mut(&shelf_key);
+        let shelf = shelf.expect("nothing is opened without its books");
+        let topic_id = mirror.held_topic_id.unwrap_or(mirror.topic_id);
+        shelf.opening(&mirror.id, topic_id, mirror.log_start);
+        let one = self.partitions.get_mut(key).expect("it was there");
+        one.is_busy = true;
+        one.shard = Some(tie.id);
+        one.opening = Some(home);
+        self.order(tie.id, Order::Mirror(Box::new(mirror))).await;
+        false
+    }
+
+    /// The log as a shard of its mirror opens it: stamped where we lead, and not fetched yet.
+    fn at_source(&mut self, key: &PartitionKey) -> Option<(ShardTie, Mirror)> {
+        let shelf_key = self.shelf_of(key);
+        let one = self.partitions.get(key)?;
+        let id = one.id.clone();
+        let part = self.membership.as_ref().map(|member| member.part(&id));
+        let stamp = match part {
+            Some(Part::Lead(epoch)) => Some(epoch),
+            None => None,
+            Some(_) => return None,
+        };
+        let feed = self.feeds.get_mut(&key.mirror)?;
+        let shelf = self.shelves.get(&shelf_key)?;
+        let held = shelf.held(&id);
+        let bounds = feed.bounds(&id);
+        let (leader, leader_epoch) = feed.leader(&id).unwrap_or(NOBODY);
+        let start = held.map(|held| held.log_start);
+        let start = start.or(bounds.map(|(start, _)| start))?;
+        let recovery_point = held.map_or(start, |held| held.recovery_point);
+        let settings = feed.settings(&id.topic);
+        // What followers may have is never taken back for being unsynced: it is read again.
+        let refetchable = bounds
+            .filter(|_| stamp.is_none())
+            .and_then(|bounds| refetchable(&bounds, settings, recovery_point));
+        let member = self.membership.as_ref();
+        let held_topic_id = member.and_then(|member| Some(member.partition(&id)?.0));
+        let mirror = Mirror {
+            topic_id: key.topic,
+            held_topic_id,
+            dir: shelf.dir_of(&id),
+            leader,
+            leader_epoch,
+            log_start: start,
+            recovery_point,
+            is_clean: held.is_some_and(|held| held.is_clean),
+            refetchable,
+            options: settings.map(log_options).unwrap_or_default(),
+            producer_id_shift: shelf.producer_id_shift(),
+            until: None,
+            stamp,
+            fetches: false,
+            source_epochs: None,
+            may_truncate: false,
+            aside: None,
+            follows_log_start: stamp.is_some(),
+            retention: None,
+            id: id.clone(),
+        };
+        Some((feed.shard_of(key.topic, &id).clone(), mirror))
+    }
+
+    /// The log as it follows a stock leader of the destination.
+    fn at_destination(&mut self, key: &PartitionKey) -> Option<(ShardTie, Mirror)> {
+        let membership = self.membership.as_ref()?;
+        let one = self.partitions.get(key)?;
+        let id = one.id.clone();
+        let (topic_id, partition) = membership.partition(&id)?;
+        let shelf = self.shelves.get(&None)?;
+        let held = shelf.held(&id);
+        let start = held.map_or(Offset::ZERO, |held| held.log_start);
+        let settings = self.feeds.get(&key.mirror);
+        let settings = settings.and_then(|feed| feed.settings(&id.topic));
+        let mirror = Mirror {
+            topic_id,
+            held_topic_id: None,
+            dir: shelf.dir_of(&id),
+            leader: partition.leader?,
+            leader_epoch: partition.leader_epoch,
+            log_start: start,
+            recovery_point: held.map_or(start, |held| held.recovery_point),
+            is_clean: held.is_some_and(|held| held.is_clean),
+            refetchable: None,
+            options: settings.map(log_options).unwrap_or_default(),
+            producer_id_shift: shelf.producer_id_shift(),
+            until: None,
+            stamp: None,
+            fetches: true,
+            source_epochs: None,
+            may_truncate: true,
+            aside: None,
+            follows_log_start: true,
+            retention: None,
+            id,
+        };
+        Some((membership.follower.clone(), mirror))
+    }
+
+    pub(super) fn chore(&mut self, kind: Kind, key: &PartitionKey) -> bool {
+        self.partitions.get_mut(key).expect("it was there").is_busy = true;
+        let now = self.world.clock().now();
+        self.chores.want(now, kind, key);
+        false
+    }
+}

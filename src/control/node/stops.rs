@@ -1,0 +1,104 @@
+//! What a stop would do, is doing and has done, for operators.
+
+use crate::io::World;
+use crate::mirror::{Action, PartitionKey, State};
+use crate::model::{Offset, TopicName};
+use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, StopPlan, StopReport};
+use crate::shard::inbox::Aborted;
+
+use super::Node;
+use super::course::Part;
+use super::mirrored::Mirrored;
+
+impl<W: World> Node<W> {
+    /// What a stop would do with the partitions of a topic now, as JSON.
+    pub(super) fn stop_plan(&self, mirror: &str, topic: &TopicName) -> String {
+        let of_topic = self.partitions.iter();
+        let of_topic =
+            of_topic.filter(|(key, one)| key.mirror.as_str() == mirror && one.id.topic == *topic);
+        let plans: Vec<StopPlan> = of_topic.map(|(key, one)| self.planned(key, one)).collect();
+        StopPlan::write_all(&plans)
+    }
+
+    fn planned(&self, key: &PartitionKey, one: &Mirrored) -> StopPlan {
+        let state = self.state().states().get(key);
+        let membership = self.membership.as_ref();
+        let partition = membership.and_then(|member| Some((member, member.partition(&one.id)?.1)));
+        let heirs = partition
+            .map(|(member, partition)| one.heirs(member.us, &partition.replicas, &partition.isr));
+        let mut hindrances: Vec<String> = one.hindrance().map(str::to_owned).into_iter().collect();
+        if let Some(heirs) = &heirs
+            && heirs.in_sync.is_empty()
+        {
+            hindrances.push("no stock broker is in sync".to_owned());
+        }
+        if membership.is_some_and(|member| !member.ids.is_apart(&member.stock_lives())) {
+            hindrances.push("the destination's producer ids are not past the source's".to_owned());
+        }
+        if membership.is_some_and(|member| !matches!(member.part(&one.id), Part::Lead(_))) {
+            hindrances.push("this node does not lead the partition now".to_owned());
+        }
+        StopPlan {
+            partition: one.id.partition.value(),
+            state: state
+                .map_or(State::UNKNOWN_NAME, |state| state.state.name())
+                .to_owned(),
+            log_end: one.log_end().map(Offset::value),
+            lag: one.lag(),
+            open_transactions: None,
+            new_leader: heirs.and_then(|heirs| Some(heirs.in_sync.first()?.0)),
+            hindrances,
+        }
+    }
+
+    /// How far the stop of a partition is, and its report as JSON.
+    pub(super) fn stop_of(&self, key: &PartitionKey) -> (Option<String>, Option<String>) {
+        let Some(one) = self.partitions.get(key) else {
+            return (None, None);
+        };
+        let is_stopping = one.acting.is_some_and(|(_, action)| action == Action::Stop);
+        let step = is_stopping.then(|| one.waits_for.to_owned());
+        let position = self.state().positions().get(key);
+        let report = position.map(|position| {
+            let mut report = one.report.clone();
+            report.last_mirror_offset = position.offset.map(Offset::value);
+            report.last_mirror_epoch = position.epoch.is_some().then(|| position.epoch.value());
+            report.write()
+        });
+        (step, report)
+    }
+}
+
+impl Mirrored {
+    /// How many offsets the source is ahead, as last told.
+    pub(super) fn lag(&self) -> Option<i64> {
+        let (end, source) = (self.log_end()?, self.source_end()?);
+        Some((source.value() - end.value()).max(0))
+    }
+
+    /// Fetching has ended where the log ends now: what is missing is missing.
+    pub(super) fn report_ceased(&mut self, log_end: Offset) {
+        let source = self.source_end();
+        let lag = source.map(|source| (source.value() - log_end.value()).max(0));
+        self.report = StopReport {
+            lag,
+            lost: source
+                .filter(|source| *source > log_end)
+                .map(|to| LostRange {
+                    from: log_end.value(),
+                    to: to.value(),
+                }),
+            ..StopReport::default()
+        };
+    }
+
+    pub(super) fn report_sealed(&mut self, aborted: &[Aborted], log_end: Offset) {
+        self.report.log_end = Some(log_end.value());
+        let each = aborted.iter().map(|one| AbortedTransaction {
+            producer_id: one.producer.value(),
+            producer_epoch: one.epoch.value(),
+            first_offset: one.first_offset.value(),
+        });
+        self.report.aborted_transactions = each.collect();
+    }
+}

@@ -1,0 +1,208 @@
+//! A node of the program: its configuration, its process, and its operators.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::cluster::{Cluster, free_ports};
+use super::program::{self, Ended, Running};
+
+/// Brokers of a destination keep their clients and each other apart.
+pub(super) const APART: [(&str, &str); 4] = [
+    ("listeners", "{before},INTERNAL://127.0.0.1:0"),
+    ("advertised.listeners", "{before},INTERNAL://127.0.0.1:0"),
+    (
+        "listener.security.protocol.map",
+        "{before},INTERNAL:PLAINTEXT",
+    ),
+    ("inter.broker.listener.name", "INTERNAL"),
+];
+
+/// How long anything that an operator waits for may take.
+const WITHIN: Duration = Duration::from_secs(120);
+
+/// A node that runs, or may be started.
+pub(super) struct Node {
+    config: PathBuf,
+    outputs: PathBuf,
+    admin: String,
+    /// Where its logs and its state are.
+    pub(super) data: PathBuf,
+    process: Option<Running>,
+}
+
+/// One partition as `describe --json` tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Described {
+    pub(super) topic: String,
+    pub(super) partition: i64,
+    pub(super) state: String,
+    pub(super) source_offset: i64,
+    pub(super) destination_offset: i64,
+    pub(super) error: Option<String>,
+}
+
+impl Node {
+    /// A node that keeps vaults.
+    pub(super) fn vault(beside: &Cluster, name: &str) -> Node {
+        Node::new(beside, name, "[destination]\nkind = \"vault\"\n")
+    }
+
+    /// A node that is a broker of `destination`.
+    pub(super) fn member(destination: &Cluster, name: &str) -> Node {
+        let port = free_ports(1)[0];
+        let controllers = destination.controllers();
+        let controllers = controllers.replace(',', "\", \"");
+        let text = format!(
+            "[destination]\nkind = \"member\"\ncontrollers = [\"{controllers}\"]\n\
+             listener_name = \"INTERNAL\"\nlisten = \"127.0.0.1:{port}\"\n\
+             unfit = \"register\"\nsession_timeout_ms = 6000\nheartbeat_interval_ms = 1000\n"
+        );
+        Node::new(destination, name, &text)
+    }
+
+    fn new(beside: &Cluster, name: &str, destination: &str) -> Node {
+        let dir = beside.dir().join(format!("{name}-node"));
+        let outputs = dir.join("output");
+        std::fs::create_dir_all(&outputs).expect("target is writable");
+        let ports = free_ports(2);
+        let admin = format!("127.0.0.1:{}", ports[0]);
+        let data = dir.join("data");
+        let text = format!(
+            "[node]\nid = 9001\ndata_dir = \"{}\"\n[admin]\nlisten = \"{admin}\"\n\
+             metrics = \"127.0.0.1:{}\"\n{destination}[source]\nmetadata_interval_ms = 500\n",
+            data.display(),
+            ports[1]
+        );
+        let config = dir.join("config.toml");
+        std::fs::write(&config, text).expect("target is writable");
+        Node {
+            config,
+            outputs,
+            admin,
+            data,
+            process: None,
+        }
+    }
+
+    /// Adds a mirror to the configuration.
+    pub(super) fn declare(&self, name: &str, source: &Cluster, include: &str) {
+        let mut text = std::fs::read_to_string(&self.config).expect("it was written");
+        text.push_str(&format!(
+            "[[mirrors]]\nname = \"{name}\"\n\"bootstrap.servers\" = \"{}\"\n\
+             \"topics.include\" = ['{include}']\n",
+            source.bootstrap()
+        ));
+        std::fs::write(&self.config, text).expect("target is writable");
+    }
+
+    pub(super) fn start(&mut self) {
+        let config = self.config.to_str().expect("our paths are text");
+        self.process = Some(Running::start(
+            &self.outputs,
+            &["serve", "--config", config],
+        ));
+        let deadline = Instant::now() + WITHIN;
+        while self.mirrors(&["list"]).code != Some(0) {
+            self.running().assert_alive();
+            assert!(Instant::now() < deadline, "{}", self.said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn running(&mut self) -> &mut Running {
+        self.process.as_mut().expect("it was started")
+    }
+
+    /// What it has said.
+    pub(super) fn said(&self) -> String {
+        let process = self.process.as_ref();
+        process.map(Running::said).unwrap_or_default()
+    }
+
+    /// SIGTERM.
+    pub(super) fn stop(&mut self) -> Ended {
+        self.process.take().expect("it was started").stop()
+    }
+
+    /// SIGKILL.
+    pub(super) fn kill(&mut self) {
+        self.process.take().expect("it was started").kill();
+    }
+
+    /// `twinlog mirrors`, by an operator of this node.
+    pub(super) fn mirrors(&self, args: &[&str]) -> Ended {
+        let all = [&["mirrors", "--bootstrap-server", &self.admin], args].concat();
+        program::run(&self.outputs, &all)
+    }
+
+    /// Every partition of every mirror.
+    pub(super) fn describe(&self) -> Vec<Described> {
+        let ended = self.mirrors(&["describe", "--json"]).expect_code(0);
+        let json = ended.json();
+        let all = json.as_array().expect("a list of partitions");
+        all.iter().map(described).collect()
+    }
+
+    /// Waits until there are so many partitions, and all are as `is_it` says.
+    pub(super) fn until(
+        &mut self,
+        what: &str,
+        count: usize,
+        is_it: impl Fn(&Described) -> bool,
+    ) -> Vec<Described> {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let all = self.describe();
+            if all.len() == count && all.iter().all(&is_it) {
+                return all;
+            }
+            self.running().assert_alive();
+            let others: Vec<&Described> = all.iter().filter(|one| !is_it(one)).collect();
+            assert!(
+                Instant::now() < deadline,
+                "{what}: {} partitions, {others:#?}\n{}",
+                all.len(),
+                self.said()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// The vault of a mirror.
+    pub(super) fn vault_of(&self, mirror: &str) -> PathBuf {
+        self.data.join(mirror)
+    }
+
+    /// Where the program's output is kept.
+    pub(super) fn outputs(&self) -> &Path {
+        &self.outputs
+    }
+}
+
+impl Described {
+    /// All that the source has is here, and more is awaited.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.state == "MIRRORING"
+            && self.source_offset >= 0
+            && self.source_offset == self.destination_offset
+    }
+}
+
+fn described(value: &Value) -> Described {
+    let number = |key: &str| {
+        value[key]
+            .as_i64()
+            .unwrap_or_else(|| panic!("{key} of {value}"))
+    };
+    let text = |key: &str| value[key].as_str().map(str::to_owned);
+    Described {
+        topic: text("topic").expect("a name"),
+        partition: number("partition"),
+        state: text("state").expect("a name"),
+        source_offset: number("sourceOffset"),
+        destination_offset: number("destinationOffset"),
+        error: text("errorMessage"),
+    }
+}

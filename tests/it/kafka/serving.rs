@@ -1,0 +1,97 @@
+//! Nodes that are told what to mirror while they run, and clusters that get what they mirrored.
+
+use std::path::Path;
+
+use super::node::{APART, Node};
+use super::*;
+
+/// A vault: mirrored as declared, stopped, started, paused and resumed by operators, over restarts.
+#[test]
+fn a_node_keeps_a_vault_as_its_operators_want() {
+    let test = "a_node_keeps_a_vault_as_its_operators_want";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    let source = Cluster::start(&workload, "serving-vault", 1, &[]);
+    source.ask("menagerie prefix=zoo. seed=3 rf=1 tiny=500");
+    let count = source.offsets("zoo\\..*").len();
+    let mut node = Node::vault(&source, "vault");
+    node.declare("dr", &source, "zoo\\..*");
+    node.start();
+    node.until("caught up", count, |one| one.is_caught_up());
+    node.stop().expect_code(0);
+    node.start();
+    node.until("caught up again", count, |one| one.is_caught_up());
+    node.mirrors(&["pause", "--mirror", "dr", "--topics", "zoo.tiny"])
+        .expect_code(0);
+    node.until("paused", count, |one| {
+        (one.topic == "zoo.tiny") == (one.state == "PAUSED")
+    });
+    node.mirrors(&["resume", "--mirror", "dr", "--topics", "zoo.tiny"])
+        .expect_code(0);
+    node.until("resumed", count, |one| one.is_caught_up());
+    node.mirrors(&["stop", "--mirror", "dr", "--topics", ".*", "--wait"])
+        .expect_code(0);
+    node.until("stopped", count, |one| one.state == "STOPPED");
+    node.kill();
+    node.start();
+    node.until("still stopped", count, |one| one.state == "STOPPED");
+    node.stop().expect_code(0);
+    let vault = node.vault_of("dr");
+    let vault = vault.to_str().expect("our paths are text");
+    program::run(
+        node.outputs(),
+        &["verify", "--vault", vault, "--from", &source.bootstrap()],
+    )
+    .expect_code(0);
+}
+
+/// Onto a stock cluster: replicas byte-identical but for the leader epoch, then handed over.
+#[test]
+fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
+    let test = "a_member_mirrors_onto_a_stock_cluster_and_hands_over";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    for version in versions() {
+        let workload = Arc::new(Workload::start(&version));
+        let source = Cluster::start(&workload, "serving-source", 1, &[]);
+        source.ask("menagerie prefix=zoo. seed=5 rf=1 tiny=500");
+        let offsets = source.offsets("zoo\\..*");
+        let mut destination = Cluster::start(&workload, "serving-destination", 2, &APART);
+        let mut node = Node::member(&destination, "member");
+        node.declare("dr", &source, "zoo\\..*");
+        node.start();
+        node.until("caught up", offsets.len(), |one| one.is_caught_up());
+        node.mirrors(&["stop", "--mirror", "dr", "--topics", ".*", "--wait"])
+            .expect_code(0);
+        node.until("stopped", offsets.len(), |one| one.state == "STOPPED");
+        is_readable(&destination, &offsets);
+        destination.stop(2);
+        destination.stop(1);
+        for broker in [1, 2] {
+            replicas_equal(&source, &destination.log_dir(broker), &offsets);
+        }
+        node.stop().expect_code(0);
+    }
+}
+
+/// What the source showed is where it was, at least.
+fn is_readable(destination: &Cluster, offsets: &[cluster::Partition]) {
+    let now = destination.offsets("zoo\\..*");
+    assert_eq!(now.len(), offsets.len());
+    for (was, now) in offsets.iter().zip(&now) {
+        assert_eq!((&was.topic, was.index), (&now.topic, now.index));
+        assert!(now.high_watermark >= was.high_watermark, "{was:?} {now:?}");
+    }
+}
+
+fn replicas_equal(source: &Cluster, logs: &Path, offsets: &[cluster::Partition]) {
+    for partition in offsets {
+        let theirs = source.log_dir(1).join(partition.directory());
+        let ours = logs.join(partition.directory());
+        compare::agree_but_for_epochs(&theirs, &ours, partition.range())
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+}
