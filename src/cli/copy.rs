@@ -49,8 +49,8 @@ pub(super) struct CopyArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     producer_id_shift: Option<i64>,
     /// Where the source has lost records that were copied (an unclean leader election), set them
-    /// aside beside the vault, in INTO.aside, cut them off, and go on [default: vault.source_loss of
-    /// the configuration, stop the partition].
+    /// aside beside the vault, in INTO.aside, cut them off, and go on [default: vault.source_loss
+    /// of the configuration, stop the partition].
     #[arg(long)]
     truncate: bool,
     /// A configuration file; config.toml at the root of the repository shows every key.

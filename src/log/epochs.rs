@@ -76,8 +76,8 @@ impl LeaderEpochs {
         last.map_or(LeaderEpoch::NONE, |(epoch, _)| *epoch)
     }
 
-    /// The epoch of the last batch of a log that ends at `end`; [`LeaderEpoch::NONE`] where there is
-    /// no batch.
+    /// The epoch of the last batch of a log that ends at `end`; [`LeaderEpoch::NONE`] where there
+    /// is no batch.
     #[must_use]
     pub fn before(&self, end: Offset) -> LeaderEpoch {
         let below = self.entries.partition_point(|(_, start)| *start < end);

@@ -72,8 +72,8 @@ pub enum LogFault {
     },
     /// It is to be led in an epoch that is over.
     #[error(
-        "{} cannot be led in leader epoch {epoch}: its log knows epoch {last}, so that it comes from \
-         another cluster, or the cluster has forgotten; look at it with `twinlog inspect {}`",
+        "{} cannot be led in leader epoch {epoch}: its log knows epoch {last}, so that it comes \
+         from another cluster, or the cluster has forgotten; look at it with `twinlog inspect {}`",
         dir.display(), dir.display()
     )]
     Led {

@@ -70,8 +70,8 @@ pub enum Order {
         id: TopicPartition,
     },
     /// Cut a log that is not fetched. Told: [`Told::Cut`]. The recovery point that is written down
-    /// elsewhere need not be lowered before. Where it fails half-way, the partition is forgotten: it
-    /// has to be mirrored again, and may be cut then.
+    /// elsewhere need not be lowered before. Where it fails half-way, the partition is forgotten:
+    /// it has to be mirrored again, and may be cut then.
     Cut {
         /// Which partition.
         id: TopicPartition,
@@ -207,7 +207,8 @@ pub enum Told {
         log_end: Offset,
         /// Its epochs now.
         epochs: LeaderEpochs,
-        /// Where the files of the part lie that was cut off, if anything was and that was asked for.
+        /// Where the files of the part lie that was cut off, if anything was and that was asked
+        /// for.
         aside: Option<PathBuf>,
     },
     /// The source has lost what was copied from it, and the log was cut likewise. One that is

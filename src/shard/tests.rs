@@ -177,12 +177,8 @@ fn sealing_tells_what_it_ended_and_is_done_once_wherever_it_is_killed() {
         (*log_end, *mirrored, *ceased_at, *lmo),
         (end, end, end, end)
     );
-    assert_eq!(*stamp, Some(epoch(2)));
-    assert_eq!(
-        (*source_epoch, *lme),
-        (epoch(1), epoch(1)),
-        "the source was elected once"
-    );
+    let epochs = (*stamp, *source_epoch, *lme);
+    assert_eq!(epochs, (Some(epoch(2)), epoch(1), epoch(1)));
     assert!(aborted.len() > 1, "{aborted:?} is no test");
     assert_eq!(sealed_end.since(end) as usize, aborted.len());
     let changes = sealed.changes();

@@ -27,7 +27,8 @@ impl Source {
     }
 
     /// Fetches a partition that was ceased, whose log ends at `next` by now, in the source's leader
-    /// epoch `epoch` ([`LeaderEpoch::NONE`] where it is empty): as one that is followed from now on.
+    /// epoch `epoch` ([`LeaderEpoch::NONE`] where it is empty): as one that is followed from now
+    /// on.
     ///
     /// # Panics
     /// It was not ceased.

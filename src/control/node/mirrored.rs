@@ -154,6 +154,33 @@ impl Mirrored {
         self.trouble = None;
     }
 
+    /// A shard has opened its log, or stamps it anew.
+    pub(super) fn opened(&mut self, stamp: Option<LeaderEpoch>, opened: Opened) {
+        let home = self.opening.take().or(self.home());
+        let home = home.unwrap_or(Home::Mirror);
+        self.is_busy = false;
+        self.is_stopped = false;
+        self.log = LogAt::Open {
+            home,
+            stamp,
+            is_fetching: home == Home::Follower,
+        };
+        self.opened = Some(opened);
+    }
+
+    /// Nothing more is fetched. What was mirrored ends here; markers of an earlier stop may follow.
+    pub(super) fn ceased(&mut self, mirrored: Offset, source_epoch: LeaderEpoch) {
+        self.is_busy = false;
+        if let LogAt::Open { is_fetching, .. } = &mut self.log {
+            *is_fetching = false;
+        }
+        self.report_ceased(mirrored);
+        self.ceased = Some(Ceased {
+            log_end: mirrored,
+            source_epoch,
+        });
+    }
+
     /// Its log is with no shard.
     pub(super) fn closed(&mut self) {
         self.log = LogAt::Closed;

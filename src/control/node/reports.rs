@@ -6,8 +6,7 @@ use crate::model::{ShardId, TopicPartition};
 use crate::shard::inbox::{Phase, Report, Status, Told};
 
 use super::Node;
-use super::course::{Home, LogAt};
-use super::mirrored::{Ceased, Opened};
+use super::mirrored::Opened;
 
 impl<W: World> Node<W> {
     pub(super) fn reported(&mut self, shard: ShardId, report: Report) {
@@ -102,35 +101,18 @@ impl<W: World> Node<W> {
                 stamp,
                 ..
             } => {
-                let home = one.opening.take().or(one.home()).unwrap_or(Home::Mirror);
-                one.is_busy = false;
-                one.is_stopped = false;
-                one.log = LogAt::Open {
-                    home,
-                    stamp,
-                    is_fetching: home == Home::Follower,
-                };
-                one.opened = Some(Opened {
+                let opened = Opened {
                     log_start,
                     log_end,
                     epochs,
-                });
+                };
+                one.opened(stamp, opened);
             }
             Told::Ceased {
-                log_end,
+                mirrored,
                 source_epoch,
                 ..
-            } => {
-                one.is_busy = false;
-                if let LogAt::Open { is_fetching, .. } = &mut one.log {
-                    *is_fetching = false;
-                }
-                one.report_ceased(log_end);
-                one.ceased = Some(Ceased {
-                    log_end,
-                    source_epoch,
-                });
-            }
+            } => one.ceased(mirrored, source_epoch),
             Told::Sealed {
                 aborted, log_end, ..
             } => {

@@ -56,7 +56,8 @@ fn who_begins_again_with_records_asks_first_whether_the_source_has_them() {
     let question = scene.source.next_question();
     assert!(matches!(
         question,
-        Some(Question::EpochEnd { cursor, epoch: asked, .. }) if cursor == id && asked == epoch(EPOCH)
+        Some(Question::EpochEnd { cursor, epoch: asked, .. })
+            if cursor == id && asked == epoch(EPOCH)
     ));
     // The answer to what was asked before is for another place.
     scene.answer(1, [Part::records(0, 9)]);

@@ -1,3 +1,5 @@
+//! Partitions brought from everywhere to everywhere, step by step.
+
 use super::*;
 
 fn place() -> Place {
