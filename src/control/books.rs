@@ -70,12 +70,17 @@ impl<D: Disk> Books<D> {
             Checkpoint::RecoveryPoint,
             Checkpoint::HighWatermark,
         ];
+        // Notes may lag behind the checkpoints, and never say more than they do.
+        let has_fallen = self.has_fallen(&state);
+        if has_fallen {
+            self.vault.save_state(&state)?;
+        }
         for (nth, which) in whichs.into_iter().enumerate() {
             if offsets_before.map(|before| &before[nth]) != Some(&offsets[nth]) {
                 self.vault.save(which, &offsets[nth])?;
             }
         }
-        if state_before != Some(&state) {
+        if state_before != Some(&state) && !has_fallen {
             self.vault.save_state(&state)?;
         }
         let [_, before, _] = offsets_before.cloned().unwrap_or_default();
@@ -84,6 +89,17 @@ impl<D: Disk> Books<D> {
         let moved = moved.map(|(id, point)| (id.clone(), *point)).collect();
         self.written = Some((state, offsets));
         Ok(moved)
+    }
+
+    /// Whether a partition ends before where the notes say that it does: it was cut.
+    fn has_fallen(&self, state: &State) -> bool {
+        let before = self.written.as_ref().map(|(before, _)| before);
+        let before = before.unwrap_or(&self.found.state);
+        let mut partitions = state.partitions.iter();
+        partitions.any(|(id, now)| {
+            let before = before.partitions.get(id);
+            before.is_some_and(|before| now.position < before.position)
+        })
     }
 
     /// Writes the books for the last time. The vault is marked as clean if every log in it is.

@@ -244,6 +244,26 @@ impl<D: Disk> Store<D> {
         })
     }
 
+    /// The same for the batches alone, without what recovery would make of them again: nothing is
+    /// to be believed without reading it then.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn data_point(&mut self, log: &Log) -> Result<SyncPoint<D::File>, LogFault> {
+        if std::mem::take(&mut self.names_changed) {
+            let synced = self.disk.sync_dir(&self.dir);
+            synced.map_err(unsynced(&self.dir))?;
+        }
+        let is_segment = |path: &Path| path.extension().is_some_and(|end| end == LOG);
+        let older = self.unsynced.iter().filter(|(path, _)| is_segment(path));
+        let present = layout::path(&self.dir, log.segment.base, LOG);
+        let files = older.cloned().chain([(present, self.files.log.clone())]);
+        Ok(SyncPoint {
+            end: log.watermarks().log_end,
+            files: files.collect(),
+        })
+    }
+
     /// The files are left as a clean stop of a broker does, once the next sync point is synced.
     pub fn finish(&self, log: &mut Log) {
         log.segment.finish();

@@ -178,7 +178,9 @@ impl<W: World> Shard<W> {
         let Opened { log, store, .. } = self.open(&mirror)?;
         let partition = self.partitions.get_mut(&cursor).expect("it was there");
         (partition.log, partition.store) = (log, store);
-        partition.replicated = partition.replicated.min(partition.end());
+        let end = partition.end();
+        partition.replicated = partition.replicated.min(end);
+        partition.gaps.retain(|(from, _)| *from < end);
         partition.durable = partition.durable.max(start).min(partition.end());
         partition.dirty_since = (partition.durable < partition.end()).then_some(now);
         Ok(())

@@ -37,4 +37,10 @@ pub(super) enum Event<W: World> {
         end: Offset,
         outcome: Result<(), LogFault>,
     },
+    /// The batches of a log up to `end` are durable, or nobody knows.
+    Sealed {
+        cursor: CursorId,
+        end: Offset,
+        outcome: Result<(), LogFault>,
+    },
 }

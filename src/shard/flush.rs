@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Shard;
 use super::event::Event;
 use super::inbox::{Closed, Phase, Told};
+use super::partition::End;
 use crate::io::{Clock, World};
 use crate::log::{LogFault, truncate};
 use crate::model::{Instant, Offset};
@@ -12,6 +13,8 @@ use crate::source::CursorId;
 
 /// More would only queue up in the device.
 const SYNCS_IN_FLIGHT_MAX: usize = 4;
+/// A journal takes as many at a time as there are, and nobody else is kept waiting by them.
+const SEALS_IN_FLIGHT_MAX: usize = 64;
 
 impl<W: World> Shard<W> {
     /// Something was appended to a partition's log.
@@ -53,6 +56,7 @@ impl<W: World> Shard<W> {
 
     /// Syncs what is due, as far as there is room.
     pub(super) fn flush(&mut self) {
+        self.sync_sealed();
         let now = self.now();
         while self.flush_deadline().is_some_and(|moment| moment <= now) {
             let (_, cursor) = self.due.pop_first().expect("its moment was just seen");
@@ -69,7 +73,8 @@ impl<W: World> Shard<W> {
             // Who is syncing looks at what has come since when it is done.
             return;
         }
-        if partition.durable == partition.end() && partition.awaited.is_none() {
+        let is_released = matches!(partition.awaited, Some(End::Released { .. }));
+        if partition.durable == partition.end() && !is_released {
             partition.dirty_since = None;
             return self.settle(cursor);
         }
@@ -78,8 +83,8 @@ impl<W: World> Shard<W> {
                 partition.dirty_since = None;
                 partition.is_unflushed = false;
                 partition.is_syncing = true;
-                if let Some(awaited) = &mut partition.awaited {
-                    awaited.is_covered = true;
+                if let Some(End::Released { is_under_way }) = &mut partition.awaited {
+                    *is_under_way = true;
                 }
                 self.syncs_in_flight += 1;
                 let events = self.events_in.clone();
@@ -126,14 +131,63 @@ impl<W: World> Shard<W> {
         self.go_on(cursor);
     }
 
+    /// Makes the batches of sealed logs durable, many at a time: who waits for that waits with all
+    /// partitions of a mirror. What recovery would rather not make again follows with the next sync
+    /// point.
+    pub(super) fn sync_sealed(&mut self) {
+        while self.seals_in_flight < SEALS_IN_FLIGHT_MAX
+            && let Some(cursor) = self.to_seal.pop_front()
+        {
+            let Some(partition) = self.partitions.get_mut(&cursor) else {
+                continue;
+            };
+            match partition.store.data_point(&partition.log) {
+                Ok(point) => {
+                    self.seals_in_flight += 1;
+                    let events = self.events_in.clone();
+                    self.world.spawn(async move {
+                        let outcome = point.sync().await;
+                        let end = point.end;
+                        let sealed = Event::Sealed {
+                            cursor,
+                            end,
+                            outcome,
+                        };
+                        drop(events.send(sealed).await);
+                    });
+                }
+                Err(fault) => self.not_sealed(cursor, &fault),
+            }
+        }
+    }
+
+    pub(super) fn sealed(&mut self, cursor: CursorId, end: Offset, outcome: Result<(), LogFault>) {
+        self.seals_in_flight -= 1;
+        let Some(partition) = self.partitions.get(&cursor) else {
+            return;
+        };
+        let is_awaited = matches!(partition.awaited, Some(End::Sealed(_)));
+        match outcome {
+            Ok(()) if is_awaited && end == partition.end() => self.is_over(cursor),
+            Ok(()) => {}
+            Err(fault) => self.not_sealed(cursor, &fault),
+        }
+        self.go_on(cursor);
+    }
+
+    fn not_sealed(&mut self, cursor: CursorId, fault: &LogFault) {
+        match fault.may_pass() {
+            true => self.pause(cursor, fault.to_string()),
+            false => self.break_off(cursor, fault),
+        }
+        self.not_durable(cursor, &fault.to_string());
+    }
+
     /// After a sync: is it done, or has more come meanwhile?
     fn settle(&mut self, cursor: CursorId) {
         let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
-        if partition
-            .awaited
-            .as_ref()
-            .is_some_and(|awaited| !awaited.is_covered)
-        {
+        let is_released = matches!(partition.awaited, Some(End::Released { .. }));
+        if is_released {
             return self.sync_soon(cursor);
         }
         if partition.durable < partition.end() {
@@ -176,16 +230,21 @@ impl<W: World> Shard<W> {
         // What was ordered before is carried out to its end.
         loop {
             self.flush();
-            if self.syncs_in_flight == 0 {
+            if self.syncs_in_flight + self.seals_in_flight == 0 {
                 break;
             }
-            if let Some(Event::Synced {
-                cursor,
-                end,
-                outcome,
-            }) = self.events.recv().await
-            {
-                self.synced(cursor, end, outcome);
+            match self.events.recv().await {
+                Some(Event::Synced {
+                    cursor,
+                    end,
+                    outcome,
+                }) => self.synced(cursor, end, outcome),
+                Some(Event::Sealed {
+                    cursor,
+                    end,
+                    outcome,
+                }) => self.sealed(cursor, end, outcome),
+                _ => {}
             }
         }
         let wall = self.world.clock().wall();

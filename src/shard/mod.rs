@@ -23,7 +23,7 @@ mod retention;
 mod silence;
 mod tasks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hdrhistogram::Histogram;
 use tokio::sync::mpsc;
@@ -77,6 +77,9 @@ pub struct Shard<W: World> {
     /// Partitions by the moment from which they are due for a sync.
     due: BTreeSet<(Instant, CursorId)>,
     syncs_in_flight: usize,
+    /// Partitions whose last batches are to be durable soon.
+    to_seal: VecDeque<CursorId>,
+    seals_in_flight: usize,
     /// Partitions that have moved since the last report.
     moved: BTreeSet<CursorId>,
     report: Report,
@@ -112,6 +115,8 @@ impl<W: World> Shard<W> {
             ties,
             due: BTreeSet::new(),
             syncs_in_flight: 0,
+            to_seal: VecDeque::new(),
+            seals_in_flight: 0,
             moved: BTreeSet::new(),
             report: Report::default(),
             next_report: Instant::default(),
@@ -170,6 +175,11 @@ impl<W: World> Shard<W> {
                 end,
                 outcome,
             } => self.synced(cursor, end, outcome),
+            Event::Sealed {
+                cursor,
+                end,
+                outcome,
+            } => self.sealed(cursor, end, outcome),
         }
     }
 

@@ -24,22 +24,23 @@ impl<W: World> Shard<W> {
     }
 
     fn announce_with(&mut self, cursor: CursorId, with_epochs: bool) {
-        let partition = self
-            .partitions
-            .get(&cursor)
-            .filter(|_| self.ties.moved.is_some());
-        let Some((partition, stamp)) =
-            partition.and_then(|partition| Some((partition, partition.log.stamp()?)))
-        else {
+        if self.ties.moved.is_none() {
+            return;
+        }
+        let partition = self.partitions.get(&cursor);
+        let led = partition.and_then(|partition| Some((partition, partition.log.stamp()?)));
+        let Some((partition, stamp)) = led else {
             return;
         };
-        let before = self.untold.remove(&partition.id);
-        let before = before.filter(|before| before.stamp == stamp);
         let marks = partition.log.watermarks();
-        let epochs = match with_epochs {
-            true => Some(partition.log.epochs().clone()),
-            false => before.and_then(|before| before.epochs),
-        };
+        let epochs = with_epochs.then(|| partition.log.epochs().clone());
+        if let Some(before) = self.untold.get_mut(&partition.id)
+            && before.stamp == stamp
+        {
+            (before.log_start, before.log_end) = (marks.log_start, marks.log_end);
+            before.epochs = epochs.or(before.epochs.take());
+            return;
+        }
         let moved = Moved {
             id: partition.id.clone(),
             stamp,

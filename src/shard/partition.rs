@@ -27,7 +27,7 @@ pub(super) struct Partition<D: Disk> {
     /// What is to be done once the sync under way has ended, in its order.
     pub(super) waiting: VecDeque<Work>,
     /// What is told once all that the log holds now is durable.
-    pub(super) awaited: Option<Awaited>,
+    pub(super) awaited: Option<End>,
     /// Since when it fails and is tried again.
     pub(super) waiting_since: Option<Instant>,
     /// When it was last said that it waits.
@@ -59,21 +59,16 @@ pub(super) enum Work {
     Restart(Offset),
 }
 
-/// What waits for the next sync point to be durable.
-#[derive(Debug)]
-pub(super) struct Awaited {
-    pub(super) end: End,
-    /// The sync point under way covers it.
-    pub(super) is_covered: bool,
-}
-
-/// What is over then.
+/// What is over once a sync is.
 #[derive(Debug)]
 pub(super) enum End {
     /// All transactions have ended, these by our markers.
     Sealed(Vec<Aborted>),
     /// The partition is given away.
-    Released,
+    Released {
+        /// The sync point under way is the one that it waits for.
+        is_under_way: bool,
+    },
 }
 
 impl End {
@@ -81,7 +76,7 @@ impl End {
     pub(super) fn verb(&self) -> &'static str {
         match self {
             End::Sealed(_) => "seal",
-            End::Released => "release",
+            End::Released { .. } => "release",
         }
     }
 }

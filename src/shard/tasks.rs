@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::Shard;
 use super::inbox::{Aborted, Order, Phase, Told};
 use super::ingest::Expectation;
-use super::partition::{Awaited, End, Partition, Work};
+use super::partition::{End, Partition, Work};
 use crate::io::{Clock, World};
 use crate::log::truncate;
 use crate::model::{LeaderEpoch, TopicPartition};
@@ -21,10 +21,7 @@ impl<W: World> Shard<W> {
             return self.without_log(order);
         };
         let partition = self.partitions.get_mut(&cursor).expect("it has a name");
-        let needs_rest = matches!(
-            order,
-            Order::Mirror(_) | Order::Seal { .. } | Order::Cut { .. } | Order::Release { .. }
-        );
+        let needs_rest = matches!(order, Order::Cut { .. } | Order::Release { .. });
         if partition.is_busy() || needs_rest && partition.is_syncing {
             partition.waiting.push_back(Work::Order(order));
             return;
@@ -199,10 +196,11 @@ impl<W: World> Shard<W> {
             epoch: open.epoch,
             first_offset: open.first,
         });
-        self.await_sync(cursor, End::Sealed(aborted.collect()));
-        let partition = self.partitions.get(&cursor).expect("at rest above");
-        if partition.durable == partition.end() {
-            self.is_durable(cursor);
+        let partition = self.partitions.get_mut(&cursor).expect("at rest above");
+        partition.awaited = Some(End::Sealed(aborted.collect()));
+        match partition.durable == partition.end() {
+            true => self.is_over(cursor),
+            false => self.to_seal.push_back(cursor),
         }
         Ok(())
     }
@@ -212,7 +210,10 @@ impl<W: World> Shard<W> {
         let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
         if !partition.is_broken {
             partition.store.finish(&mut partition.log);
-            self.await_sync(cursor, End::Released);
+            partition.awaited = Some(End::Released {
+                is_under_way: false,
+            });
+            self.sync_soon(cursor);
             return Ok(());
         }
         // A sync that comes later would succeed without what was lost.
@@ -235,36 +236,30 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// Tells that something is over once all that the log holds is durable.
-    fn await_sync(&mut self, cursor: CursorId, end: End) {
-        let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
-        partition.awaited = Some(Awaited {
-            end,
-            is_covered: false,
-        });
-        self.sync_soon(cursor);
-    }
-
-    /// A sync point of it was synced: what waited for that is over.
+    /// A sync point of it has become durable: what waited for that is over.
     pub(super) fn synced_point(&mut self, cursor: CursorId) {
         let partition = self.partitions.get(&cursor).expect("the caller has it");
-        let awaited = partition.awaited.as_ref();
-        if awaited.is_some_and(|awaited| awaited.is_covered) {
-            self.is_durable(cursor);
+        let is_over = match partition.awaited {
+            Some(End::Sealed(_)) => partition.durable == partition.end(),
+            Some(End::Released { is_under_way }) => is_under_way,
+            None => false,
+        };
+        if is_over {
+            self.is_over(cursor);
         }
     }
 
-    /// All that it holds is durable.
-    fn is_durable(&mut self, cursor: CursorId) {
+    /// What waited for all of it to be durable.
+    pub(super) fn is_over(&mut self, cursor: CursorId) {
         let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
         let (id, log_end) = (partition.id.clone(), partition.end());
-        match partition.awaited.take().map(|awaited| awaited.end) {
+        match partition.awaited.take() {
             Some(End::Sealed(aborted)) => self.report.told.push(Told::Sealed {
                 id,
                 log_end,
                 aborted,
             }),
-            Some(End::Released) => self.forget(cursor, true),
+            Some(End::Released { .. }) => self.forget(cursor, true),
             None => {}
         }
     }
@@ -275,8 +270,8 @@ impl<W: World> Shard<W> {
             return;
         };
         let id = partition.id.clone();
-        match partition.awaited.take().map(|awaited| awaited.end) {
-            Some(End::Released) if self.is_cut_back(cursor) => self.forget(cursor, false),
+        match partition.awaited.take() {
+            Some(End::Released { .. }) if self.is_cut_back(cursor) => self.forget(cursor, false),
             Some(end) => self.failed(id, end.verb(), why.to_owned()),
             None => {}
         }

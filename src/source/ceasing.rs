@@ -33,9 +33,10 @@ impl Source {
     /// # Panics
     /// It was not ceased.
     pub fn begin_again(&mut self, id: CursorId, next: Offset, epoch: LeaderEpoch) -> Turn {
+        let is_replica = self.is_replica();
         let cursor = self.cursor_mut(id);
         assert!(cursor.stage == Stage::Ceased, "it is fetched, or over");
-        cursor.begins_at(Committed { next, epoch });
+        cursor.begins_at(Committed { next, epoch }, is_replica);
         match cursor.first_stage() {
             Stage::Questioning(subject) => {
                 self.ask(id, subject);

@@ -236,12 +236,13 @@ impl Cursor {
     }
 
     /// Its log was changed while nothing was fetched for it, and is as `committed` says.
-    pub(super) fn begins_at(&mut self, committed: Committed) {
+    pub(super) fn begins_at(&mut self, committed: Committed, is_replica: bool) {
         self.committed = committed;
         self.stated_epoch = committed.epoch;
         self.may_begin_before = !committed.epoch.is_some();
-        self.compared = !committed.epoch.is_some();
+        self.compared = !committed.epoch.is_some() || is_replica;
         self.compared_under = LeaderEpoch::NONE;
+        self.reached = None;
         self.went_well();
     }
 

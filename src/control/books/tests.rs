@@ -79,3 +79,36 @@ fn a_kill_between_two_checkpoints_is_no_contradiction_later() {
     let found = Vault::look(&killed, Path::new(DIR)).expect("a vault");
     assert_eq!(found.damage, [""; 0]);
 }
+
+/// A log that was cut ends before where it was noted to; neither a kill in the midst of saying so
+/// nor a loss of power leaves a contradiction.
+#[test]
+fn a_kill_while_a_cut_is_noted_is_no_contradiction_later() {
+    let opened = |durable: i64| {
+        let mut ledger = unopened(Offset::new(durable));
+        for line in ledger.lines.values_mut() {
+            line.is_open = true;
+        }
+        ledger
+    };
+    let noted = || {
+        let disk = MemoryDisk::default();
+        let mut books = open(&disk);
+        disk.create_dir(&books.vault.partition_dir(&id()))
+            .expect("made");
+        books.write(&opened(12)).expect("written");
+        (disk, books)
+    };
+    let (disk, mut books) = noted();
+    let before = disk.changes();
+    books.write(&opened(5)).expect("written");
+    for after in 0..disk.changes() - before {
+        let (disk, mut books) = noted();
+        disk.kill_after(after);
+        books.write(&opened(5)).expect_err("killed");
+        for left in [disk.after_kill(), disk.after_power_loss(|| 0)] {
+            let found = Vault::look(&left, Path::new(DIR)).expect("a vault");
+            assert_eq!(found.damage, [""; 0], "killed after {after}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::vault::{Vault, await_that, await_within};
@@ -14,7 +15,7 @@ const FOUND_WITHIN: Duration = Duration::from_secs(10);
 /// Name and body of what is to be seen.
 type Scenario = (&'static str, fn(&mut Cluster));
 
-const SCENARIOS: [Scenario; 7] = [
+const SCENARIOS: [Scenario; 8] = [
     ("leaders move by election", leaders_move),
     ("a broker dies and returns", a_broker_dies),
     ("partitions and topics appear", topics_grow_and_appear),
@@ -24,6 +25,10 @@ const SCENARIOS: [Scenario; 7] = [
     (
         "an unclean election truncates the source",
         unclean_election_truncates,
+    ),
+    (
+        "an unclean election is followed where that is allowed",
+        unclean_election_is_followed,
     ),
 ];
 
@@ -262,6 +267,40 @@ fn unclean_election_truncates(cluster: &mut Cluster) {
     let dead = cluster.log_dir(2).join("unclean.cut-0");
     compare::agree(&dead, &vault.dir.join("unclean.cut-0"), 0..500)
         .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The same with `--truncate`: what the source has lost is set aside, cut off, and mirroring goes on.
+fn unclean_election_is_followed(cluster: &mut Cluster) {
+    cluster.ask("create topic=followed.cut assign=2+3 c.unclean.leader.election.enable=true");
+    cluster.ask("produce topic=followed.cut count=100 batch=1000");
+    let vault = Vault::new(cluster, "followed");
+    let mut following = vault.follow_with(cluster, "followed\\..*", &["--truncate"]);
+    cluster.kill(3);
+    cluster.ask("produce topic=followed.cut count=400 batch=1000 seed=6");
+    vault.await_caught_up(cluster, "followed\\.cut", &mut following);
+    await_that(
+        &mut following,
+        "all of it is written down as durable",
+        || vault.recovery_point("followed.cut-0") == 500,
+    );
+    cluster.kill(2);
+    cluster.restart(3);
+    // The controller may have elected it already.
+    drop(cluster.try_ask("elect topic=followed.cut unclean=true"));
+    cluster.ask("produce topic=followed.cut count=50 batch=1000 seed=7");
+    await_that_said(&mut following, "the source has lost");
+    let partitions = vault.await_caught_up(cluster, "followed\\.cut", &mut following);
+    let aside = PathBuf::from(format!("{}.aside", vault.path()));
+    let aside = aside.join("followed.cut-0.from-100");
+    let ended = following.stop().expect_code(0);
+    assert_eq!(ended.number("/cuts/0/to"), 100, "{ended:?}");
+    vault.assert_partitions_identical(cluster, 3, &partitions);
+    let end = vault.end(&partitions[0]).expect("it has records");
+    assert!((150..500).contains(&end), "{end}");
+    let dead = cluster.log_dir(2).join("followed.cut-0");
+    compare::agree(&dead, &aside, 100..500).unwrap_or_else(|error| panic!("{error}"));
+    vault.verify(None).expect_code(0);
+    dump::complains_not(&cluster.workload, &vault.dir);
 }
 
 fn await_that_said(following: &mut program::Running, word: &str) {

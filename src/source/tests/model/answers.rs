@@ -44,6 +44,14 @@ struct Open {
 }
 
 impl Line {
+    /// Of what arrives for `id` nothing more is wanted.
+    pub(super) fn take_no_more(&mut self, id: CursorId) {
+        let open = self.requests.iter_mut().filter_map(|one| one.open.as_mut());
+        for open in open {
+            open.expected = open.expected.filter(|expected| expected.cursor != id);
+        }
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         !self.requests.is_empty()
     }

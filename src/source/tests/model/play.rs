@@ -37,6 +37,8 @@ pub(super) struct Mirror {
     pub(super) copy: Copy,
     pub(super) until: Option<i64>,
     pub(super) has_ended: bool,
+    /// Nothing is fetched for it until it begins again.
+    pub(super) is_ceased: bool,
     /// Answers without one sound batch since the last one that had some.
     pub(super) spoiled: u32,
     /// Where the shard said that the answer under way ends.
@@ -111,6 +113,7 @@ impl Play {
                 copy: Copy::beginning_at(log.start),
                 until: (play.chance.one_in(3) && !is_replica).then_some(log.high),
                 has_ended: false,
+                is_ceased: false,
                 spoiled: 0,
                 foreseen: None,
             });
@@ -155,7 +158,8 @@ impl Play {
         match self.chance.below(40) {
             0..24 => _ = self.go_on(),
             24..34 => self.change_source(),
-            34..37 => self.change_brokers(),
+            34..36 => self.change_brokers(),
+            36 if self.chance.one_in(2) => self.cease_or_begin(),
             37 if self.refreshes => self.refresh(|_| true),
             38 => self.restart(),
             39 if self.chance.one_in(20) => self.stop(),
@@ -168,6 +172,7 @@ impl Play {
     pub(super) fn calm(&mut self) {
         self.is_stormy = false;
         self.cluster.calm_down();
+        self.begin_all_again();
         for step in 0..CALM_STEPS_MAX {
             self.pass(20);
             self.act();
@@ -340,6 +345,7 @@ impl Play {
             self.source.unfollow(id);
         }
         self.mirrors[number].has_ended = false;
+        self.mirrors[number].is_ceased = false;
         self.follow(number);
     }
 
@@ -383,7 +389,9 @@ impl Play {
             "the end of a partition is not heard"
         );
         for mirror in &self.mirrors {
-            let Some(id) = mirror.id else { continue };
+            let Some(id) = mirror.id.filter(|_| !mirror.is_ceased) else {
+                continue;
+            };
             let progress = self.source.progress(id).expect("it is followed");
             let committed = progress.committed;
             let told = (committed.next.value(), committed.epoch.value());
