@@ -14,9 +14,11 @@ use crate::protocol::mirror_rpc::{ClusterMirror, MirrorPartition, MirrorTopic};
 use crate::session::{Client, MirrorFault};
 use crate::uring::RealWorld;
 
-/// Between two questions: at first, and at most.
-const FIRST_WAIT: Duration = Duration::from_millis(10);
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// Between two questions: while most stops end, and later. No shorter than the node had to work
+/// for its last answer.
+const SHORT_WAIT: Duration = Duration::from_millis(30);
+const LONG_WAIT: Duration = Duration::from_millis(500);
+const SHORT_FOR: Duration = Duration::from_secs(5);
 /// How long the node may be away: a stop goes on when it comes back.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 /// Between two lines where there is no terminal.
@@ -115,9 +117,13 @@ impl<'n> Watch<'n> {
     /// Asks until every partition is stopped, or will not be.
     pub(super) async fn until_done(&mut self, client: Client<RealWorld>) -> Result<End, Failure> {
         let mut client = Some(client);
-        let mut wait = FIRST_WAIT;
+        let begun = Instant::now();
+        // Steps are for people who watch, reports for the end.
+        let shows_steps = !self.quiet && screen::has_bars();
         loop {
-            let found = self.look(&mut client).await?;
+            let asked = Instant::now();
+            let found = self.look(&mut client, shows_steps).await?;
+            let worked = asked.elapsed();
             if let Some(found) = found {
                 let topics = self.named(&found);
                 let mut progress = Progress::of(&topics, found.retry_attempts_max);
@@ -125,6 +131,11 @@ impl<'n> Watch<'n> {
                 let is_late = self.until.is_some_and(|until| Instant::now() >= until);
                 if progress.open.is_empty() || is_late {
                     self.clear();
+                    // The end is known; only its reports are lost with a node that is gone.
+                    let topics = match self.look(&mut client, true).await {
+                        Ok(Some(found)) => self.named(&found),
+                        Ok(None) | Err(_) => topics,
+                    };
                     let mut reasons = progress.given_up;
                     reasons.append(&mut progress.open);
                     reasons.extend(self.missing(&topics));
@@ -132,8 +143,11 @@ impl<'n> Watch<'n> {
                 }
             }
             let clock = self.node.world.clock();
-            clock.sleep_until(clock.now().after(wait)).await;
-            wait = (wait * 3 / 2).min(LONGEST_WAIT);
+            let wait = match begun.elapsed() < SHORT_FOR {
+                true => SHORT_WAIT,
+                false => LONG_WAIT,
+            };
+            clock.sleep_until(clock.now().after(wait.max(worked))).await;
         }
     }
 
@@ -141,13 +155,14 @@ impl<'n> Watch<'n> {
     async fn look(
         &mut self,
         client: &mut Option<Client<RealWorld>>,
+        include_stops: bool,
     ) -> Result<Option<ClusterMirror>, Failure> {
         let asked = match client.take() {
             Some(client) => Ok(client),
             None => self.node.connect().await,
         };
         let fault = match asked {
-            Ok(mut open) => match described(&mut open, self.mirror).await {
+            Ok(mut open) => match described(&mut open, self.mirror, include_stops).await {
                 Ok(found) => {
                     *client = Some(open);
                     self.away_since = None;
