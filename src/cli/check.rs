@@ -1,5 +1,7 @@
-//! `twinlog check`: whether this machine and a source are ready for a copy, and what to do if not.
+//! `twinlog check`: whether this machine, a source and a destination are ready, and what to do if
+//! not.
 
+mod destination;
 mod machine;
 mod source;
 
@@ -10,16 +12,47 @@ use serde_json::{Value, json};
 
 use super::{Ending, Misuse};
 use crate::control::Selection;
+use crate::control::destination::fitness::Joining;
+use crate::model::BrokerId;
 use crate::session::BrokerAddress;
 
-/// Check this machine, the source and what we may do there, before anything is copied.
+/// Check this machine, a source or a destination and what we may do there, before anything is
+/// copied.
 ///
 /// Changes nothing. Each line says ok, warn or fail and, where it is not ok, what to do.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("clusters").required(true).multiple(true))]
 pub(super) struct CheckArguments {
     /// Brokers of the source to begin with.
-    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true)]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        group = "clusters"
+    )]
     from: Vec<BrokerAddress>,
+    /// Controllers of the cluster that a node is to join as a broker.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        group = "clusters"
+    )]
+    destination: Vec<BrokerAddress>,
+    /// The destination's inter-broker listener [default: as its brokers say].
+    #[arg(long, value_name = "NAME", requires = "destination")]
+    listener: Option<String>,
+    /// The broker id that the node is to have there.
+    #[arg(long, value_name = "ID", requires = "destination")]
+    id: Option<i32>,
+    /// How long a session lasts there for the node, in milliseconds.
+    #[arg(
+        long,
+        value_name = "MS",
+        requires = "destination",
+        default_value = "9000"
+    )]
+    session_timeout_ms: u32,
     /// Topics that are to be copied: a regular expression that matches their whole names.
     #[arg(long, value_name = "REGEX", default_value = ".*")]
     topics: String,
@@ -110,15 +143,21 @@ impl CheckArguments {
         let mut lines = Lines::default();
         let has_ring = machine::check(&mut lines);
         let mut bytes = None;
-        if has_ring {
+        if !has_ring {
+            let found = "not looked at: they are asked through io_uring";
+            lines.fail("clusters", found, "make io_uring usable first");
+        }
+        if has_ring && !self.from.is_empty() {
             bytes = source::check(&self.from, &selection, &mut lines);
-        } else {
-            let next = "make io_uring usable first";
-            lines.fail(
-                "source",
-                "not looked at: it is asked through io_uring",
-                next,
-            );
+        }
+        if has_ring && !self.destination.is_empty() {
+            let joining = Joining {
+                controllers: self.destination,
+                listener: self.listener,
+                node: self.id.map(BrokerId),
+                session_timeout_ms: self.session_timeout_ms,
+            };
+            destination::check(&joining, &mut lines);
         }
         if let Some(into) = &self.into {
             machine::check_disk(into, bytes, &mut lines);

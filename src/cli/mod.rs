@@ -19,6 +19,7 @@ mod plant;
 mod screen;
 mod serve;
 mod text;
+mod unregister;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +55,7 @@ enum Command {
     Inspect(inspect::InspectArguments),
     Adopt(adopt::AdoptArguments),
     Serve(serve::ServeArguments),
+    Unregister(unregister::UnregisterArguments),
     Mirrors(mirrors::MirrorsArguments),
 }
 
@@ -103,6 +105,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Adopt(adopt) => adopt.run(quiet),
         Command::Serve(serve) => serve.run(),
+        Command::Unregister(unregister) => unregister.run(),
         Command::Mirrors(mirrors) => mirrors.run(quiet),
     };
     match ending {

@@ -26,6 +26,16 @@ pub struct Offer {
     pub finalized: BTreeMap<String, i16>,
 }
 
+impl Offer {
+    /// Whether we dare to be a broker of a cluster with these features.
+    ///
+    /// # Errors
+    /// One of them has a level that we have not been tried with.
+    pub fn check(&self) -> Result<(), Refusal> {
+        shared(self).map(drop)
+    }
+}
+
 /// What we say to support: of each feature of the controller's what both sides know.
 pub(super) fn shared(offer: &Offer) -> Result<Vec<FeatureRange>, Refusal> {
     for (feature, level) in &offer.finalized {

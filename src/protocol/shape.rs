@@ -25,8 +25,9 @@ pub enum Shape {
 /// bytes of each.
 const ELEMENTS_MAX: usize = 1 << 16;
 /// Bytes of memory that a decoder may make of each byte of an answer. Metadata of partitions with
-/// one replica needs 5, the settings of topics need 5 as well.
-pub const MEMORY_PER_BYTE: usize = 8;
+/// one replica needs 5, the settings of topics need 5 as well, reassignments of topics with a
+/// partition each some 9.
+pub const MEMORY_PER_BYTE: usize = 10;
 /// Bytes of memory beside: small answers have room for what is not small in proportion.
 pub const MEMORY_BESIDE: usize = 64 << 10;
 

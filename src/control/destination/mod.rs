@@ -7,12 +7,15 @@
 //!
 //! [`Client`]: crate::session::Client
 
+pub mod departure;
 pub mod evacuation;
 pub mod fence;
+pub mod fitness;
 pub mod handover;
 pub mod producer_ids;
 mod together;
 pub mod topics;
+pub mod watch;
 
 use std::collections::BTreeMap;
 

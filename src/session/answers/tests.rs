@@ -39,7 +39,7 @@ use super::*;
 use crate::protocol::shape::memory;
 use crate::session::versions::ours;
 
-const CORRELATION: i32 = 77;
+pub(super) const CORRELATION: i32 = 77;
 
 pub(super) fn text(text: &'static str) -> StrBytes {
     StrBytes::from_static_str(text)
@@ -146,7 +146,7 @@ fn log_dirs(partitions: usize) -> DescribeLogDirsResponse {
 }
 
 /// A frame as a broker sends it.
-fn frame<R: Answered>(answer: &impl Encodable, version: i16) -> Bytes {
+pub(super) fn frame<R: Answered>(answer: &impl Encodable, version: i16) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_i32(0);
     frame.put_i32(CORRELATION);

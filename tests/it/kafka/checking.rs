@@ -61,7 +61,7 @@ fn a_check_names_what_is_missing_and_what_is_too_much() {
 }
 
 /// What the line about something says that has this status.
-fn found(ended: &Ended, about: &str, status: &str) -> String {
+pub(super) fn found(ended: &Ended, about: &str, status: &str) -> String {
     let json = ended.json();
     let lines = json["lines"].as_array().expect("there are lines");
     let line = lines

@@ -1,9 +1,10 @@
 //! Questions to the new leaders, all at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::mpsc;
 
 use super::super::Brokers;
-use super::super::together::together;
 use super::round::Questions;
 use crate::io::World;
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
@@ -19,43 +20,82 @@ pub(super) struct Replies {
     pub(super) epochs: BTreeMap<TopicPartition, Result<Option<(LeaderEpoch, Offset)>, ErrorCode>>,
 }
 
-/// Connections to the new leaders, kept from one look to the next.
+/// What came back from one of them, with the connection if it is still of use.
+struct Answered<W: World> {
+    leader: BrokerId,
+    client: Option<Client<W>>,
+    replies: Replies,
+}
+
+/// Connections to the new leaders, kept from one look to the next. Each is asked by itself: one
+/// that is silent keeps no other waiting.
 pub(super) struct Leaders<W: World> {
     world: W,
     opening: Opening,
     brokers: Brokers,
     open: BTreeMap<BrokerId, Client<W>>,
+    busy: BTreeSet<BrokerId>,
+    answers_in: mpsc::Sender<Answered<W>>,
+    answers: mpsc::Receiver<Answered<W>>,
 }
 
 impl<W: World> Leaders<W> {
     pub(super) fn new(world: &W, opening: Opening, brokers: &Brokers) -> Leaders<W> {
+        // Each is asked once at a time.
+        let (answers_in, answers) = mpsc::channel(brokers.len().max(1));
         Leaders {
             world: world.clone(),
             opening,
             brokers: brokers.clone(),
             open: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            answers_in,
+            answers,
         }
     }
 
-    /// Asks all leaders at the same time. One that cannot be asked says nothing: it may just be
-    /// about to lead no more.
-    pub(super) async fn ask(&mut self, questions: Questions) -> Vec<(BrokerId, Replies)> {
-        let mut tasks = Vec::new();
+    /// Asks all leaders that are not being asked already.
+    pub(super) fn ask(&mut self, questions: Questions) {
         for (leader, asked) in questions {
             let Some(at) = self.brokers.get(&leader) else {
                 tracing::warn!("broker {leader} leads partitions, and it is not known where it is");
                 continue;
             };
+            if !self.busy.insert(leader) {
+                continue;
+            }
             let open = self.open.remove(&leader);
-            let task = ask(self.world.clone(), self.opening, at.clone(), open, asked);
-            tasks.push(async move { (leader, task.await) });
+            let asking = ask(self.world.clone(), self.opening, at.clone(), open, asked);
+            let answers = self.answers_in.clone();
+            self.world.spawn(async move {
+                let (client, replies) = asking.await;
+                let answered = Answered {
+                    leader,
+                    client,
+                    replies,
+                };
+                // Whoever has handed over all does not listen any more.
+                drop(answers.send(answered).await);
+            });
         }
-        let mut all = Vec::new();
-        for (leader, (client, replies)) in together(&self.world, tasks).await {
-            self.open.extend(client.map(|client| (leader, client)));
-            all.push((leader, replies));
-        }
-        all
+    }
+
+    /// Waits for the next answer; for ever, where nobody is being asked. One that could not be
+    /// asked says nothing: it may just be about to lead no more. May be dropped at any time.
+    pub(super) async fn answer(&mut self) -> (BrokerId, Replies) {
+        let answered = self
+            .answers
+            .recv()
+            .await
+            .expect("we hold a sender ourselves");
+        let Answered {
+            leader,
+            client,
+            replies,
+        } = answered;
+        self.busy.remove(&leader);
+        self.open.extend(client.map(|client| (leader, client)));
+        (leader, replies)
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Options {
     pub timeout_ms: u32,
     /// The wait between two looks, in milliseconds.
     pub look_interval_ms: u32,
+    /// How long one of the new leaders may take for an answer, in milliseconds.
+    pub request_timeout_ms: u32,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
         Options {
             timeout_ms: 30_000,
             look_interval_ms: 20,
+            request_timeout_ms: 5_000,
         }
     }
 }
@@ -141,7 +144,7 @@ pub type HandedOver = BTreeMap<TopicPartition, Result<Led, HandoverFault>>;
 
 /// Hands partitions over and looks at each new leader: a stock broker in a later epoch, which had
 /// exactly our log when it began, and serves it. `us` is off the replicas then. `admin` is any
-/// broker or controller that takes reassignments and tells of topics.
+/// stock broker; `hear` is told of each partition when it is known what became of it.
 ///
 /// # Errors
 /// The destination cannot be asked any more. Some may be handed over: do it again.
@@ -150,30 +153,41 @@ pub async fn hand_over<W: World>(
     opening: Opening,
     admin: &mut Client<W>,
     (us, brokers): (BrokerId, &Brokers),
-    drained: &[Drained],
-    options: Options,
+    (drained, options): (&[Drained], Options),
+    hear: &mut dyn FnMut(&TopicPartition, &Result<Led, HandoverFault>),
 ) -> Result<HandedOver, DestinationFault> {
-    let mut round = Round::new(us, drained, world.clock().now(), options);
-    let first = round.first_moves();
-    round.refuse(reassign(admin, &first).await?);
-    let mut leaders = Leaders::new(world, opening, brokers);
+    let clock = world.clock();
+    let mut round = Round::new(us, drained, clock.now(), options);
+    let mut told = 0;
+    round.refuse(reassign(admin, &round.first_moves()).await?);
+    let to_leaders = Opening {
+        timeout: opening.timeout.min(millis(options.request_timeout_ms)),
+        ..opening
+    };
+    let mut leaders = Leaders::new(world, to_leaders, brokers);
+    round.tell(&mut told, hear);
     while !round.waiting.is_empty() {
         let view = admin.cluster(Some(&round.topics())).await?;
         let again = round.look(&view);
         round.refuse(reassign(admin, &again).await?);
-        for (leader, replies) in leaders.ask(round.questions()).await {
-            round.judge(leader, replies);
+        leaders.ask(round.questions());
+        let next = clock.now().after(millis(options.look_interval_ms));
+        while !round.waiting.is_empty() {
+            tokio::select! {
+                (leader, replies) = leaders.answer() => round.judge(leader, replies),
+                () = clock.sleep_until(next) => break,
+            }
         }
-        let clock = world.clock();
         if round.is_late(clock.now()) {
             round.give_up();
         }
-        if !round.waiting.is_empty() {
-            let wait = Duration::from_millis(u64::from(options.look_interval_ms));
-            clock.sleep_until(clock.now().after(wait)).await;
-        }
+        round.tell(&mut told, hear);
     }
-    Ok(round.done)
+    Ok(round.into_done())
+}
+
+fn millis(value: u32) -> Duration {
+    Duration::from_millis(u64::from(value))
 }
 
 /// Gives partitions the stock replicas back that were not in sync when they were handed over.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::leaders::Replies;
 use super::verdict::{Verdict, judge};
-use super::{Drained, HandedOver, HandoverFault, Led, Options};
+use super::{Drained, HandedOver, HandoverFault, Led, Options, millis};
 use crate::model::{BrokerId, Instant, LeaderEpoch, TopicName, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::session::{ClusterView, PartitionAsked, Refusal};
@@ -25,7 +25,8 @@ pub(super) struct Round<'a> {
     begun: Instant,
     options: Options,
     pub(super) waiting: BTreeMap<TopicPartition, Waiting<'a>>,
-    pub(super) done: HandedOver,
+    /// What became of those that are waited for no longer, in the order in which it was known.
+    pub(super) done: Vec<(TopicPartition, Result<Led, HandoverFault>)>,
 }
 
 /// What is to be asked of one leader.
@@ -43,14 +44,14 @@ impl<'a> Round<'a> {
             begun,
             options,
             waiting: BTreeMap::new(),
-            done: BTreeMap::new(),
+            done: Vec::new(),
         };
         for drained in drained {
             let id = drained.id.clone();
             let target = drained.target(us, &drained.in_sync);
             if target.is_empty() {
                 let nobody = HandoverFault::NobodyInSync(id.clone());
-                round.done.insert(id, Err(nobody));
+                round.done.push((id, Err(nobody)));
                 continue;
             }
             let waiting = Waiting {
@@ -78,8 +79,24 @@ impl<'a> Round<'a> {
 
     fn end(&mut self, id: TopicPartition, outcome: Result<Led, HandoverFault>) {
         if self.waiting.remove(&id).is_some() {
-            self.done.insert(id, outcome);
+            self.done.push((id, outcome));
         }
+    }
+
+    /// Tells of those that have not been told of yet.
+    pub(super) fn tell(
+        &self,
+        told: &mut usize,
+        hear: &mut dyn FnMut(&TopicPartition, &Result<Led, HandoverFault>),
+    ) {
+        for (id, outcome) in self.done.iter().skip(*told) {
+            hear(id, outcome);
+        }
+        *told = self.done.len();
+    }
+
+    pub(super) fn into_done(self) -> HandedOver {
+        self.done.into_iter().collect()
     }
 
     pub(super) fn topics(&self) -> Vec<TopicName> {
@@ -167,7 +184,7 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn waited(&self) -> Duration {
-        Duration::from_millis(u64::from(self.options.timeout_ms))
+        millis(self.options.timeout_ms)
     }
 
     pub(super) fn is_late(&self, now: Instant) -> bool {
@@ -189,7 +206,7 @@ impl<'a> Round<'a> {
                     waited,
                 },
             };
-            self.done.insert(id, Err(fault));
+            self.done.push((id, Err(fault)));
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::mem::size_of;
 
+use kafka_protocol::messages::alter_partition_reassignments_response::{
+    ReassignablePartitionResponse, ReassignableTopicResponse,
+};
 use kafka_protocol::messages::create_acls_response::AclCreationResult;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_response::{
@@ -20,12 +23,14 @@ use kafka_protocol::messages::list_partition_reassignments_response::{
     OngoingPartitionReassignment, OngoingTopicReassignment,
 };
 use kafka_protocol::messages::{
-    BrokerId, CreateAclsResponse, CreatePartitionsResponse, CreateTopicsResponse,
-    DeleteAclsResponse, DeleteTopicsResponse, DescribeAclsResponse, DescribeProducersResponse,
-    ElectLeadersResponse, InitProducerIdResponse, ListPartitionReassignmentsResponse, TopicName,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, BrokerId,
+    CreateAclsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteAclsResponse,
+    DeleteTopicsResponse, DescribeAclsResponse, DescribeProducersResponse, ElectLeadersResponse,
+    InitProducerIdResponse, ListPartitionReassignmentsResponse, TopicName,
 };
 
-use super::super::tests::{check_every_version, element, text};
+use super::super::read;
+use super::super::tests::{CORRELATION, check_every_version, element, frame, text};
 use super::*;
 
 fn orders() -> TopicName {
@@ -125,6 +130,21 @@ fn every_answer_of_a_destination_is_read_in_every_version() {
     check_every_version::<DeleteAclsRequest>(removed);
     check_every_version::<DescribeProducersRequest>(producing);
     check_every_version::<InitProducerIdRequest>(given);
+}
+
+/// As many partitions as one request may have, each of a topic with a short name.
+#[test]
+fn reassignments_of_many_small_topics_are_read() {
+    let partition = ReassignablePartitionResponse::default().with_error_message(None);
+    let topic = ReassignableTopicResponse::default()
+        .with_name(TopicName(text("t123")))
+        .with_partitions(vec![partition]);
+    let answer = AlterPartitionReassignmentsResponse::default()
+        .with_error_message(None)
+        .with_responses(vec![topic; 4_000]);
+    let whole = frame::<AlterPartitionReassignmentsRequest>(&answer, 1);
+    let told = read::<AlterPartitionReassignmentsRequest>(whole, 1, CORRELATION);
+    assert_eq!(told.expect("a sound answer"), answer);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use twinlog::control::destination::handover::{
-    Drained, HandedOver, HandoverFault, Options, hand_over, restore,
+    Drained, HandedOver, HandoverFault, Led, Options, hand_over, restore,
 };
 use twinlog::control::destination::producer_ids::{Mark, running_below};
 use twinlog::control::destination::topics::create;
@@ -61,8 +61,15 @@ struct Hands<'a> {
 impl Hands<'_> {
     async fn hand_over(&self, admin: &mut Client<RealWorld>, drained: &[Drained]) -> HandedOver {
         let to = (NODE, self.brokers);
-        let handed = hand_over(self.world, OPENING, admin, to, drained, Options::default());
-        handed.await.unwrap_or_else(|fault| panic!("{fault}"))
+        let mut heard = HandedOver::new();
+        let mut hear = |id: &TopicPartition, outcome: &Result<Led, HandoverFault>| {
+            heard.insert(id.clone(), outcome.clone());
+        };
+        let what = (drained, Options::default());
+        let handed = hand_over(self.world, OPENING, admin, to, what, &mut hear).await;
+        let handed = handed.unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!(heard, handed, "each was told of");
+        handed
     }
 
     async fn are_changed(&self, cluster: &Cluster, admin: &mut Client<RealWorld>, version: &str) {

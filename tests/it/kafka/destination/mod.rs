@@ -2,7 +2,9 @@
 //! them.
 
 mod barrier;
+mod departure;
 mod fence;
+mod fitness;
 mod handover;
 mod topics;
 
@@ -50,6 +52,14 @@ async fn connect(world: &RealWorld, at: &BrokerAddress) -> Client<RealWorld> {
 
 /// Registers us without a sign of life: enough for what only asks for a registration.
 async fn register(world: &RealWorld, controller: &BrokerAddress) -> Registered {
+    register_as(world, controller, &["INTERNAL"]).await
+}
+
+async fn register_as(
+    world: &RealWorld,
+    controller: &BrokerAddress,
+    listeners: &[&str],
+) -> Registered {
     let mut client = connect(world, controller).await;
     let cluster = client.ask(&DescribeCluster).await.expect("a controller");
     let supported = client.versions().supported().iter();
@@ -58,16 +68,17 @@ async fn register(world: &RealWorld, controller: &BrokerAddress) -> Registered {
         least: *least,
         most: *most,
     });
+    let listeners = listeners.iter().map(|name| Listener {
+        name: (*name).to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port: 9,
+        security: 0,
+    });
     let registration = Registration {
         broker: US,
         cluster_id: cluster.cluster_id,
         incarnation: Uuid::new([7; 16]),
-        listeners: vec![Listener {
-            name: "INTERNAL".to_owned(),
-            host: "127.0.0.1".to_owned(),
-            port: 9,
-            security: 0,
-        }],
+        listeners: listeners.collect(),
         features: features.collect(),
         rack: None,
         directories: vec![Uuid::new([8; 16])],
