@@ -126,7 +126,7 @@ impl Follower {
         })));
     }
 
-    fn order(&self, order: Order) {
+    pub(super) fn order(&self, order: Order) {
         self.orders.blocking_send(order).expect("the shard runs");
     }
 
