@@ -21,8 +21,8 @@ pub enum LogFault {
     /// The disk could not say that what was written lies there: it may be lost already.
     #[error(
         "{} could not be synced, so that nobody knows what the disk holds of it: {error}; it goes \
-         on from what was durable: a copy that follows opens it again by itself, any other one when \
-         it is run again", path.display()
+         on from what was durable: a copy that follows opens it again by itself, any other one \
+         when it is run again", path.display()
     )]
     Unsynced {
         /// The file or directory.

@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 use twinlog::io::{Clock, World};
 use twinlog::leading::inbox::Moved;
 use twinlog::model::{BrokerId, LeaderEpoch, Offset, ProducerIdShift, ShardId, TopicPartition};
-use twinlog::shard::inbox::{Endpoint, LogOptions, Mirror, Order, Report, Status, Told};
+use twinlog::shard::inbox::{
+    Answer, Endpoint, EpochEnd, LogOptions, Mirror, Order, Question, Report, Status, Told,
+};
 use twinlog::shard::{Options, Shard, Ties};
 use twinlog::uring::{self, RealWorld};
 
@@ -102,11 +104,42 @@ impl Ordered {
         self.orders.send(order).await.expect("the shard goes on");
     }
 
+    /// The next report; what the shard asks the source is answered as an honest one would.
     async fn report(&mut self) -> Report {
         let late = self.world.clock().now().after(PATIENCE);
-        tokio::select! {
+        let report = tokio::select! {
             report = self.reports.recv() => report.expect("the shard goes on").1,
             () = self.world.clock().sleep_until(late) => panic!("nothing is told"),
+        };
+        for asked in &report.questions {
+            let Question::EpochEnd {
+                cursor,
+                leader_epoch: under,
+                epoch: of,
+                ..
+            } = asked.question
+            else {
+                panic!("{asked:?}");
+            };
+            let end = Some(EpochEnd {
+                epoch: of,
+                end: Offset::new(BATCHES),
+            });
+            let answer = Answer::EpochEnd { of, under, end };
+            self.order(Order::Answer { cursor, answer }).await;
+        }
+        report
+    }
+
+    /// Waits until a log end behind `at` is announced.
+    async fn until_moved_past(&mut self, at: Offset) {
+        loop {
+            while let Ok(moved) = self.moved.try_recv() {
+                if moved.iter().any(|moved| moved.log_end > at) {
+                    return;
+                }
+            }
+            self.report().await;
         }
     }
 
@@ -226,14 +259,7 @@ fn nothing_follows_where_a_partition_has_ceased() {
         while ceased_at < Offset::new(BATCHES) {
             ordered.order(Order::Fetch { id: id() }).await;
             // As soon as something has come, in the midst of what is under way.
-            while !ordered
-                .moved
-                .recv()
-                .await
-                .expect("it goes on")
-                .iter()
-                .any(|moved| moved.log_end > ceased_at)
-            {}
+            ordered.until_moved_past(ceased_at).await;
             let (at, source_epoch) = ordered.cease().await;
             assert!(at > ceased_at && source_epoch == epoch(0));
             let there = held(dir);

@@ -269,7 +269,8 @@ fn unclean_election_truncates(cluster: &mut Cluster) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The same with `--truncate`: what the source has lost is set aside, cut off, and mirroring goes on.
+/// The same with `--truncate`: what the source has lost is set aside, cut off, and mirroring goes
+/// on.
 fn unclean_election_is_followed(cluster: &mut Cluster) {
     cluster.ask("create topic=followed.cut assign=2+3 c.unclean.leader.election.enable=true");
     cluster.ask("produce topic=followed.cut count=100 batch=1000");

@@ -379,6 +379,7 @@ impl Play {
         if let Some(id) = self.mirrors[number].id {
             self.source.stop(id);
             self.mirrors[number].has_ended = true;
+            self.mirrors[number].is_ceased = false;
         }
     }
 
