@@ -45,7 +45,8 @@ impl Play {
     /// All that have ceased begin again.
     pub(super) fn begin_all_again(&mut self) {
         for number in 0..self.mirrors.len() {
-            if self.mirrors[number].is_ceased {
+            let mirror = &self.mirrors[number];
+            if mirror.is_ceased && !mirror.has_ended {
                 self.begin_again(number);
             }
         }

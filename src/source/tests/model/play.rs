@@ -379,7 +379,6 @@ impl Play {
         if let Some(id) = self.mirrors[number].id {
             self.source.stop(id);
             self.mirrors[number].has_ended = true;
-            self.mirrors[number].is_ceased = false;
         }
     }
 
