@@ -1,16 +1,11 @@
 //! Partitions that are fetched no more for a while, perhaps cut meanwhile, and begun again.
 
 use super::super::scene::{epoch, offset};
-use super::play::{Manner, Play};
+use super::play::Play;
 
 impl Play {
     /// Control lets a partition cease, or one that has ceased begin again.
     pub(super) fn cease_or_begin(&mut self) {
-        // Of a consumer that ceases where its source loses records, two worlds (seeds 1010 and 2853)
-        // are not understood yet; `tests/ceasing.rs` has the plain cases.
-        if self.manner != Manner::Replica {
-            return;
-        }
         let number = self.chance.below(self.mirrors.len());
         let mirror = &mut self.mirrors[number];
         let Some(id) = mirror.id.filter(|_| !mirror.has_ended) else {
@@ -26,8 +21,12 @@ impl Play {
         mirror.copy.next = mirror.copy.end;
         let held = mirror.copy.batches.len();
         if held > 0 && self.chance.one_in(3) {
-            let first_gone = mirror.copy.batches[self.chance.below(held)];
-            mirror.copy.cut(first_gone.base);
+            // A log ends where its last batch does, whatever gap follows.
+            let kept = self.chance.below(held);
+            let last = kept.checked_sub(1).map(|nth| mirror.copy.batches[nth]);
+            mirror
+                .copy
+                .cut(last.map_or(mirror.copy.start, |last| last.next));
         }
         for line in self.lines.values_mut() {
             line.take_no_more(id);

@@ -19,7 +19,8 @@ const SEEDS: u64 = 3_000;
 const STEPS: usize = 400;
 
 /// What has to happen somewhere, or the worlds are too quiet to prove anything.
-const EVENTS: [&str; 21] = [
+const EVENTS: [&str; 22] = [
+    "ceased",
     "asked",
     "gap",
     "truncate",
