@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, File, Open};
-use crate::model::{LeaderEpoch, Offset, Position};
+use crate::model::{Offset, Position};
 
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, LOG, METADATA, SOURCE_EPOCHS};
 use super::truncate::Cut;
-use super::walk::{Route, walk};
 
 /// Bytes that are copied at once.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -34,8 +33,7 @@ pub fn set_aside<D: Disk>(
     };
     let stays = layout::path(dir, cut.bases[cut.stays], LOG);
     let file = disk.open(&stays, Open::Read).map_err(at(&stays))?;
-    let size = file.size().map_err(at(&stays))?;
-    let begins = first_behind(&file, &stays, &cut, size)?;
+    let begins = first_behind(&file, &stays, &cut)?;
     if begins.is_none() && cut.bases.len() == cut.stays + 1 {
         return Ok(None);
     }
@@ -78,24 +76,11 @@ pub fn set_aside<D: Disk>(
 }
 
 /// The base offset of the first batch that goes of the segment that stays.
-fn first_behind<F: File>(
-    file: &F,
-    name: &Path,
-    cut: &Cut,
-    size: u64,
-) -> Result<Option<Offset>, LogFault> {
-    let route = Route {
-        from: cut.place,
-        to: size,
-        next: cut.end,
-        epoch: LeaderEpoch::NONE,
-    };
-    let mut first = None;
-    walk(file, name, route, |batch, _| {
-        first.get_or_insert(batch.base_offset());
-        Ok(())
-    })?;
-    Ok(first)
+fn first_behind<F: File>(file: &F, path: &Path, cut: &Cut) -> Result<Option<Offset>, LogFault> {
+    let mut bytes = [0; size_of::<i64>()];
+    let read = file.read_at(&mut bytes, cut.place).map_err(at(path))?;
+    let first = Offset::from_wire(i64::from_be_bytes(bytes));
+    Ok(first.filter(|_| read == bytes.len()))
 }
 
 /// A name that nothing has, finished or not.

@@ -61,7 +61,7 @@ pub use reading::{BatchStream, Place, Reader};
 pub use retention::Expiry;
 pub use sealing::OpenTransaction;
 pub use store::{Store, SyncPoint};
-pub use truncate::{cut, empty, truncate};
+pub use truncate::{cut, cut_unsynced, empty, truncate};
 pub use verify::{Claims, Finding, Verified, last_epoch, verify};
 
 #[cfg(test)]

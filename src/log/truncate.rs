@@ -6,11 +6,15 @@
 
 use std::path::Path;
 
+use zerocopy::FromBytes;
+
 use crate::io::{Disk, Durability, Entry, File, Open, replace};
 use crate::model::{LeaderEpoch, Offset, Position};
+use crate::record::{Batch, BatchHeader, HEADER_BYTES};
 
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at};
+use super::index::{OFFSET_ENTRY, OffsetEntry, count_while, entry_at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX, TXN_INDEX};
 use super::limit;
 use super::walk::{Route, walk};
@@ -45,6 +49,28 @@ pub fn cut<D: Disk>(
         limit::note(disk, dir, cut.end, durable)?;
     }
     cut.carry_out(disk, dir)
+}
+
+/// Cuts the closed log in `dir` at `durable`, up to where it was synced before a later sync failed.
+/// The indexes of the segment that stays may have lost what nobody writes again: they go, and are
+/// made anew.
+///
+/// # Errors
+/// The disk's.
+pub fn cut_unsynced<D: Disk>(disk: &D, dir: &Path, durable: Offset) -> Result<(), LogFault> {
+    let Some(cut) = Cut::find(disk, dir, durable)? else {
+        return Ok(());
+    };
+    for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
+        let path = layout::path(dir, cut.bases[cut.stays], suffix);
+        match disk.remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(at(&path)(error));
+            }
+            _ => {}
+        }
+    }
+    cut.carry_out(disk, dir).map(drop)
 }
 
 /// Takes everything from the closed log in `dir`, which was durable up to `durable`: it is opened
@@ -147,21 +173,100 @@ fn end_below<D: Disk>(
 ) -> Result<(Option<Offset>, Position), LogFault> {
     let path = layout::path(dir, base, LOG);
     let file = disk.open(&path, Open::Read).map_err(at(&path))?;
-    let route = Route {
+    let all = Route {
         from: Position::ZERO,
         to: file.size().map_err(at(&path))?,
         next: base,
         epoch: LeaderEpoch::NONE,
     };
+    if let Some(near) = near(disk, dir, base, to)?
+        && let Some(found) = near.end_below(&file, &path, to, all)?
+    {
+        return Ok(found);
+    }
     let mut end = (None, Position::ZERO);
-    walk(&file, &path, route, |batch, position| {
+    walk(&file, &path, all, |batch, position| {
         if batch.next_offset() <= to {
-            let behind = position.plus(batch.bytes().len() as u64);
-            end = (Some(batch.next_offset()), behind);
+            end = (Some(batch.next_offset()), behind(batch, position));
         }
         Ok(())
     })?;
     Ok(end)
+}
+
+fn behind(batch: &Batch<'_>, position: Position) -> Position {
+    position.plus(batch.bytes().len() as u64)
+}
+
+/// What an index says of a segment's batches around an offset.
+struct Near {
+    /// The last batch that it names which lies below.
+    below: OffsetEntry,
+    /// The next one that it names.
+    above: Option<OffsetEntry>,
+}
+
+fn near<D: Disk>(disk: &D, dir: &Path, base: Offset, to: Offset) -> Result<Option<Near>, LogFault> {
+    let path = layout::path(dir, base, INDEX);
+    let index = match disk.open(&path, Open::Read) {
+        Ok(index) => index,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(&path)(error)),
+    };
+    let read = |bytes: &[u8]| OffsetEntry::read(bytes, base);
+    let is_below = |entry: &OffsetEntry| entry.last < to;
+    let count = count_while(&index, OFFSET_ENTRY, read, is_below).map_err(at(&path))?;
+    let Some(nth) = count.checked_sub(1) else {
+        return Ok(None);
+    };
+    let entry = |nth| entry_at(&index, OFFSET_ENTRY, nth, read).map_err(at(&path));
+    let (below, above) = (entry(nth)?, entry(count)?);
+    Ok(below.map(|below| Near { below, above }))
+}
+
+impl Near {
+    /// [`end_below`], without the batches before; `None` where the index is not true of the
+    /// segment.
+    fn end_below<F: File>(
+        &self,
+        file: &F,
+        path: &Path,
+        to: Offset,
+        all: Route,
+    ) -> Result<Option<(Option<Offset>, Position)>, LogFault> {
+        let bound = self.above.map_or(all.to, |above| above.position.value());
+        let route = Route {
+            from: self.below.position,
+            to: bound.min(all.to),
+            ..all
+        };
+        let mut is_true = match &self.above {
+            Some(above) => last_at(file, path, above.position)? == Some(above.last),
+            None => true,
+        };
+        let mut end = (None, Position::ZERO);
+        let arrived = walk(file, path, route, |batch, position| {
+            is_true &= position > route.from || batch.last_offset() == self.below.last;
+            if batch.next_offset() <= to {
+                end = (Some(batch.next_offset()), behind(batch, position));
+            }
+            Ok(())
+        })?;
+        is_true &= self.above.is_none() || arrived.position == bound;
+        Ok((is_true && end.0.is_some()).then_some(end))
+    }
+}
+
+/// The last offset of the batch that seems to begin there.
+fn last_at<F: File>(file: &F, path: &Path, place: Position) -> Result<Option<Offset>, LogFault> {
+    let mut bytes = [0; HEADER_BYTES];
+    let read = file.read_at(&mut bytes, place).map_err(at(path))?;
+    let header = BatchHeader::ref_from_bytes(&bytes).expect("the sizes are the same");
+    let last = || {
+        let base = Offset::from_wire(header.base_offset.get())?;
+        base.checked_add(u64::try_from(header.last_offset_delta.get()).ok()?)
+    };
+    Ok(last().filter(|_| read == HEADER_BYTES))
 }
 
 fn cut_epochs<D: Disk>(disk: &D, path: &Path, end: Offset) -> Result<(), LogFault> {

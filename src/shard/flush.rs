@@ -7,7 +7,7 @@ use super::event::Event;
 use super::inbox::{Closed, Phase, Told};
 use super::partition::End;
 use crate::io::{Clock, World};
-use crate::log::{LogFault, truncate};
+use crate::log::{LogFault, cut_unsynced};
 use crate::model::{Instant, Offset};
 use crate::source::CursorId;
 
@@ -210,7 +210,7 @@ impl<W: World> Shard<W> {
             partition.is_broken = true;
             // A later sync would succeed without them: what was not durable is fetched again.
             let (dir, durable) = (partition.store.dir(), partition.durable);
-            if let Err(fault) = truncate(self.world.disk(), dir, durable) {
+            if let Err(fault) = cut_unsynced(self.world.disk(), dir, durable) {
                 tracing::warn!("{} could not be cut: {fault}", partition.id);
             }
             self.report.told.push(Told::Broken {

@@ -8,7 +8,7 @@ use super::inbox::{Aborted, Order, Phase, Told};
 use super::ingest::Expectation;
 use super::partition::{End, Partition, Work};
 use crate::io::{Clock, World};
-use crate::log::truncate;
+use crate::log::cut_unsynced;
 use crate::model::{LeaderEpoch, TopicPartition};
 use crate::source::CursorId;
 
@@ -218,7 +218,7 @@ impl<W: World> Shard<W> {
         }
         // A sync that comes later would succeed without what was lost.
         let (dir, durable) = (partition.store.dir(), partition.durable);
-        let cut = truncate(self.world.disk(), dir, durable);
+        let cut = cut_unsynced(self.world.disk(), dir, durable);
         cut.map_err(|fault| fault.to_string())?;
         self.forget(cursor, false);
         Ok(())
@@ -281,7 +281,7 @@ impl<W: World> Shard<W> {
     fn is_cut_back(&self, cursor: CursorId) -> bool {
         let partition = self.partitions.get(&cursor).expect("the caller has it");
         let (dir, durable) = (partition.store.dir(), partition.durable);
-        partition.is_broken && truncate(self.world.disk(), dir, durable).is_ok()
+        partition.is_broken && cut_unsynced(self.world.disk(), dir, durable).is_ok()
     }
 
     /// Gives a partition away.

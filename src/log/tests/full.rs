@@ -113,12 +113,20 @@ fn a_failed_sync_is_never_followed_by_durable() {
             continue;
         }
         assert!(!fault.may_pass(), "{what}: {fault}");
-        truncate(&disk, &dir(), reached.durable).expect("the disk works again");
+        cut_unsynced(&disk, &dir(), reached.durable).expect("the disk works again");
         recovers(&disk, &batches, reached.durable, &what);
         let lost = disk.after_power_loss(|| 0);
         assert!(
             content(&lost) == batches.concat(),
             "{what}: called durable, and lost"
         );
+        let claims = Claims {
+            topic_id: TopicId::new([7; 16]),
+            log_start: Some(Offset::ZERO),
+            durable: next_offset(batches.last().expect("there are some")),
+            is_clean: true,
+        };
+        let verified = verify(&lost, &dir(), claims).expect("the disk works again");
+        assert_eq!(verified.findings, [], "{what}");
     }
 }
