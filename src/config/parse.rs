@@ -12,16 +12,25 @@ use super::{Config, Fault, Wrong, mirrors, relations};
 
 /// No configuration is longer: the parser's work on what is none grows with the square of it.
 const TEXT_BYTES_MAX: usize = 64 << 10;
+/// Dots outside of quotes and comments, of which the parser makes a table each: so many in any
+/// text, and one more for so many bytes of it.
+const DOTS_MAX: usize = 64;
+const BYTES_PER_DOT: usize = 8;
+/// More that is wrong with a file says nothing more.
+const FAULTS_MAX: usize = 100;
 
 /// [`Config::parse`].
 pub(super) fn parse(text: &str) -> Result<Config, Vec<Fault>> {
+    let refused = |why| {
+        let (line, key, wrong) = (1, String::new(), Wrong::Syntax(why));
+        Err(vec![Fault { line, key, wrong }])
+    };
     if text.len() > TEXT_BYTES_MAX {
-        let wrong = Wrong::Syntax(format!("more than {TEXT_BYTES_MAX} bytes"));
-        return Err(vec![Fault {
-            line: 1,
-            key: String::new(),
-            wrong,
-        }]);
+        return refused(format!("more than {TEXT_BYTES_MAX} bytes"));
+    }
+    let dots_max = DOTS_MAX + text.len() / BYTES_PER_DOT;
+    if dots(text) > dots_max {
+        return refused(format!("more than {dots_max} dots outside of quotes"));
     }
     let table = DeTable::parse(text).map_err(|error| vec![not_toml(text, &error)])?;
     let mut reading = Reading {
@@ -156,7 +165,7 @@ impl Reading<'_> {
             Some((*line, name))
         });
         let (line, blamed) = mentioned.max().expect("defaults comply");
-        self.faults.push(Fault {
+        self.fault(Fault {
             line,
             key: full(section, blamed),
             wrong: Wrong::Above {
@@ -169,16 +178,38 @@ impl Reading<'_> {
     }
 
     pub(super) fn fault(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        }
     }
 
     pub(super) fn blame(&mut self, at: Range<usize>, key: &str, wrong: Wrong) {
-        self.faults.push(Fault {
+        self.fault(Fault {
             line: line_of(self.text, &at),
             key: key.to_owned(),
             wrong,
         });
     }
+}
+
+/// Dots that stand neither in quotes nor in a comment. Text over several lines may count as either.
+fn dots(text: &str) -> usize {
+    let of_line = |line: &str| {
+        let (mut count, mut quote) = (0, None);
+        let mut letters = line.bytes();
+        while let Some(letter) = letters.next() {
+            match (quote, letter) {
+                (Some(b'"'), b'\\') => drop(letters.next()),
+                (Some(open), _) if letter == open => quote = None,
+                (None, b'"' | b'\'') => quote = Some(letter),
+                (None, b'#') => break,
+                (None, b'.') => count += 1,
+                _ => {}
+            }
+        }
+        count
+    };
+    text.lines().map(of_line).sum()
 }
 
 fn full(section: &Section, key: &str) -> String {

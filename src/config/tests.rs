@@ -413,6 +413,19 @@ proptest! {
 }
 
 #[test]
+fn what_costs_the_parser_much_is_refused_before() {
+    let keys = vec!["a"; 70].join(".");
+    let dotted = format!("{keys} = 1\n").repeat(9);
+    assert!(complaints(&dotted)[0].contains("dots outside of quotes"));
+    // In quotes and comments they are no tables.
+    let quoted = format!("[nowhere]\nkey = \"{keys}\" # {keys}\n");
+    let quoted = format!("{quoted}{}", format!("# '{keys}'\n").repeat(9));
+    assert!(!complaints(&quoted).join(" ").contains("dots outside"));
+    let unknown: String = (0..300).map(|nth| format!("key_{nth} = 1\n")).collect();
+    assert_eq!(complaints(&unknown).len(), 100);
+}
+
+#[test]
 fn a_text_that_is_too_long_is_not_read() {
     let text = "[".repeat((64 << 10) + 1);
     let faults = Config::parse(&text).expect_err("it is too long");

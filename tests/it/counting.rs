@@ -12,55 +12,22 @@ use std::cell::Cell;
 pub(crate) struct Allocated {
     pub(crate) count: u64,
     pub(crate) bytes: u64,
-    /// Of the bytes, those that were not given back, and the most that they have ever been.
-    held: i64,
-    peak: i64,
 }
 
 impl Allocated {
-    const NOTHING: Allocated = Allocated {
-        count: 0,
-        bytes: 0,
-        held: 0,
-        peak: 0,
-    };
+    const NOTHING: Allocated = Allocated { count: 0, bytes: 0 };
 
     fn and(self, more: usize) -> Allocated {
-        let held = self.held + i64::try_from(more).expect("memory is smaller");
         Allocated {
             count: self.count + 1,
             bytes: self.bytes + more as u64,
-            held,
-            peak: self.peak.max(held),
         }
-    }
-
-    fn without(self, less: usize) -> Allocated {
-        let held = self.held - i64::try_from(less).expect("memory is smaller");
-        Allocated { held, ..self }
     }
 }
 
 /// What the calling thread has asked for.
 pub(crate) fn allocated() -> Allocated {
     ALLOCATED.with(Cell::get)
-}
-
-/// What `work` returns, and the most bytes that it has held at a time.
-pub(crate) fn held_by<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    let Allocated { held, .. } = allocated();
-    ALLOCATED.with(|allocated| {
-        allocated.set(Allocated {
-            peak: held,
-            ..allocated.get()
-        })
-    });
-    let outcome = work();
-    let most = allocated().peak - held;
-    (
-        outcome,
-        u64::try_from(most).expect("a peak is not below its beginning"),
-    )
 }
 
 /// What `work` asks for does not count.
@@ -87,7 +54,6 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        ALLOCATED.with(|allocated| allocated.set(allocated.get().without(layout.size())));
         // SAFETY: it was allocated by `alloc` above with this layout.
         unsafe { System.dealloc(at, layout) }
     }
