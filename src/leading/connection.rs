@@ -1,6 +1,6 @@
 //! One follower's connection: requests in, answers out, in their order, one at a time.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tokio::sync::Notify;
@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::connections::ConnectionId;
 use super::leads::Leads;
 use crate::io::{Buf, Clock, Stream, World};
+use crate::model::Instant;
 use crate::protocol::frame::{LENGTH_BYTES, front};
 use crate::server::{FetchNeeds, REQUEST_BYTES_MAX, Reply};
 
@@ -20,6 +21,8 @@ pub(super) struct Connection<W: World, S: Stream> {
     pub(super) leads: Rc<RefCell<Leads<W>>>,
     /// Rings when there may be something to tell.
     pub(super) alarm: Rc<Notify>,
+    /// When a fetch was answered last.
+    pub(super) answered_at: Cell<Instant>,
 }
 
 impl<W: World, S: Stream> Connection<W, S> {
@@ -83,10 +86,12 @@ impl<W: World, S: Stream> Connection<W, S> {
     /// The answer to a fetch, held back as long as it allows.
     async fn settle(&self, mut needs: Box<FetchNeeds>) -> Buf {
         let deadline = self.clock.now().after(needs.max_wait());
+        self.keep_pace(&mut needs).await;
         loop {
             let is_late = self.clock.now() >= deadline;
             let answer = self.leads.borrow_mut().answer(&mut needs, self.id, is_late);
             if let Some(answer) = answer {
+                self.answered_at.set(self.clock.now());
                 self.ring();
                 return answer;
             }
@@ -95,10 +100,23 @@ impl<W: World, S: Stream> Connection<W, S> {
                 () = self.wake.notified() => {}
                 () = self.clock.sleep_until(deadline) => {}
             }
-            let now = self.clock.now();
-            let again = self.leads.borrow_mut().again(&needs, now);
-            *needs = again;
+            self.look_again(&mut needs);
         }
+    }
+
+    /// Does not answer again too soon after the last time.
+    async fn keep_pace(&self, needs: &mut FetchNeeds) {
+        let pace = self.leads.borrow().options.answer_pace(needs.partitions());
+        let due = self.answered_at.get().after(pace);
+        if !needs.is_urgent() && self.clock.now() < due {
+            self.clock.sleep_until(due).await;
+            self.look_again(needs);
+        }
+    }
+
+    fn look_again(&self, needs: &mut FetchNeeds) {
+        let again = self.leads.borrow_mut().again(needs, self.clock.now());
+        *needs = again;
     }
 
     /// Has the thread's own turn come earlier, where there is something to tell before it.

@@ -31,7 +31,7 @@ mod options;
 mod partition;
 mod records;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -171,6 +171,7 @@ async fn accept<W: World>(
             clock: clock.clone(),
             leads: leads.clone(),
             alarm: alarm.clone(),
+            answered_at: Cell::default(),
         };
         world.spawn(connection.run());
     }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Nobody is kept waiting for longer, however many partitions are asked for.
+const ANSWER_PACE_MAX: Duration = Duration::from_millis(50);
+
 /// How long, how many, how much. Built by `config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -22,6 +25,11 @@ pub struct Options {
     /// Bytes of records in one answer, but for a batch that is larger: as many as stock followers
     /// ask for (`replica.fetch.response.max.bytes`).
     pub answer_bytes_max: u32,
+    /// After an answer a connection gets the next one no sooner than after so long for each
+    /// partition that it asks for, in microseconds, but for what is urgent. Every answer has every
+    /// partition, so that a trickle of records into many would else be answered with little else
+    /// than what has not moved.
+    pub answer_pace_us: u32,
 }
 
 impl Default for Options {
@@ -33,6 +41,7 @@ impl Default for Options {
             connections_max: 256,
             idle_timeout_ms: 600_000,
             answer_bytes_max: 10 << 20,
+            answer_pace_us: 10,
         }
     }
 }
@@ -59,6 +68,13 @@ impl Options {
 
     pub(super) fn proposal_timeout(&self) -> Duration {
         millis(self.proposal_timeout_ms)
+    }
+
+    /// The time between two answers of so many partitions.
+    pub(super) fn answer_pace(&self, partitions: usize) -> Duration {
+        let partitions = u64::try_from(partitions).unwrap_or(u64::MAX);
+        let pace = u64::from(self.answer_pace_us).saturating_mul(partitions);
+        Duration::from_micros(pace).min(ANSWER_PACE_MAX)
     }
 
     pub(super) fn idle_timeout(&self) -> Duration {

@@ -115,6 +115,15 @@ impl Server {
         }
     }
 
+    /// What is said of a partition that we were not told of, though of others of its topic: each
+    /// may have another leader.
+    pub(super) fn unknown_partition(&self) -> ErrorCode {
+        match self.audience {
+            Audience::Followers(_) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            _ => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        }
+    }
+
     /// The follower whose word counts for what is safe: it is in the life that the metadata knows,
     /// or says nothing of its life, as older ones do.
     pub(super) fn counted(&self, asker: Asker) -> Option<(BrokerId, BrokerEpoch)> {

@@ -1,5 +1,6 @@
 //! What a leader decides, what it reads, and what followers see of it over a socket.
 
+mod idling;
 mod logs;
 mod partition;
 mod records;

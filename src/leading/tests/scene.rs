@@ -180,13 +180,7 @@ impl Scene {
     }
 
     pub(super) async fn follower(&self, broker: BrokerId) -> Follower {
-        let stream = self.world.net().connect(self.at).await;
-        Follower {
-            stream: stream.expect("it listens"),
-            broker,
-            life: life(broker).value(),
-            version: 17,
-        }
+        Follower::connect(self.world, self.at, broker).await
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -224,6 +218,20 @@ pub(super) struct Follower {
 }
 
 impl Follower {
+    pub(super) async fn connect(
+        world: RealWorld,
+        at: std::net::SocketAddr,
+        broker: BrokerId,
+    ) -> Follower {
+        let stream = world.net().connect(at).await;
+        Follower {
+            stream: stream.expect("it listens"),
+            broker,
+            life: life(broker).value(),
+            version: 17,
+        }
+    }
+
     /// Asks, and waits for the answer; none where the connection is closed.
     pub(super) async fn ask<R: Request>(&self, version: i16, request: &R) -> Option<R::Response>
     where

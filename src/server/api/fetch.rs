@@ -277,11 +277,10 @@ impl<'s> Judging<'s, '_> {
         wanted: &FetchPartition,
         epochs: &dyn EpochEnds,
     ) -> Result<Judged<'s>, ErrorCode> {
-        let topic = self.topic(wanted)?;
-        let partition = topic
-            .partition(wanted.partition.value())
-            .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         let (server, request) = (self.server, self.request);
+        let topic = self.topic(wanted)?;
+        let partition = topic.partition(wanted.partition.value());
+        let partition = partition.ok_or_else(|| server.unknown_partition())?;
         if request.replica.is_some() && matches!(server.audience, Audience::Consumers(_)) {
             // Whoever believes to follow means another leader.
             return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);

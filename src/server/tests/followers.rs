@@ -195,7 +195,7 @@ fn exactly_what_is_asked_for_is_answered_in_every_version() {
             of(orders, 0, ErrorCode::NONE, 300),
             of(orders, 1, ErrorCode::NOT_LEADER_OR_FOLLOWER, 0),
             of(orders, 2, ErrorCode::NONE, 0),
-            of(orders, 7, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, 0),
+            of(orders, 7, ErrorCode::NOT_LEADER_OR_FOLLOWER, 0),
             of(absent, 0, unknown, 0),
         ];
         assert_eq!(seen, expected, "version {version}");
