@@ -90,14 +90,22 @@ final class Topics {
         admin(args.text("b")).createAcls(bindings).all().get();
     }
 
-    /** partitions= and rf=, or assign=1+2,2+1 (the replicas of each partition); settings as c.name=. */
+    /**
+     * partitions= and rf=, or assign=1+2,2+1 (the replicas of each partition); settings as c.name=.
+     * With nowait=true its leaders are not waited for, which clients may never see.
+     */
     static void create(Workload.Args args, Workload.Answer answer) throws Exception {
         String topic = args.text("topic");
         String assign = args.text("assign", "");
         NewTopic fresh = assign.isEmpty()
             ? new NewTopic(topic, args.number("partitions", 1), (short) args.number("rf", 1))
             : new NewTopic(topic, assignment(assign));
-        create(args.text("b"), fresh.configs(args.under("c.")));
+        fresh.configs(args.under("c."));
+        if (args.flag("nowait")) {
+            admin(args.text("b")).createTopics(List.of(fresh)).all().get();
+            return;
+        }
+        create(args.text("b"), fresh);
         answer.field("id", described(args.text("b"), topic).topicId());
     }
 

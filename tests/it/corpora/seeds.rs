@@ -8,7 +8,7 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult,
 };
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
     PartitionData,
@@ -21,10 +21,14 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
+use kafka_protocol::messages::write_txn_markers_request::{
+    WritableTxnMarker, WritableTxnMarkerTopic,
+};
 use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, DescribeConfigsRequest,
     DescribeConfigsResponse, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
     MetadataResponse, OffsetForLeaderEpochRequest, RequestHeader, TopicName as WireName,
+    WriteTxnMarkersRequest,
 };
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use twinlog::control::state_file::{self, StateFile};
@@ -43,7 +47,7 @@ use twinlog::protocol::mirror_rpc::{
 };
 use twinlog::protocol::versions::{
     API_VERSIONS, DESCRIBE_CLUSTER, DESCRIBE_CONFIGS, FETCH, LIST_OFFSETS, METADATA,
-    OFFSET_FOR_LEADER_EPOCH, ServedApi,
+    OFFSET_FOR_LEADER_EPOCH, ServedApi, TO_FOLLOWERS, WRITE_TXN_MARKERS,
 };
 use uuid::Uuid;
 
@@ -59,6 +63,7 @@ pub(super) fn of(target: &str) -> Vec<Seed> {
     match target {
         "frames" => framed(requests()),
         "requests" => requests(),
+        "followers" => followers(),
         "admin_requests" => admin_requests(),
         "fetch_answers" => fetch_answers(),
         "answers" => answers(),
@@ -269,6 +274,72 @@ fn mirror_states() -> Vec<Seed> {
         left = &left[end..];
     }
     vec![seed("plain", plain), seed("apart", apart)]
+}
+
+/// A request of every version that followers may ask in.
+fn followers() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let served = |api: ServedApi| {
+        let found = ServedApi::among(&TO_FOLLOWERS, api.key);
+        found.expect("they may ask it")
+    };
+    each_version(served(FETCH), &mut seeds, followed);
+    let listed = ListOffsetsTopic::default()
+        .with_name(topic())
+        .with_partitions(vec![ListOffsetsPartition::default().with_timestamp(-2); 2]);
+    let list = ListOffsetsRequest::default()
+        .with_replica_id(1.into())
+        .with_topics(vec![listed]);
+    // The encoder does not know the newest version, which has the same fields.
+    let known = ServedApi {
+        newest: 10,
+        ..served(LIST_OFFSETS)
+    };
+    each_version(known, &mut seeds, |_| list.clone());
+    let epochs = OffsetForLeaderTopic::default()
+        .with_topic(topic())
+        .with_partitions(vec![OffsetForLeaderPartition::default(); 2]);
+    let ends = OffsetForLeaderEpochRequest::default()
+        .with_replica_id(1.into())
+        .with_topics(vec![epochs]);
+    let ends_in = served(OFFSET_FOR_LEADER_EPOCH);
+    each_version(ends_in, &mut seeds, |_| ends.clone());
+    let marked = WritableTxnMarkerTopic::default()
+        .with_name(topic())
+        .with_partition_indexes(vec![0, 1]);
+    let marker = WritableTxnMarker::default()
+        .with_producer_id(9.into())
+        .with_topics(vec![marked]);
+    let markers = WriteTxnMarkersRequest::default().with_markers(vec![marker; 2]);
+    let known = ServedApi {
+        newest: 1,
+        ..WRITE_TXN_MARKERS
+    };
+    each_version(known, &mut seeds, |_| markers.clone());
+    seeds
+}
+
+/// A follower's fetch of a partition that is led, of one that is not, and of one that has diverged.
+fn followed(version: i16) -> FetchRequest {
+    let partition = FetchPartition::default()
+        .with_current_leader_epoch(5)
+        .with_fetch_offset(12)
+        .with_partition_max_bytes(1 << 20);
+    let elsewhere = partition.clone().with_partition(1);
+    let diverged = partition.clone().with_last_fetched_epoch(7);
+    let fetched = FetchTopic::default().with_partitions(vec![partition, elsewhere, diverged]);
+    let fetched = match version {
+        12 => fetched.with_topic(topic()),
+        _ => fetched.with_topic_id(Uuid::from_bytes([1; 16])),
+    };
+    let request = FetchRequest::default().with_topics(vec![fetched]);
+    let state = ReplicaState::default()
+        .with_replica_id(1.into())
+        .with_replica_epoch(11);
+    match version {
+        ..15 => request.with_replica_id(1.into()),
+        _ => request.with_replica_state(state),
+    }
 }
 
 fn each_version<R: Request>(api: ServedApi, seeds: &mut Vec<Seed>, of: impl Fn(i16) -> R) {

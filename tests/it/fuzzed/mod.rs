@@ -6,6 +6,7 @@
 
 mod admin;
 pub(crate) mod disk;
+mod followers;
 mod input;
 pub(crate) mod logs;
 mod mirror_state;
@@ -29,11 +30,12 @@ pub(crate) struct Target {
 }
 
 /// All of them.
-pub(crate) const TARGETS: [Target; 14] = [
+pub(crate) const TARGETS: [Target; 15] = [
     target("frames", wire::frames),
     target("fetch_answers", wire::fetch_answers),
     target("answers", wire::answers),
     target("requests", wire::requests),
+    target("followers", followers::followers),
     target("admin_requests", admin::admin_requests),
     target("batches", records::batches),
     target("indexes", small_files::indexes),

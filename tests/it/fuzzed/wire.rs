@@ -214,7 +214,7 @@ pub(super) fn requests(bytes: &[u8]) {
 const REQUEST_PER_BYTE: u64 = 4;
 const REQUEST_BESIDE: u64 = 64 << 10;
 
-fn assert_framed(frame: &[u8]) {
+pub(super) fn assert_framed(frame: &[u8]) {
     let content = front(frame, usize::MAX).expect("our own length");
     assert_eq!(content.map(<[u8]>::len), Some(frame.len() - LENGTH_BYTES));
 }

@@ -80,6 +80,28 @@ impl Cluster {
         Self::start_quorum(workload, name, (brokers, 1), settings)
     }
 
+    /// The same with a listener of their own for what brokers say to each other, on which a node of
+    /// ours can join them unseen by clients: INTERNAL, beside the clients' PLAINTEXT.
+    pub(super) fn start_listeners(
+        workload: &Arc<Workload>,
+        name: &str,
+        brokers: u32,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        let internal = "{before},INTERNAL://127.0.0.1:0";
+        let listeners = [
+            ("listeners", internal),
+            ("advertised.listeners", internal),
+            (
+                "listener.security.protocol.map",
+                "{before},INTERNAL:PLAINTEXT",
+            ),
+            ("inter.broker.listener.name", "INTERNAL"),
+        ];
+        let all = [&listeners[..], settings].concat();
+        Self::start(workload, name, brokers, &all)
+    }
+
     /// The same with so many brokers, of which so many are controllers.
     pub(super) fn start_quorum(
         workload: &Arc<Workload>,

@@ -39,6 +39,12 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn start(id: BrokerId, life: u8, controllers: &str) -> Node {
+        // Nobody listens there.
+        Node::start_at(id, life, controllers, 9)
+    }
+
+    /// The same with a port behind its inter-broker listener.
+    pub(super) fn start_at(id: BrokerId, life: u8, controllers: &str, port: u16) -> Node {
         let identity = Identity {
             node: id,
             cluster_id: None,
@@ -47,7 +53,7 @@ impl Node {
             listeners: vec![Listener {
                 name: "INTERNAL".to_owned(),
                 host: "127.0.0.1".to_owned(),
-                port: 9,
+                port,
                 security: 0,
             }],
             rack: None,
@@ -107,9 +113,13 @@ impl Node {
 
     /// Takes in what was said up to now.
     pub(super) fn listen(&mut self) {
-        while let Ok(said) = self.said.try_recv() {
-            self.take(said);
-        }
+        while self.next_news().is_some() {}
+    }
+
+    /// What was said and not taken in yet.
+    pub(super) fn next_news(&mut self) -> Option<News> {
+        let said = self.said.try_recv().ok()?;
+        Some(self.take(said))
     }
 
     fn take(&mut self, said: Said) -> News {
@@ -128,7 +138,7 @@ impl Node {
         said.news
     }
 
-    fn fold(&mut self, partitions: &[PartitionNews]) {
+    pub(super) fn fold(&mut self, partitions: &[PartitionNews]) {
         for news in partitions {
             let name = news.id.to_string();
             match news.now.role {
@@ -154,8 +164,11 @@ impl Node {
     }
 
     pub(super) fn wish(&self, wish: Wish) {
+        self.order(MemberOrder::Wish(wish));
+    }
+
+    pub(super) fn order(&self, order: MemberOrder) {
         let orders = self.orders.as_ref().expect("not abandoned");
-        let order = MemberOrder::Wish(wish);
         orders.blocking_send(order).expect("the member runs");
     }
 

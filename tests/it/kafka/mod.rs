@@ -30,6 +30,7 @@ mod inspecting;
 mod jars;
 mod joining;
 mod jvm;
+mod leading;
 mod lied_to;
 mod member;
 mod node;
