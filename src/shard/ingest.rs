@@ -164,6 +164,12 @@ impl<W: World> Shard<W> {
         let Some(stamp) = partition.log.stamp() else {
             return Ok(());
         };
+        if run.as_run().last_epoch() == LeaderEpoch::MAX {
+            // It marks what is not the source's, and no leader comes to it.
+            let what = format!("broker {} sent a batch of the largest epoch", lane.broker);
+            partition.suspicion = Some(what);
+            return Err(Outcome::Corrupt);
+        }
         let Partition { log, store, .. } = partition;
         if let Err(fault) = store.note_source_epochs(log, &run.as_run()) {
             return Err(self.unwritten(cursor, &fault));

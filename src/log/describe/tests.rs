@@ -99,6 +99,8 @@ fn partition() -> MemoryDisk {
         append(&mut log, &mut store, batch);
     }
     store.close(&mut log, WALL).expect("synced");
+    disk.put(&file(SOURCE_EPOCHS), b"0\n1\n9 0\n");
+    disk.put(&file(CUT), b"0\n1\n13 20\n");
     disk
 }
 
@@ -121,6 +123,8 @@ fn a_partition_is_told_from_its_first_batch_to_its_open_transaction() {
     assert_eq!(count("Aborted(Aborted"), 1);
     assert_eq!(count("Agrees"), count("Entry") + 1, "all are checked");
     assert_eq!(count("Epoch(LeaderEpoch(3), Offset(0))"), 1);
+    assert_eq!(count("Epoch(LeaderEpoch(9), Offset(0))"), 1, "the source's");
+    assert_eq!(count("13 20"), 1, "it was cut once");
     let outcomes = ["Committed", "outcome: Aborted", "Open"].map(count);
     assert_eq!(outcomes, [1, 1, 1]);
     let aborted = pieces

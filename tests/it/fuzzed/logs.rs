@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use twinlog::log::{Beginning, Claims, Log, LogFault, LogOptions, Opened, Store, open, verify};
 use twinlog::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, TopicId, WallTime};
-use twinlog::record::{BatchBuilder, Expect, Marker, Producer, check};
+use twinlog::record::{BatchBuilder, Expect, Marker, Producer, check, check_mut};
 
 use super::bounded;
 use super::disk::FlatDisk;
@@ -31,10 +31,11 @@ const SUFFIXES: [&str; 6] = [
     "snapshot",
     "log.tmp",
 ];
-const NAMED: [&str; 3] = [
+const NAMED: [&str; 4] = [
     "leader-epoch-checkpoint",
     "partition.metadata",
     "leader-epoch-checkpoint.tmp",
+    "source-leader-epoch-checkpoint",
 ];
 
 fn known(durable: Offset, is_clean: bool) -> Beginning {
@@ -207,6 +208,32 @@ pub(super) fn recovery(bytes: &[u8]) {
     assert_eq!(reopened.log.watermarks(), log.watermarks());
     assert_eq!(reopened.log.last_epoch(), log.last_epoch());
     drop(verified(&disk, end));
+    is_led(reopened);
+}
+
+/// Whatever the file beside it says of the source's epochs, it can be led, and goes on with what is
+/// the source's only where all of it is.
+fn is_led(opened: Opened<FlatDisk>) {
+    let Opened {
+        mut log, mut store, ..
+    } = opened;
+    let stamp = log.last_epoch().max(LeaderEpoch::new(0));
+    let led = store.lead(&mut log, stamp, None);
+    led.unwrap_or_else(|fault| panic!("there is room: {fault}"));
+    let end = log.watermarks().log_end;
+    assert!(log.mirrored() <= end);
+    if log.mirrored() < end || end >= Offset::new(1 << 40) {
+        return;
+    }
+    let mut bytes = one_batch(end, log.source_epoch());
+    let due = Expect::after(end, log.source_epoch());
+    let (mut run, _) = check_mut(&mut bytes, due);
+    let noted = store.note_source_epochs(&mut log, &run.as_run());
+    noted.unwrap_or_else(|fault| panic!("there is room: {fault}"));
+    run.stamp(stamp);
+    let appended = store.append(&mut log, WALL, run.as_run());
+    appended.unwrap_or_else(|fault| panic!("there is room: {fault}"));
+    assert!(log.mirrored() > end && log.last_epoch() == stamp);
 }
 
 fn verified(disk: &FlatDisk, end: Offset) -> Result<usize, LogFault> {

@@ -2,7 +2,7 @@
 //! memory stays in proportion to their number.
 //!
 //! It takes minutes and judges time, so that it runs on demand only, with
-//! `TWINLOG_SCALE_PARTITIONS=1000`.
+//! `TWINLOG_SCALE_PARTITIONS=1000`; with `TWINLOG_SCALE_BROKERS=1` they are all on one.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,11 @@ fn partitions() -> Option<usize> {
     Some(chosen.parse().expect("a number"))
 }
 
+fn brokers() -> u32 {
+    let chosen = std::env::var("TWINLOG_SCALE_BROKERS");
+    chosen.map_or(2, |text| text.parse().expect("a number"))
+}
+
 #[test]
 fn a_thousand_partitions_come_forward_together() {
     let Some(count) = partitions() else {
@@ -39,10 +44,11 @@ fn a_thousand_partitions_come_forward_together() {
         return;
     };
     let workload = Arc::new(Workload::start(DEFAULT_VERSION));
-    let mut cluster = Cluster::start(&workload, "scale", 2, &[]);
+    let brokers = brokers();
+    let mut cluster = Cluster::start(&workload, "scale", brokers, &[]);
     cluster.ask(&format!("create topic=scale.many partitions={count}"));
-    cluster.ask("create topic=scale.trickle assign=1,2");
-    cluster.ask("create topic=scale.firehose assign=1,2");
+    cluster.ask(&format!("create topic=scale.trickle assign=1,{brokers}"));
+    cluster.ask(&format!("create topic=scale.firehose assign=1,{brokers}"));
     fill(&cluster, count, 1);
     cluster.ask(&format!(
         "produce topic=scale.firehose count={BACKLOG_RECORDS} size=1000 acks=1"
@@ -71,12 +77,12 @@ fn a_thousand_partitions_come_forward_together() {
         slowest <= TRICKLE_WITHIN,
         "a trickle has waited for {slowest:?}"
     );
-    for (node, partitions) in by_node(&cluster, &second) {
+    for (node, partitions) in by_node(&cluster, brokers, &second) {
         cluster.stop(node);
         vault.assert_partitions_identical(&cluster, node, &partitions);
     }
     eprintln!(
-        "{count} partitions: peak {} KiB, slowest trickle {slowest:?}",
+        "{count} partitions on {brokers} brokers: peak {} KiB, slowest trickle {slowest:?}",
         peak >> 10
     );
 }
@@ -133,7 +139,11 @@ fn caught_up(cluster: &Cluster, vault: &Vault, following: &mut Running) -> Vec<P
 }
 
 /// The partitions that lie on each node, whose files are compared when it has stopped.
-fn by_node(cluster: &Cluster, partitions: &[Partition]) -> Vec<(u32, Vec<Partition>)> {
+fn by_node(
+    cluster: &Cluster,
+    brokers: u32,
+    partitions: &[Partition],
+) -> Vec<(u32, Vec<Partition>)> {
     let lies_on = |node| {
         let dir = cluster.log_dir(node);
         let here = partitions
@@ -141,7 +151,7 @@ fn by_node(cluster: &Cluster, partitions: &[Partition]) -> Vec<(u32, Vec<Partiti
             .filter(move |of| dir.join(of.directory()).exists());
         (node, here.cloned().collect())
     };
-    let nodes: Vec<(u32, Vec<Partition>)> = [2, 1].map(lies_on).into();
+    let nodes: Vec<(u32, Vec<Partition>)> = (1..=brokers).rev().map(lies_on).collect();
     let all: usize = nodes.iter().map(|(_, partitions)| partitions.len()).sum();
     assert_eq!(all, partitions.len(), "every partition has one replica");
     nodes
