@@ -37,6 +37,8 @@ enum Command {
     Peers(peers::Options),
     /// What idle partitions cost the engine and a stock follower.
     Idle(peers::idle::Options),
+    /// What it costs to be followed by stock brokers, beside a stock leader.
+    Serve(peers::serving::Options),
     /// A source broker that replays record batches from memory; prints its port.
     Broker(broker::Options),
     /// Sends bytes to the first who connects; prints its port.
@@ -62,6 +64,7 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Copy(options) => copy::run(&options)?,
         Command::Peers(options) => peers::run(options)?,
         Command::Idle(options) => peers::idle::run(&options)?,
+        Command::Serve(options) => peers::serving::run(&options)?,
         Command::Broker(options) => broker::run(&options)?,
         Command::Sender(options) => floor::send(&options)?,
         Command::Floor(options) => floor::receive(&options)?,

@@ -162,10 +162,13 @@ impl Client {
     /// Whether every partition's replicas are `count`, and in sync.
     pub(super) fn has_replicas(&mut self, count: usize) -> io::Result<bool> {
         let answer = self.metadata()?;
-        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        Ok(partitions.all(|partition| {
-            partition.replica_nodes.len() == count && partition.isr_nodes.len() == count
-        }))
+        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        let mut partitions = partitions.peekable();
+        let is_there = partitions.peek().is_some();
+        Ok(is_there
+            && partitions.all(|partition| {
+                partition.replica_nodes.len() == count && partition.isr_nodes.len() == count
+            }))
     }
 
     fn metadata(&mut self) -> io::Result<MetadataResponse> {

@@ -167,6 +167,11 @@ impl<'r> Cluster<'r> {
         })
     }
 
+    /// Where its controller listens.
+    pub(super) fn controller(&self) -> u16 {
+        self.controller
+    }
+
     /// Node `id`.
     pub(super) fn node(&self, id: usize) -> &Node {
         &self.nodes[id - 1]
@@ -186,7 +191,7 @@ pub(super) fn until(what: &str, mut holds: impl FnMut() -> io::Result<bool>) -> 
     Ok(())
 }
 
-fn free_port() -> io::Result<u16> {
+pub(super) fn free_port() -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
 }

@@ -4,6 +4,7 @@
 mod client;
 pub(crate) mod idle;
 mod kafka;
+pub(crate) mod serving;
 
 use std::fs;
 use std::io;
