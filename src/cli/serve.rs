@@ -1,6 +1,7 @@
 //! `twinlog serve`: a node that mirrors what it is told to, until it is stopped.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::mpsc;
@@ -9,7 +10,10 @@ use super::engine::Stop;
 use super::plant::Plant;
 use super::{Ending, Misuse, screen};
 use crate::config::Config;
-use crate::control::node::{self, NodeFault};
+use crate::control::Unfit;
+use crate::control::destination::fitness::{Joining, Level, survey};
+use crate::control::node::{self, Kept, NodeFault};
+use crate::session::{Opening, Security};
 use crate::uring;
 
 /// Reports of shards that may wait for the node.
@@ -32,6 +36,13 @@ pub(super) struct ServeArguments {
 impl ServeArguments {
     pub(super) fn run(self) -> Result<Ending, Misuse> {
         let config = super::config(Some(&self.config))?;
+        uring::probe()?;
+        if let Some(why) = unfit(&config)? {
+            screen::say(&format!(
+                "error: the destination is not fit for a node:\n{why}"
+            ));
+            return Ok(Ending::Incomplete);
+        }
         Ok(match serve(&config)? {
             Ok(()) => Ending::Done,
             Err(fault) => {
@@ -42,9 +53,40 @@ impl ServeArguments {
     }
 }
 
+/// Why a node should not become a broker of the destination: its replicas would land on it. One
+/// that was a broker there before goes back whatever has become of the cluster since.
+fn unfit(config: &Config) -> Result<Option<String>, Misuse> {
+    let node = &config.node;
+    let Some(member) = node
+        .member()
+        .filter(|_| node.destination.unfit == Unfit::Refuse)
+    else {
+        return Ok(None);
+    };
+    let was_member = Kept::was_member(&uring::RealDisk, &node.data_dir);
+    if was_member.map_err(|fault| Misuse::Argument(fault.to_string()))? {
+        return Ok(None);
+    }
+    let joining = Joining {
+        controllers: member.controllers,
+        listener: Some(member.listener_name),
+        node: Some(member.id),
+        session_timeout_ms: config.kraft.session_timeout_ms,
+    };
+    let opening = Opening {
+        security: Security::Plaintext,
+        timeout: Duration::from_millis(u64::from(config.control.request_timeout_ms)),
+    };
+    let findings = uring::run(None, |world| async move {
+        survey(&world, opening, &joining).await
+    });
+    let refused = findings.iter().filter(|one| one.level == Level::Refuse);
+    let lines: Vec<String> = refused.map(ToString::to_string).collect();
+    Ok((!lines.is_empty()).then(|| lines.join("\n")))
+}
+
 /// Runs a node until it is told to stop, or cannot go on.
 fn serve(config: &Config) -> Result<Result<(), NodeFault>, Misuse> {
-    uring::probe()?;
     let stop = Stop::listen();
     let (reports_in, reports) = mpsc::channel(REPORTS_MAX);
     let (events_in, events) = mpsc::channel(EVENTS_MAX);

@@ -131,7 +131,7 @@ const DESTINATION: Section = Section {
         },
         Key {
             name: "unfit",
-            sentence: "What if the cluster lacks internal topics, or makes topics itself.",
+            sentence: "What if the cluster is not fit (twinlog check) when a node first joins.",
             kind: Kind::Text,
             place: |config| Place::Choice(&mut config.node.destination.unfit),
         },

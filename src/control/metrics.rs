@@ -60,8 +60,7 @@ pub struct PartitionSample {
     pub lag_offsets: Option<u64>,
     /// About how many bytes that is.
     pub lag_bytes: Option<u64>,
-    /// How old the last record was when it arrived; where records are missing, how old the first
-    /// of them is.
+    /// For how long records of the source have been missing here; zero where none is.
     pub lag: Option<Duration>,
     /// The source's high watermark.
     pub source_offset: Option<u64>,
@@ -84,7 +83,7 @@ pub struct ShardSample {
     pub bytes: u64,
     /// Batches, likewise.
     pub batches: u64,
-    /// How long it was busy, likewise.
+    /// CPU time of its thread, likewise.
     pub busy: Option<Duration>,
 }
 

@@ -49,7 +49,7 @@ pub struct DestinationOptions {
     pub listen: Option<BrokerAddress>,
     /// Where the destination's brokers find it, unless that is the same.
     pub advertised: Option<BrokerAddress>,
-    /// What is done about a destination that would put foreign replicas here.
+    /// What is done about a destination that is not fit for a node.
     pub unfit: Unfit,
     /// What is done about records that others wrote to a mirror topic.
     pub rogue_writes: RogueWrites,
@@ -68,8 +68,9 @@ pub enum DestinationKind {
     Member,
 }
 
-/// What is done about a destination that lacks its internal topics, or makes topics by itself:
-/// replicas of them would be put on us.
+/// What is done about a destination that is not fit for a node that was never a broker there: most
+/// of all one that lacks its internal topics, or makes topics by itself, whose replicas would be
+/// put on us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unfit {
     /// The node does not register there.

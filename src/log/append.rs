@@ -120,6 +120,12 @@ impl Log {
         &self.epochs
     }
 
+    /// How many transactions no marker has ended yet.
+    #[must_use]
+    pub fn open_transactions(&self) -> usize {
+        self.producers.open_count()
+    }
+
     /// The largest producer id that is known to be in the log: of the producers that it still knew
     /// when it was opened, and of all that have come since.
     #[must_use]

@@ -118,6 +118,11 @@ impl Producers {
         self.open.first().map(|(first, _)| *first)
     }
 
+    /// How many transactions are open.
+    pub(super) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
     /// Open transactions, in the order in which they began.
     pub(super) fn open(&self) -> Vec<OpenTransaction> {
         let open = self.open.iter().map(|(first, id)| {

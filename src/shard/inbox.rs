@@ -4,6 +4,7 @@
 //! partition stands, so that a newer one replaces an older one that was not read yet.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
@@ -57,6 +58,13 @@ pub enum Order {
     Fetch {
         /// Which partition.
         id: TopicPartition,
+    },
+    /// What goes with time from now on; `None` keeps everything. Nothing is told.
+    Retain {
+        /// Which partition.
+        id: TopicPartition,
+        /// Its topic's settings.
+        retention: Option<Retention>,
     },
     /// Fetch no more, and append nothing of what is under way. Told: [`Told::Ceased`].
     Cease {
@@ -151,6 +159,8 @@ pub struct Report {
     pub questions: Vec<Asked>,
     /// What has happened, each told once, in its order.
     pub told: Vec<Told>,
+    /// CPU time that the shard's thread has used since it began.
+    pub worked: Duration,
     /// Set in the last report: the shard is closed.
     pub closed: Option<Closed>,
 }
@@ -297,6 +307,8 @@ pub struct Status {
     pub recovered: Recovered,
     /// The source's epoch of its last batch that is the source's; none where there is none.
     pub source_epoch: LeaderEpoch,
+    /// Transactions that no marker has ended yet.
+    pub open_transactions: usize,
     /// The largest producer id that it is known to hold.
     pub largest_producer_id: Option<ProducerId>,
     /// Where a replica had all that its leader had.

@@ -44,22 +44,30 @@ impl<W: World> Shard<W> {
                     self.replicated(&id, point);
                 }
             }
+            Order::Retain { id, retention } => {
+                if let Some(partition) = self.named(&id) {
+                    partition.mirror.retention = retention;
+                }
+            }
             Order::Registered(epoch) => self.source.registered_as(epoch),
             Order::Close => unreachable!("the loop ends with it"),
             order => self.task(order),
         }
     }
 
+    fn named(&mut self, id: &TopicPartition) -> Option<&mut Partition<W::Disk>> {
+        let cursor = self.by_name.get(id)?;
+        self.partitions.get_mut(cursor)
+    }
+
     fn recorded(&mut self, id: &TopicPartition, point: Offset) {
-        let cursor = self.by_name.get(id);
-        if let Some(partition) = cursor.and_then(|cursor| self.partitions.get_mut(cursor)) {
+        if let Some(partition) = self.named(id) {
             partition.store.recorded(point);
         }
     }
 
     fn replicated(&mut self, id: &TopicPartition, point: Offset) {
-        let cursor = self.by_name.get(id);
-        if let Some(partition) = cursor.and_then(|cursor| self.partitions.get_mut(cursor)) {
+        if let Some(partition) = self.named(id) {
             partition.replicated = partition.replicated.max(point).min(partition.end());
         }
     }

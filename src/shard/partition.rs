@@ -128,6 +128,7 @@ impl<D: Disk> Partition<D> {
             gaps: self.gaps.clone(),
             recovered: self.recovered,
             source_epoch: self.log.source_epoch(),
+            open_transactions: self.log.open_transactions(),
             largest_producer_id: self.log.largest_producer_id(),
             reached: progress.and_then(|progress| progress.reached),
         }

@@ -224,6 +224,7 @@ fn unopened(mirror: &Mirror, phase: Phase) -> Status {
         gaps: Vec::new(),
         recovered: Recovered::default(),
         source_epoch: LeaderEpoch::NONE,
+        open_transactions: 0,
         largest_producer_id: None,
         reached: None,
     }

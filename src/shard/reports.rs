@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Shard;
 use super::inbox::{Asked, Report};
-use crate::io::World;
+use crate::io::{Clock, World};
 use crate::source::Question;
 
 /// Between two reports of mere progress.
@@ -40,6 +40,7 @@ impl<W: World> Shard<W> {
             return;
         }
         self.collect();
+        self.report.worked = self.world.clock().worked();
         let report = std::mem::take(&mut self.report);
         // There is room, and where control has ended nobody wants it.
         drop(self.ties.reports.try_send((self.ties.shard, report)));

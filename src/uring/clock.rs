@@ -20,6 +20,10 @@ impl Clock for RealClock {
         WallTime(i64::try_from(read(libc::CLOCK_REALTIME).as_millis()).unwrap_or(i64::MAX))
     }
 
+    fn worked(&self) -> Duration {
+        thread_cpu()
+    }
+
     fn sleep_until(&self, moment: Instant) -> impl Future<Output = ()> + 'static {
         let wait = moment.since(self.now());
         tokio::time::sleep(wait)

@@ -1,7 +1,7 @@
 //! What it costs to be followed: the engine as a broker of a stock cluster beside a stock leader,
 //! the same batches, the same number of stock followers that begin with nothing.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,12 @@ struct Leader<'r> {
     shape: Shape,
 }
 
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}, {:.3}", self.cpu_per_gib, self.gib_per_s)
+    }
+}
+
 /// Measures pairs, prints each, and then what they say together.
 pub(crate) fn run(options: &Options) -> Result<(), Fault> {
     let dir = options.dir.join(format!("serving-{}", std::process::id()));
@@ -78,8 +84,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Fault> {
             let pair = pair(&mut stock, &mut engine, followers, number % 2 == 0);
             let pair = pair.map_err(tried("serving"))?;
             println!(
-                "{followers} followers, pair {number}: stock leader {:.3}, {:.3}; twinlog {:.3}, {:.3}",
-                pair[0].cpu_per_gib, pair[0].gib_per_s, pair[1].cpu_per_gib, pair[1].gib_per_s
+                "{followers} followers, pair {number}: stock leader {}; twinlog {}",
+                pair[0], pair[1]
             );
             pairs.push(pair);
         }

@@ -29,6 +29,7 @@ impl<W: World> Node<W> {
             }
         }
         self.push_producer_ids();
+        self.look_for_low_ids();
     }
 
     /// A chore has come out.
@@ -37,6 +38,7 @@ impl<W: World> Node<W> {
         let (kind, results) = match outcome {
             Outcome::Chore(kind, results) => (kind, results),
             Outcome::Passed(passed) => return self.ids_passed(passed),
+            Outcome::Running(running) => return self.producers_seen(running),
             Outcome::Evacuated(refused) => return self.evacuated(&refused),
         };
         let is_any_done = results.iter().any(|(_, result)| *result == Result::Done);

@@ -7,6 +7,7 @@ use crate::mirror::PartitionKey;
 use crate::model::{Instant, TopicPartition};
 
 use super::guarding::Passed;
+use crate::control::destination::producer_ids::Running;
 
 /// Partitions that want the same within so long are asked for together.
 const GATHER: Duration = Duration::from_millis(5);
@@ -62,6 +63,8 @@ pub enum Outcome {
     Chore(Kind, Vec<(PartitionKey, Result)>),
     /// The destination's producer ids were to pass a mark.
     Passed(Passed),
+    /// Producers that run at the destination under ids of the source's.
+    Running(Running),
     /// What has landed on us was to be moved away; these were refused.
     Evacuated(Vec<TopicPartition>),
 }

@@ -89,6 +89,11 @@ pub(super) struct Place {
     pub(super) is_unfenced: bool,
     /// It was handed over, and the new leader has all of it.
     pub(super) is_verified: bool,
+    /// From where to where the log that we lead holds what is not the source's: written by another
+    /// leader while we were away, or markers of a stop that was not finished.
+    pub(super) others: Option<(Offset, Offset)>,
+    /// Such records are set aside and cut off.
+    pub(super) cuts_others: bool,
 }
 
 /// The next thing to do.
@@ -106,6 +111,8 @@ pub(super) enum Next {
     Stamp(LeaderEpoch),
     /// Ask the controller to make us the leader.
     Elect,
+    /// Cut off what lies from here on and is not the source's.
+    Cut(Offset),
     /// Fetch from the source.
     Fetch,
     /// The position on record is of an earlier stop: take it back.
@@ -128,6 +135,9 @@ pub(super) enum Next {
     Done,
     /// It cannot be done, and another try is no use.
     Refuse(&'static str),
+    /// The log holds what is not the source's, from the one offset to the other, and that may not
+    /// be cut off.
+    RefuseOthers(Offset, Offset),
 }
 
 /// What is wanted of a partition.
@@ -149,7 +159,9 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
     match goal {
         Goal::Act(action) => toward(action, place),
         Goal::Keep => match toward(Action::Align, place) {
-            Next::Create | Next::Done | Next::Refuse(_) => Next::Wait("nothing is fetched"),
+            Next::Create | Next::Done | Next::Refuse(_) | Next::RefuseOthers(..) => {
+                Next::Wait("nothing is fetched")
+            }
             step => step,
         },
         Goal::Leave => match place.log {
@@ -242,6 +254,7 @@ fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
     match action {
         Action::Align => Next::Done,
         Action::Mirror if is_fetching => Next::Wait("records are fetched"),
+        Action::Mirror if place.others.is_some() => others(place),
         // Before the first record behind it: whoever reads a position later may believe it.
         Action::Mirror if place.position.is_some() => Next::ForgetPosition,
         Action::Mirror if !place.is_fenced && !place.is_vault => Next::Fence,
@@ -251,6 +264,15 @@ fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
         Action::AwaitReplicas if place.is_drained || place.is_vault => Next::Done,
         Action::AwaitReplicas => Next::Wait("a replica in sync still lacks records"),
         Action::Stop => stop(place),
+    }
+}
+
+/// Nothing of the source follows what is not the source's.
+fn others(place: &Place) -> Next {
+    match place.others {
+        Some((from, _)) if place.cuts_others => Next::Cut(from),
+        Some((from, to)) => Next::RefuseOthers(from, to),
+        None => Next::Fetch,
     }
 }
 

@@ -45,6 +45,11 @@ impl ProducerIds {
         self.largest = self.largest.max(Some(id));
     }
 
+    /// The largest id in any log.
+    pub(super) fn largest(&self) -> Option<ProducerId> {
+        self.largest
+    }
+
     /// Nothing in our logs can be given out by any of these brokers.
     pub(super) fn is_apart(&self, stock: &[(BrokerId, BrokerEpoch)]) -> bool {
         let Some(largest) = self.largest else {

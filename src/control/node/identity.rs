@@ -96,6 +96,15 @@ impl Kept {
         Ok(kept)
     }
 
+    /// Whether a member of that data directory has ever been in a cluster.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub fn was_member<D: Disk>(disk: &D, data_dir: &Path) -> Result<bool, IdentityFault> {
+        let kept = read(disk, &data_dir.join(FILE))?;
+        Ok(kept.is_some_and(|kept| kept.cluster_id.is_some()))
+    }
+
     fn goes_on(self, boot_id: &str) -> Kept {
         let is_same_life = self.boot_id == boot_id && !self.ended_cleanly;
         if is_same_life {

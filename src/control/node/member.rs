@@ -23,6 +23,7 @@ use super::course::{Home, LogAt, Part};
 use super::feed::ShardTie;
 use super::guarding::ProducerIds;
 use super::identity::Kept;
+use super::low_ids::LowIds;
 
 /// Our membership of the destination's cluster.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub(super) struct Membership {
     endpoints: BTreeMap<BrokerId, Endpoint>,
     eligible: Eligible,
     pub(super) ids: ProducerIds,
+    pub(super) low_ids: LowIds,
     pub(super) evacuation: Evacuation,
     /// What hinders us, as last told.
     pub(super) trouble: Option<String>,
@@ -87,6 +89,7 @@ impl Membership {
             endpoints: BTreeMap::new(),
             eligible: Eligible::new(),
             ids: ProducerIds::default(),
+            low_ids: LowIds::default(),
             evacuation: Evacuation::default(),
             trouble: None,
             is_gone: false,
@@ -97,6 +100,11 @@ impl Membership {
     pub(super) async fn leave(&self) {
         // Where that thread has ended, we have left already.
         drop(self.orders.send(MemberOrder::Wish(Wish::Leave)).await);
+    }
+
+    /// The cluster that we were in before.
+    pub(super) fn known_cluster(&self) -> Option<String> {
+        self.kept.cluster_id.clone()
     }
 
     pub(super) fn image(&self) -> &Arc<Image> {
@@ -242,6 +250,8 @@ impl<W: World> Node<W> {
                     self.brokers_changed().await;
                 }
                 if !delta.configs().is_empty() {
+                    let touched: Vec<_> = delta.configs().iter().cloned().collect();
+                    self.settings_changed(&touched).await;
                     self.touch_all();
                 }
                 self.changed(&partitions).await;

@@ -1,9 +1,11 @@
 //! One mirrored partition, as a node drives it: where its life is, and where its log and its part
 //! at the destination are.
 
+use std::time::Duration;
+
 use crate::leading::inbox::Stood;
 use crate::mirror::{Action, Partition, State, Ticket};
-use crate::model::{BrokerId, LeaderEpoch, Offset, ShardId, TopicPartition};
+use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicPartition};
 use crate::protocol::mirror_rpc::StopReport;
 use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
 
@@ -44,6 +46,8 @@ pub(super) struct Mirrored {
     pub(super) led_in: LeaderEpoch,
     pub(super) stood: Option<Stood>,
     pub(super) status: Option<Status>,
+    /// Since when records of the source have been missing here.
+    missing_since: Option<Instant>,
     /// What it waits for, in words.
     pub(super) waits_for: &'static str,
     /// What went wrong last with a step that is tried again.
@@ -56,6 +60,8 @@ pub(super) struct Opened {
     pub(super) log_start: Offset,
     pub(super) log_end: Offset,
     pub(super) epochs: LeaderEpochs,
+    /// Up to where it is the source's.
+    pub(super) mirrored: Offset,
 }
 
 /// Where a log was when its shard ceased to fetch.
@@ -74,6 +80,7 @@ pub(super) struct Surroundings {
     pub(super) can_create: bool,
     pub(super) position: Option<Offset>,
     pub(super) is_apart: bool,
+    pub(super) cuts_others: bool,
 }
 
 impl Mirrored {
@@ -100,6 +107,7 @@ impl Mirrored {
             led_in: LeaderEpoch::NONE,
             stood: None,
             status: None,
+            missing_since: None,
             waits_for: "nothing was read of it yet",
             trouble: None,
         }
@@ -132,7 +140,16 @@ impl Mirrored {
             is_fenced: self.is_fenced,
             is_unfenced: self.is_unfenced,
             is_verified: self.is_verified,
+            others: self.others(),
+            cuts_others: around.cuts_others,
         }
+    }
+
+    /// From where to where the log holds what is not the source's, as it was opened.
+    fn others(&self) -> Option<(Offset, Offset)> {
+        let opened = self.opened.as_ref()?;
+        let others = (opened.mirrored, opened.log_end);
+        (opened.mirrored < opened.log_end).then_some(others)
     }
 
     /// Every replica in sync has fetched all that the log has now, in our present epoch.
@@ -168,13 +185,34 @@ impl Mirrored {
         self.opened = Some(opened);
     }
 
+    /// Behind what was mirrored there are markers of our own, up to here.
+    pub(super) fn sealed(&mut self, aborted: Vec<Aborted>, log_end: Offset) {
+        self.is_busy = false;
+        self.sealed_end = Some(log_end);
+        self.report_sealed(&aborted, log_end);
+        self.aborted = Some(aborted);
+        if let (Some(opened), Some(ceased)) = (&mut self.opened, self.ceased) {
+            (opened.mirrored, opened.log_end) = (ceased.log_end, log_end);
+        }
+    }
+
+    /// Its log ends here now.
+    pub(super) fn cut(&mut self, log_end: Offset, epochs: LeaderEpochs) {
+        self.is_busy = false;
+        if let Some(opened) = &mut self.opened {
+            opened.log_end = log_end;
+            opened.mirrored = opened.mirrored.min(log_end);
+            opened.epochs = epochs;
+        }
+    }
+
     /// Nothing more is fetched. What was mirrored ends here; markers of an earlier stop may follow.
-    pub(super) fn ceased(&mut self, mirrored: Offset, source_epoch: LeaderEpoch) {
+    pub(super) fn ceased(&mut self, now: Instant, mirrored: Offset, source_epoch: LeaderEpoch) {
         self.is_busy = false;
         if let LogAt::Open { is_fetching, .. } = &mut self.log {
             *is_fetching = false;
         }
-        self.report_ceased(mirrored);
+        self.report_ceased(now, mirrored);
         self.ceased = Some(Ceased {
             log_end: mirrored,
             source_epoch,
@@ -183,6 +221,10 @@ impl Mirrored {
 
     /// Its log is with no shard.
     pub(super) fn closed(&mut self) {
+        if self.home() == Some(Home::Follower) {
+            // It was of another leader's log.
+            self.status = None;
+        }
         self.log = LogAt::Closed;
         self.shard = None;
         self.stood = None;
@@ -209,9 +251,47 @@ impl Mirrored {
         self.status.as_ref().map(|status| status.log_end)
     }
 
-    /// The source's high watermark, as last told.
+    /// The source's high watermark, as last told; none while another leader is followed.
     pub(super) fn source_end(&self) -> Option<Offset> {
+        if self.home() == Some(Home::Follower) {
+            return None;
+        }
         self.status.as_ref()?.high_watermark
+    }
+
+    /// Its shard says where it stands.
+    pub(super) fn stands(&mut self, now: Instant, status: Status) {
+        self.status = Some(status);
+        self.missing_since = match self.lag() {
+            Some(1..) => self.missing_since.or(Some(now)),
+            Some(_) => None,
+            None => self.missing_since,
+        };
+    }
+
+    /// How many offsets the source is ahead, as last told.
+    pub(super) fn lag(&self) -> Option<i64> {
+        let (end, source) = (self.log_end()?, self.source_end()?);
+        Some((source.value() - end.value()).max(0))
+    }
+
+    /// For how long records have been missing; none where the source was not heard of yet.
+    pub(super) fn lag_time(&self, now: Instant) -> Option<Duration> {
+        self.lag()?;
+        let since = self.missing_since;
+        Some(since.map_or(Duration::ZERO, |since| now.since(since)))
+    }
+
+    /// About how many bytes are missing, where records are as large as those that came.
+    pub(super) fn lag_bytes(&self) -> Option<u64> {
+        let lag = u64::try_from(self.lag()?).ok()?;
+        if lag == 0 {
+            return Some(0);
+        }
+        let begun = self.opened.as_ref()?.log_end.value();
+        let offsets = u64::try_from(self.log_end()?.value() - begun).ok()?;
+        let bytes = u128::from(self.status.as_ref()?.tally.bytes) * u128::from(lag);
+        u64::try_from(bytes.checked_div(u128::from(offsets))?).ok()
     }
 
     /// Why nothing arrives, while something is in the way.

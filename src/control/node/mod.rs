@@ -19,12 +19,14 @@ mod guarding;
 mod hearing;
 mod identity;
 mod lifecycle;
+mod low_ids;
 mod member;
 mod mirrored;
 mod operators;
 mod planned;
 mod questions;
 mod reports;
+mod retaining;
 mod running;
 mod shelf;
 mod steps;
@@ -35,6 +37,7 @@ mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -87,6 +90,8 @@ struct Node<W: World> {
     feeds: BTreeMap<MirrorName, Feed>,
     /// Whose shards are whose; none for the one that follows leaders of the destination.
     shards: BTreeMap<ShardId, Option<MirrorName>>,
+    /// CPU time of the shards' threads.
+    worked: BTreeMap<ShardId, Duration>,
     /// To every shard that has not ended.
     ties: BTreeMap<ShardId, mpsc::Sender<Order>>,
     partitions: BTreeMap<PartitionKey, Mirrored>,

@@ -126,6 +126,10 @@ impl<W: World> Node<W> {
             plan: None,
         });
         let mut topics: Vec<StopTopicResult> = topics.collect();
+        let danger = self.danger().filter(|_| !request.force && !only_told);
+        if let Some(why) = danger {
+            return (Vec::new(), AdminAnswer::Stop(refused(topics, &why)));
+        }
         for topic in &mut topics {
             let name = TopicName::new(&topic.name).filter(|_| topic.error_code == 0);
             let Some(name) = name else {
@@ -153,6 +157,11 @@ impl<W: World> Node<W> {
             ..StopMirrorTopicsResponse::default()
         };
         (records, AdminAnswer::Stop(said))
+    }
+
+    /// Why whoever writes to a topic after its stop may come to harm.
+    pub(super) fn danger(&self) -> Option<String> {
+        self.membership.as_ref()?.low_ids.danger()
     }
 
     fn recover(&mut self, request: &RecoverMirrorTopicsRequest) -> (Vec<Record>, AdminAnswer) {
@@ -214,6 +223,22 @@ impl<W: World> Node<W> {
             (one.log_end()? >= end).then_some((one.id.clone(), end))
         });
         ends.collect()
+    }
+}
+
+/// None of these topics is stopped, for this reason; what was wrong with them before remains.
+fn refused(topics: Vec<StopTopicResult>, why: &str) -> StopMirrorTopicsResponse {
+    let each = topics.into_iter().map(|topic| match topic.error_code {
+        0 => StopTopicResult {
+            error_code: ErrorCode::INVALID_CLUSTER_MIRROR_STATE.0,
+            error_message: Some(why.to_owned()),
+            ..topic
+        },
+        _ => topic,
+    });
+    StopMirrorTopicsResponse {
+        topics: each.collect(),
+        ..StopMirrorTopicsResponse::default()
     }
 }
 

@@ -1,8 +1,10 @@
 //! What shards report, and what that means for partitions.
 
-use crate::io::World;
+use std::path::Path;
+
+use crate::io::{Clock, World};
 use crate::mirror::{Action, Ending, Input, PartitionKey};
-use crate::model::{ShardId, TopicPartition};
+use crate::model::{Offset, ShardId, TopicPartition};
 use crate::shard::inbox::{Phase, Report, Status, Told};
 
 use super::Node;
@@ -13,7 +15,11 @@ impl<W: World> Node<W> {
         if report.closed.is_some() {
             self.shards.remove(&shard);
             self.ties.remove(&shard);
+            self.worked.remove(&shard);
             self.is_clean &= report.closed.is_some_and(|closed| closed.is_clean);
+        }
+        if self.shards.contains_key(&shard) {
+            self.worked.insert(shard, report.worked);
         }
         for status in report.statuses {
             self.stands(shard, status);
@@ -58,7 +64,7 @@ impl<W: World> Node<W> {
         if let (Some(membership), Some(id)) = (&mut self.membership, status.largest_producer_id) {
             membership.ids.seen(id);
         }
-        one.status = Some(status);
+        one.stands(self.world.clock().now(), status);
         self.touched.insert(key.clone());
         if let Some(why) = stopped {
             return self.log_stopped(&key, why);
@@ -93,34 +99,32 @@ impl<W: World> Node<W> {
         }
         self.touched.insert(key.clone());
         one.trouble = None;
+        let now = self.world.clock().now();
         match told {
             Told::Opened {
                 log_start,
                 log_end,
                 epochs,
                 stamp,
+                mirrored,
                 ..
-            } => {
-                let opened = Opened {
+            } => one.opened(
+                stamp,
+                Opened {
                     log_start,
                     log_end,
                     epochs,
-                };
-                one.opened(stamp, opened);
-            }
+                    mirrored,
+                },
+            ),
             Told::Ceased {
                 mirrored,
                 source_epoch,
                 ..
-            } => one.ceased(mirrored, source_epoch),
+            } => one.ceased(now, mirrored, source_epoch),
             Told::Sealed {
                 aborted, log_end, ..
-            } => {
-                one.is_busy = false;
-                one.sealed_end = Some(log_end);
-                one.report_sealed(&aborted, log_end);
-                one.aborted = Some(aborted);
-            }
+            } => one.sealed(aborted, log_end),
             Told::Released {
                 log_start,
                 log_end,
@@ -132,7 +136,15 @@ impl<W: World> Node<W> {
                 one.closed();
                 self.released(&key, (log_start, log_end), is_clean);
             }
-            Told::Cut { .. } => one.is_busy = false,
+            Told::Cut {
+                log_end,
+                epochs,
+                aside,
+                ..
+            } => {
+                say_cut(&id, log_end, aside.as_deref());
+                one.cut(log_end, epochs);
+            }
             // Its status says that it goes no further.
             Told::Broken { why, .. } => one.trouble = Some(why),
             Told::SourceTruncated { .. } => self.ended(&key, Ending::SourceTruncated),
@@ -140,12 +152,7 @@ impl<W: World> Node<W> {
         }
     }
 
-    fn released(
-        &mut self,
-        key: &PartitionKey,
-        ends: (crate::model::Offset, crate::model::Offset),
-        is_clean: bool,
-    ) {
+    fn released(&mut self, key: &PartitionKey, ends: (Offset, Offset), is_clean: bool) {
         let shelf = self.shelf_of(key);
         let one = self.partitions.get(key).expect("the caller has it");
         let id = one.id.clone();
@@ -170,6 +177,16 @@ impl<W: World> Node<W> {
         let why = format!("{what}: {why}");
         one.trouble = Some(why.clone());
         self.fails(key, why, true);
+    }
+}
+
+fn say_cut(id: &TopicPartition, end: Offset, aside: Option<&Path>) {
+    if let Some(aside) = aside {
+        tracing::warn!(
+            "{id}: what another leader had written from offset {end} on was set aside in {} and \
+             cut off",
+            aside.display()
+        );
     }
 }
 

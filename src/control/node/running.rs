@@ -92,6 +92,10 @@ pub async fn run<W: World>(
     let (operators_in, operators) = mpsc::channel(OPERATORS_MAX);
     let mut node = Node::begun(world.clone(), options, chosen, ties, operators)?;
     node.open_door(operators_in).await?;
+    // The cluster is asked for its id only where that is not known.
+    if let Some(known) = node.membership.as_ref().and_then(Membership::known_cluster) {
+        node.open_logs(&known);
+    }
     node.declare().await?;
     node.reconcile_mirrors().await;
     node.reconcile_topics();
@@ -137,6 +141,7 @@ impl<W: World> Node<W> {
             keep_at: now,
             feeds: BTreeMap::new(),
             shards,
+            worked: BTreeMap::new(),
             ties: senders,
             partitions: BTreeMap::new(),
             by_id: BTreeMap::new(),

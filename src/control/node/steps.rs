@@ -11,10 +11,23 @@ use super::course::{Home, LogAt, Next, Part, next};
 use super::event::Then;
 use super::feed::ShardTie;
 use super::mirrored::Surroundings;
+use crate::control::RogueWrites;
 use crate::control::beginnings::{log_options, refetchable};
 
+/// Where what is cut off of a member's logs is set aside, in the data directory.
+const ASIDE: &str = "logs.aside";
 /// Who leads a partition at a source that was not heard of.
 const NOBODY: (BrokerId, LeaderEpoch) = (BrokerId(-1), LeaderEpoch::NONE);
+
+fn not_the_sources(from: Offset, to: Offset) -> String {
+    format!(
+        "from offset {from} to {to} the destination's log holds what is not the source's: others \
+         have written there while this node did not lead it, or a stop was not finished; set \
+         destination.rogue_writes = \"set-aside\", start the node again and have the topic \
+         recovered (twinlog mirrors recover) to set that aside and cut it off, or stop the topic \
+         to leave it to the destination as it is"
+    )
+}
 
 impl<W: World> Node<W> {
     /// Brings every partition of which something is new a step nearer to its goal.
@@ -68,6 +81,7 @@ impl<W: World> Node<W> {
             can_open: shelf.is_some() && (told || is_held),
             can_create: feed.is_some_and(|feed| feed.topic(&one.id.topic).is_some()),
             position: position.and_then(|position| position.offset),
+            cuts_others: self.chosen.destination.rogue_writes == RogueWrites::SetAside,
             is_apart: match &self.membership {
                 None => true,
                 Some(membership) => membership.ids.is_apart(&membership.stock_lives()),
@@ -90,6 +104,7 @@ impl<W: World> Node<W> {
             Next::Stamp(epoch) => self.ordered(key, |id| Order::Stamp { id, epoch }).await,
             Next::Cease => self.ordered(key, |id| Order::Cease { id }).await,
             Next::Seal => self.ordered(key, |id| Order::Seal { id }).await,
+            Next::Cut(to) => self.ordered(key, |id| Order::Cut { id, to }).await,
             Next::Fetch => self.fetch(key).await,
             Next::ForgetPosition => self.note_position(key, None),
             Next::RecordPosition => {
@@ -107,6 +122,10 @@ impl<W: World> Node<W> {
             }
             Next::Refuse(why) => {
                 self.fails(key, why.to_owned(), false);
+                false
+            }
+            Next::RefuseOthers(from, to) => {
+                self.fails(key, not_the_sources(from, to), false);
                 false
             }
         }
@@ -188,6 +207,7 @@ impl<W: World> Node<W> {
             None => None,
             Some(_) => return None,
         };
+        let retention = self.retention(&id.topic).filter(|_| stamp.is_some());
         let feed = self.feeds.get_mut(&key.mirror)?;
         let shelf = self.shelves.get(&shelf_key)?;
         let held = shelf.held(&id);
@@ -220,9 +240,9 @@ impl<W: World> Node<W> {
             fetches: false,
             source_epochs: None,
             may_truncate: false,
-            aside: None,
+            aside: stamp.is_some().then(|| self.chosen.data_dir.join(ASIDE)),
             follows_log_start: stamp.is_some(),
-            retention: None,
+            retention,
             id: id.clone(),
         };
         Some((feed.shard_of(key.topic, &id).clone(), mirror))

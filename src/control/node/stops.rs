@@ -2,7 +2,7 @@
 
 use crate::io::World;
 use crate::mirror::{Action, PartitionKey, State};
-use crate::model::{Offset, TopicName};
+use crate::model::{Instant, Offset, TopicName};
 use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, StopPlan, StopReport};
 use crate::shard::inbox::Aborted;
 
@@ -38,6 +38,7 @@ impl<W: World> Node<W> {
         if membership.is_some_and(|member| !matches!(member.part(&one.id), Part::Lead(_))) {
             hindrances.push("this node does not lead the partition now".to_owned());
         }
+        hindrances.extend(self.danger());
         StopPlan {
             partition: one.id.partition.value(),
             state: state
@@ -45,7 +46,10 @@ impl<W: World> Node<W> {
                 .to_owned(),
             log_end: one.log_end().map(Offset::value),
             lag: one.lag(),
-            open_transactions: None,
+            open_transactions: one
+                .status
+                .as_ref()
+                .map(|status| status.open_transactions as u64),
             new_leader: heirs.and_then(|heirs| Some(heirs.in_sync.first()?.0)),
             hindrances,
         }
@@ -70,18 +74,14 @@ impl<W: World> Node<W> {
 }
 
 impl Mirrored {
-    /// How many offsets the source is ahead, as last told.
-    pub(super) fn lag(&self) -> Option<i64> {
-        let (end, source) = (self.log_end()?, self.source_end()?);
-        Some((source.value() - end.value()).max(0))
-    }
-
     /// Fetching has ended where the log ends now: what is missing is missing.
-    pub(super) fn report_ceased(&mut self, log_end: Offset) {
+    pub(super) fn report_ceased(&mut self, now: Instant, log_end: Offset) {
         let source = self.source_end();
         let lag = source.map(|source| (source.value() - log_end.value()).max(0));
+        let lag_time = self.lag_time(now);
         self.report = StopReport {
             lag,
+            lag_ms: lag_time.and_then(|time| i64::try_from(time.as_millis()).ok()),
             lost: source
                 .filter(|source| *source > log_end)
                 .map(|to| LostRange {

@@ -44,6 +44,7 @@ impl<W: World> Node<W> {
     }
 
     fn partition_samples(&self) -> Vec<PartitionSample> {
+        let now = self.world.clock().now();
         let samples = self.partitions.iter().map(|(key, one)| {
             let status = one.status.as_ref();
             PartitionSample {
@@ -52,8 +53,8 @@ impl<W: World> Node<W> {
                 partition: key.partition,
                 state: self.state().states().get(key).map(|record| record.state),
                 lag_offsets: one.lag().map(i64::unsigned_abs),
-                lag_bytes: None,
-                lag: None,
+                lag_bytes: one.lag_bytes(),
+                lag: one.lag_time(now),
                 source_offset: one.source_end().map(|end| end.value().unsigned_abs()),
                 log_end: status.map(|status| status.log_end.value().unsigned_abs()),
                 high_watermark: one
@@ -85,7 +86,7 @@ impl<W: World> Node<W> {
                 partitions: here.len() as u64,
                 bytes,
                 batches,
-                busy: None,
+                busy: self.worked.get(shard).copied(),
             }
         });
         samples.collect()

@@ -268,6 +268,7 @@ impl<W: World> Node<W> {
             keep,
             self.chores.deadline(),
             self.planned.deadline(),
+            self.low_ids_deadline(),
             Some(self.write_books_at),
             Some(self.tell_metrics_at),
         ];
@@ -301,6 +302,9 @@ impl<W: World> Node<W> {
         }
         for (shard, points) in by_shard {
             self.order(shard, Order::Recorded(points)).await;
+        }
+        for (shard, marks) in self.replicated() {
+            self.order(shard, Order::Replicated(marks)).await;
         }
     }
 }

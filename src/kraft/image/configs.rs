@@ -38,7 +38,7 @@ impl Configs {
             .map(String::as_str)
     }
 
-    pub(super) fn set(&mut self, kind: i8, resource: &str, name: &str, value: Option<&str>) {
+    pub(crate) fn set(&mut self, kind: i8, resource: &str, name: &str, value: Option<&str>) {
         let key = (ResourceKind(kind), resource.to_owned());
         let settings = self.all.entry(key.clone()).or_default();
         match value {

@@ -34,7 +34,7 @@ pub struct StopReport {
     pub aborted_transactions: Vec<AbortedTransaction>,
     /// How many offsets the source was ahead when fetching ended; none if it could not be asked.
     pub lag: Option<i64>,
-    /// How old the first record was by then that is not here, in ms.
+    /// For how long records had been missing by then, in ms.
     pub lag_ms: Option<i64>,
     /// Offsets that are at the source and not here; none if it could not be asked, or nothing is
     /// lost.

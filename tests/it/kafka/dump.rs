@@ -63,7 +63,7 @@ pub(super) fn lines(workload: &Workload, log_dir: &Path) -> BTreeMap<PathBuf, Ve
 
 /// A file that names all of `files`, a line each.
 fn listed(files: &BTreeSet<PathBuf>) -> PathBuf {
-    let list = jars::root().join("dump.list");
+    let list = jars::fresh("dump", "list");
     let names = files
         .iter()
         .map(|file| file.to_str().expect("our paths are text"));

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The oldest Java that Kafka 4 brokers run on.
 const JAVA_MIN: u32 = 17;
@@ -35,6 +36,13 @@ pub(super) fn root() -> PathBuf {
         .join("kafka");
     fs::create_dir_all(&root).expect("target is writable");
     root
+}
+
+/// A file there that no other test of this run has.
+pub(super) fn fresh(name: &str, suffix: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let nth = COUNT.fetch_add(1, Ordering::Relaxed);
+    root().join(format!("{name}-{nth}.{suffix}"))
 }
 
 /// `tests/kafka`: the pom and the Java sources.

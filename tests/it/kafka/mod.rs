@@ -3,7 +3,7 @@
 //!
 //! Where Java 17 and Maven are not found, every test here says that it was skipped and passes;
 //! `TWINLOG_KAFKA=require` turns that into a failure. `TWINLOG_KAFKA_VERSIONS` (commas between)
-//! chooses the releases of the tests that run on several. Tests take turns, since each starts
+//! chooses the releases of the tests that run on several. A few run at a time, since each starts
 //! several JVMs.
 #![expect(
     clippy::disallowed_methods,
@@ -27,6 +27,7 @@ mod gate;
 mod harness;
 mod idling;
 mod inspecting;
+mod intruding;
 mod jars;
 mod joining;
 mod jvm;
@@ -52,13 +53,18 @@ use workload::Workload;
 /// The release that is used where one is enough.
 const DEFAULT_VERSION: &str = "4.3.1";
 
+/// So many tests run brokers at a time: a test waits for its brokers more than it works.
+const TURNS: u32 = 2;
+/// How often a turn is looked for.
+const TURN_LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// The right to run brokers; held for as long as a test needs them.
 struct Turn {
     _lock: File,
 }
 
 impl Turn {
-    /// Waits for the other Kafka tests on this machine to end. `None`, and said so, where there
+    /// Waits for other Kafka tests on this machine to end. `None`, and said so, where there
     /// is no Java or Maven.
     fn take(test: &str) -> Option<Self> {
         if let Some(what) = jars::missing() {
@@ -72,9 +78,16 @@ impl Turn {
             ));
             return None;
         }
-        let lock = File::create(jars::root().join("turn.lock")).expect("target is writable");
-        lock.lock().expect("the file system knows locks");
-        Some(Self { _lock: lock })
+        loop {
+            for turn in 0..TURNS {
+                let lock = jars::root().join(format!("turn-{turn}.lock"));
+                let lock = File::create(lock).expect("target is writable");
+                if lock.try_lock().is_ok() {
+                    return Some(Self { _lock: lock });
+                }
+            }
+            std::thread::sleep(TURN_LOOK);
+        }
     }
 }
 

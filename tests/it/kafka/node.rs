@@ -57,7 +57,8 @@ impl Node {
         let text = format!(
             "[destination]\nkind = \"member\"\ncontrollers = [\"{controllers}\"]\n\
              listener_name = \"INTERNAL\"\nlisten = \"127.0.0.1:{port}\"\n\
-             unfit = \"register\"\nsession_timeout_ms = 6000\nheartbeat_interval_ms = 1000\n"
+             unfit = \"register\"\nrogue_writes = \"stop\"\n\
+             session_timeout_ms = 6000\nheartbeat_interval_ms = 1000\n"
         );
         Node::new(destination, name, &text)
     }
@@ -95,6 +96,14 @@ impl Node {
             source.bootstrap()
         ));
         std::fs::write(&self.config, text).expect("target is writable");
+    }
+
+    /// Writes another line in the place of one of its configuration; it counts from its next start
+    /// on.
+    pub(super) fn set(&self, line: &str, instead: &str) {
+        let text = std::fs::read_to_string(&self.config).expect("it was written");
+        assert!(text.contains(line), "{line}: not in\n{text}");
+        std::fs::write(&self.config, text.replace(line, instead)).expect("target is writable");
     }
 
     pub(super) fn start(&mut self) {

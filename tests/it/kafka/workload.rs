@@ -57,8 +57,8 @@ impl Workload {
     /// Starts the clients of a release, fetching it first if need be.
     pub(super) fn start(version: &str) -> Self {
         let release = jars::prepare(version);
-        let log = jars::root().join(format!("workload-{version}.log"));
-        // Kafka tests take turns, so an earlier one's log is nobody's.
+        let log = jars::fresh(&format!("workload-{version}"), "log");
+        // An earlier run's log is nobody's.
         drop(std::fs::remove_file(&log));
         let mut jvm = Jvm::workload(&release, &log);
         let stdout = BufReader::new(jvm.take_stdout());

@@ -18,6 +18,8 @@ fn place() -> Place {
         is_fenced: false,
         is_unfenced: false,
         is_verified: false,
+        others: None,
+        cuts_others: false,
     }
 }
 
@@ -54,7 +56,8 @@ fn carry_out(place: &mut Place, step: &Next) {
         Next::Unfence => place.is_unfenced = true,
         Next::HandOver => place.part = Part::Foreign { is_led: true },
         Next::Verify => place.is_verified = true,
-        Next::Wait(_) | Next::Done | Next::Refuse(_) => {}
+        Next::Cut(_) => place.others = None,
+        Next::Wait(_) | Next::Done | Next::Refuse(_) | Next::RefuseOthers(..) => {}
     }
 }
 
@@ -66,7 +69,8 @@ fn run(place: &mut Place, action: Action) -> Vec<Next> {
         carry_out(place, &step);
         steps.push(step);
         let last = steps.last().expect("just pushed");
-        if matches!(last, Next::Wait(_) | Next::Done | Next::Refuse(_)) {
+        let is_last = matches!(last, Next::Wait(_) | Next::Done | Next::Refuse(_));
+        if is_last || matches!(last, Next::RefuseOthers(..)) {
             return steps;
         }
         assert!(steps.len() < 20, "{steps:?}");
@@ -97,6 +101,27 @@ fn a_new_partition_is_made_opened_fetched_stopped_and_handed_over() {
     ];
     assert_eq!(stopped, expected);
     assert_eq!(next(Goal::Leave, &place), Next::Release);
+}
+
+/// Records of others are not mirrored behind: they are cut off, or the partition goes no further.
+/// A stop leaves them: whoever wrote them is about to get the partition.
+#[test]
+fn what_others_have_written_is_cut_off_or_refused() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    let (from, to) = (Offset::new(7), Offset::new(9));
+    place.others = Some((from, to));
+    let refused = Next::RefuseOthers(from, to);
+    assert_eq!(run(&mut place, Action::Mirror).last(), Some(&refused));
+    let stopped = run(&mut place.clone(), Action::Stop);
+    assert_eq!(stopped.last(), Some(&Next::Done));
+    assert!(!stopped.contains(&Next::Cut(from)), "{stopped:?}");
+    place.cuts_others = true;
+    let waits = Next::Wait("records are fetched");
+    assert_eq!(
+        run(&mut place, Action::Mirror),
+        [Next::Cut(from), Next::Fence, Next::Fetch, waits]
+    );
 }
 
 /// Whatever a stop was cut off at, and whatever a restart forgets, it comes to the same end.

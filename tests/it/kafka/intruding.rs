@@ -1,0 +1,66 @@
+//! Others write to a mirror topic while its node is away: it stops and says so, or sets their
+//! records aside and cuts them off, at every replica.
+
+use std::time::{Duration, Instant};
+
+use super::node::{APART, Node};
+use super::*;
+
+/// The topic that is written to.
+const TOPIC: &str = "intruded";
+
+#[test]
+fn what_others_wrote_is_refused_or_set_aside() {
+    let test = "what_others_wrote_is_refused_or_set_aside";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    let source = Cluster::start(&workload, "intruding-source", 1, &[]);
+    source.ask("create topic=intruded assign=1");
+    source.ask("produce topic=intruded count=300 batch=1000");
+    let mut destination = Cluster::start(&workload, "intruding-destination", 2, &APART);
+    let mut node = Node::member(&destination, "intruded");
+    node.declare("dr", &source, TOPIC);
+    node.start();
+    node.until("caught up", 1, |one| one.is_caught_up());
+    for broker in [1, 2] {
+        let copy = destination.log_dir(broker).join("intruded-0");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !compare::read(&copy).is_ok_and(|held| held.end() == Some(300)) {
+            assert!(Instant::now() < deadline, "broker {broker} does not follow");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    node.kill();
+    // As soon as a stock broker is elected, nobody keeps producers away.
+    destination.ask("produce topic=intruded count=50 batch=500 seed=9 acks=all");
+    source.ask("produce topic=intruded count=100 batch=1000 seed=2");
+    node.start();
+    let failed = node.until("refused", 1, |one| one.state == "FAILED");
+    let why = failed[0].error.clone().unwrap_or_default();
+    let says = ["300", "350", "rogue_writes", "recover"];
+    assert!(says.iter().all(|word| why.contains(word)), "{why}");
+    node.stop().expect_code(0);
+    node.set("rogue_writes = \"stop\"", "rogue_writes = \"set-aside\"");
+    node.start();
+    node.mirrors(&["recover", "--mirror", "dr", "--topics", TOPIC])
+        .expect_code(0);
+    node.until("caught up again", 1, |one| one.is_caught_up());
+    let aside = node.data.join("logs.aside").join("intruded-0.from-300");
+    let held = compare::read(&aside).expect("it is a partition's directory");
+    assert_eq!(held.end(), Some(350), "all that others wrote, and no more");
+    node.mirrors(&["stop", "--mirror", "dr", "--topics", TOPIC, "--wait"])
+        .expect_code(0);
+    let offsets = source.offsets(TOPIC);
+    let there = destination.offsets(TOPIC);
+    assert_eq!(there[0].high_watermark, offsets[0].high_watermark);
+    for broker in [2, 1] {
+        destination.stop(broker);
+        let theirs = source.log_dir(1).join("intruded-0");
+        let ours = destination.log_dir(broker).join("intruded-0");
+        compare::agree_but_for_epochs(&theirs, &ours, offsets[0].range())
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+    node.stop().expect_code(0);
+}
