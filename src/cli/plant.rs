@@ -115,7 +115,7 @@ impl Plant {
         let kept = kept.map_err(|fault| Misuse::Argument(fault.to_string()))?;
         let lease = Lease::default();
         let leading = self.leading(member, events, lease.clone())?;
-        let orders = self.membership(member, &kept, events, lease);
+        let orders = self.membership(member, &kept, events, lease.clone());
         let mut options = self.config.shard.clone();
         options.source.replica = Some(Replica {
             broker: member.id,
@@ -125,6 +125,7 @@ impl Plant {
             orders,
             leading,
             follower: self.shard("follower", None, options),
+            lease,
             kept,
         })
     }

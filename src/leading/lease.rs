@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::model::Instant;
 
@@ -20,6 +21,12 @@ impl Lease {
     /// The controller trusts us no longer, or may do so.
     pub fn end(&self) {
         self.0.store(0, Ordering::Release);
+    }
+
+    /// For how long from now on we are trusted.
+    #[must_use]
+    pub fn left(&self, now: Instant) -> Duration {
+        Instant::from_nanos(self.0.load(Ordering::Acquire)).since(now)
     }
 
     /// Whether we are trusted at this moment.
@@ -41,6 +48,8 @@ mod tests {
         other.extend(at(10));
         other.extend(at(7));
         assert!(lease.holds(at(9)) && !lease.holds(at(10)));
+        let left = [at(4), at(11)].map(|now| lease.left(now));
+        assert_eq!(left, [Duration::from_nanos(6), Duration::ZERO]);
         lease.end();
         assert!(!other.holds(at(1)));
         other.extend(at(20));

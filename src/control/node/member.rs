@@ -12,7 +12,7 @@ use crate::control::destination::topics::Seat;
 use crate::control::membership::MemberOrder;
 use crate::io::World;
 use crate::kraft::{self, Fate, Image, Life, News, PartitionNews, Wish};
-use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership};
+use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership, Lease};
 use crate::mirror::PartitionKey;
 use crate::model::{BrokerEpoch, BrokerId, Offset, TopicId, TopicPartition};
 use crate::session::BrokerAddress;
@@ -32,6 +32,8 @@ pub(super) struct Membership {
     pub(super) options: MemberOptions,
     /// Who we are from one process to the next.
     kept: Kept,
+    /// For how long the controller takes us for alive.
+    pub(super) lease: Lease,
     image: Arc<Image>,
     /// The image is whole, and we are in it.
     has_begun: bool,
@@ -68,6 +70,8 @@ pub struct MemberTies {
     pub leading: mpsc::Sender<leading::Order>,
     /// The shard that follows leaders of the destination.
     pub follower: ShardTie,
+    /// For how long the controller takes us for alive.
+    pub lease: Lease,
     /// Who we are.
     pub kept: Kept,
 }
@@ -78,6 +82,7 @@ impl Membership {
             us: options.id,
             options,
             kept: ties.kept,
+            lease: ties.lease,
             image: Arc::default(),
             has_begun: false,
             is_serving: false,

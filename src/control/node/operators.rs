@@ -19,6 +19,9 @@ use super::Node;
 use super::event::Then;
 use super::planned::Ends;
 
+/// Before a planned stop nothing may have come to the source's logs for so long.
+const STILL: Duration = Duration::from_secs(5);
+
 /// The end of an answer that has topics: an error as a whole, or what became of each.
 type Told = (i16, Option<String>, Vec<MirrorTopicResult>);
 
@@ -188,9 +191,8 @@ impl<W: World> Node<W> {
     /// Topics that were to be stopped once nothing is missing, and of which nothing is.
     pub(super) fn look_at_plans(&mut self) {
         let now = self.world.clock().now();
-        let still = Duration::from_millis(u64::from(5_000u32));
         let mut planned = std::mem::take(&mut self.planned);
-        let due = planned.look(now, still, |topic| self.ends(topic));
+        let due = planned.look(now, STILL, |topic| self.ends(topic));
         self.planned = planned;
         for topic in due {
             let Some(known) = self.state().registry().topic(&topic) else {

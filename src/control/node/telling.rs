@@ -104,7 +104,7 @@ impl<W: World> Node<W> {
             |one: &&&Mirrored| one.stood.as_ref().is_some_and(|stood| stood.is_drained);
         Some(MemberSample {
             life: membership.life.unwrap_or(Life::Absent),
-            lease: None,
+            lease: Some(membership.lease.left(self.world.clock().now())),
             led: led.len() as u64,
             drained: led.iter().filter(is_drained).count() as u64,
             under_replicated: led.iter().filter(is_short).count() as u64,

@@ -1,5 +1,6 @@
-//! Others write to a mirror topic while its node is away: it stops and says so, or sets their
-//! records aside and cuts them off, at every replica.
+//! Others at the destination: they write to a mirror topic while its node is away, and it stops and
+//! says so, or sets their records aside and cuts them off at every replica; or they write elsewhere
+//! under ids that the source has given as well, and nothing is stopped unless that is forced.
 
 use std::time::{Duration, Instant};
 
@@ -62,5 +63,43 @@ fn what_others_wrote_is_refused_or_set_aside() {
         compare::agree_but_for_epochs(&theirs, &ours, offsets[0].range())
             .unwrap_or_else(|error| panic!("{error}"));
     }
+    node.stop().expect_code(0);
+}
+
+#[test]
+fn a_stop_is_refused_while_producers_may_be_taken_for_others() {
+    let test = "a_stop_is_refused_while_producers_may_be_taken_for_others";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    let source = Cluster::start(&workload, "twins-source", 1, &[]);
+    let destination = Cluster::start(&workload, "twins-destination", 1, &APART);
+    // The first ids of either cluster are the same ones.
+    for (cluster, topic) in [(&source, "mirrored"), (&destination, "theirs")] {
+        cluster.ask(&format!("create topic={topic} assign=1"));
+        let produce = format!("produce topic={topic} count=10 acks=all idempotent=true");
+        cluster.ask(&produce);
+        cluster.ask(&produce);
+    }
+    let mut node = Node::member(&destination, "twins");
+    node.declare("dr", &source, "mirrored");
+    node.start();
+    node.until("caught up", 1, |one| one.is_caught_up());
+    let stop = ["stop", "--mirror", "dr", "--topics", "mirrored"];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let plan = [&stop[..], &["--dry-run"]].concat();
+    while !node.mirrors(&plan).stdout.contains("theirs-0") {
+        assert!(Instant::now() < deadline, "nobody looks for producers");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let wait = [&stop[..], &["--wait"]].concat();
+    node.mirrors(&wait)
+        .expect_code(1)
+        .expect_said(&["theirs-0", "--force"]);
+    node.until("it goes on", 1, |one| one.is_caught_up());
+    node.mirrors(&[&wait[..], &["--force"]].concat())
+        .expect_code(0);
+    node.until("stopped", 1, |one| one.state == "STOPPED");
     node.stop().expect_code(0);
 }

@@ -120,6 +120,12 @@ impl Node {
         }
     }
 
+    /// Runs it until it ends by itself, as it should.
+    pub(super) fn run(&self) -> Ended {
+        let config = self.config.to_str().expect("our paths are text");
+        program::run(&self.outputs, &["serve", "--config", config])
+    }
+
     fn running(&mut self) -> &mut Running {
         self.process.as_mut().expect("it was started")
     }

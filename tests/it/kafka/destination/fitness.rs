@@ -2,6 +2,7 @@
 
 use super::super::checking::found;
 use super::super::cluster::free_ports;
+use super::super::node::Node;
 use super::super::program;
 use super::*;
 
@@ -42,9 +43,21 @@ fn is_unfit(workload: &Arc<Workload>, version: &str) {
     found(&unfit, "auto.create.topics.enable", automatic);
     found(&unfit, "features", "ok");
     found(&unfit, "rights", "ok");
+    is_not_joined(&cluster);
     let nowhere = check_at(&cluster, &cluster.broker(1)).expect_code(1);
     let words = found(&nowhere, "controllers", "fail");
     assert!(words.contains("no controller's listener"), "{words}");
+}
+
+/// A node that is to be a broker there does not even begin.
+fn is_not_joined(cluster: &Cluster) {
+    let node = Node::member(cluster, "unfit");
+    node.set("unfit = \"register\"", "unfit = \"refuse\"");
+    let refused = node.run().expect_code(1);
+    let says = ["not fit", "listeners", "inter.broker.listener.name"];
+    let said = &refused.stderr;
+    assert!(says.iter().all(|word| said.contains(word)), "{said}");
+    assert_eq!(cluster.ask("ready").number("alive"), 1);
 }
 
 fn check_at(cluster: &Cluster, at: &str) -> program::Ended {
