@@ -32,6 +32,9 @@ const REPORTS_MAX: usize = 256;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// The additional listener, by which nodes find each other's operators' listener.
 const NODES_LISTENER: &str = "TWINLOG";
+/// A leader of the destination that fails is asked again after no more than this, in milliseconds;
+/// as `replica.fetch.backoff.ms` of a stock follower.
+const FOLLOW_AGAIN_MS: u32 = 1_000;
 /// Kafka's number of PLAINTEXT.
 const PLAINTEXT: i16 = 0;
 
@@ -117,6 +120,8 @@ impl Plant {
         let leading = self.leading(member, events, lease.clone())?;
         let orders = self.membership(member, &kept, events, lease.clone());
         let mut options = self.config.shard.clone();
+        // Stock leaders are near, and whoever waits for us waits for all of the destination.
+        options.source.retry_backoff_max_ms = FOLLOW_AGAIN_MS;
         options.source.replica = Some(Replica {
             broker: member.id,
             epoch: BrokerEpoch::NONE,
