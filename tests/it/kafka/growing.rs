@@ -1,0 +1,116 @@
+//! Mirrors whose topics grow, begin late and have holes, beside one whose name is taken at the
+//! destination.
+
+use super::node::{APART, Described, Node};
+use super::serving::{is_readable, replicas_equal};
+use super::*;
+
+/// Where the log of a topic begins.
+const FAR: i64 = 1_000_000;
+/// The topic that the destination has already, with other data.
+const TAKEN: &str = "on.taken";
+
+#[test]
+fn topics_grow_begin_late_and_have_holes() {
+    let Some(_turn) = Turn::take("topics_grow_begin_late_and_have_holes") else {
+        return;
+    };
+    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    let source = Cluster::start(&workload, "growing-source", 1, &[]);
+    source.ask("create topic=on.growing partitions=2");
+    source.ask("produce topic=on.growing count=500");
+    source.ask("create topic=on.taken");
+    source.ask("produce topic=on.taken count=10 seed=2");
+    begins_late(&source);
+    source.ask("compacted prefix=on. seed=4");
+    // The source's own bound would keep anybody from writing there; it is no mirror's.
+    let settings = [&APART[..], &[("min.insync.replicas", "2")]].concat();
+    let mut destination = Cluster::start(&workload, "growing-destination", 2, &settings);
+    destination.ask("create topic=on.taken rf=2");
+    destination.ask("produce topic=on.taken count=3 seed=8");
+    let theirs = destination.offsets("on\\.taken");
+    let mut node = Node::member(&destination, "member");
+    node.declare("dr", &source, "on\\..*");
+    node.start();
+    let others = |one: &Described| one.topic == TAKEN || one.is_caught_up();
+    let all = node.until("caught up", 5, others);
+    is_refused_by_name(&all, &source, &destination);
+    grows(&source, &mut node);
+    assert_eq!(destination.offsets("on\\.taken"), theirs, "untouched");
+    destination.ask("delete topic=on.taken");
+    node.mirrors(&["recover", "--mirror", "dr", "--topics", TAKEN])
+        .expect_code(0);
+    let all = node.until("all caught up", 8, |one| one.is_caught_up());
+    let offsets = source.offsets("on\\..*");
+    assert_eq!(all.len(), offsets.len());
+    node.mirrors(&["stop", "--mirror", "dr", "--topics", ".*", "--wait"])
+        .expect_code(0);
+    is_readable(&destination, "on\\..*", &offsets);
+    begins_where_it_did(&offsets, &destination.offsets("on\\..*"));
+    takes_what_two_have(&mut destination);
+    destination.stop(1);
+    for broker in [1, 2] {
+        replicas_equal(&source, &destination.log_dir(broker), &offsets);
+    }
+    node.stop().expect_code(0);
+}
+
+/// A log whose beginning lies far on, within a batch.
+fn begins_late(source: &Cluster) {
+    source.ask("create topic=on.far c.min.insync.replicas=2");
+    let count = FAR + 300;
+    source.ask(&format!(
+        "produce topic=on.far count={count} size=1 batch=100000 acks=1"
+    ));
+    source.ask(&format!("trim topic=on.far before={FAR}"));
+    let bounds = source.offsets("on\\.far");
+    assert_eq!(bounds[0].range(), FAR..count);
+}
+
+/// Both ids are told, so that nobody has to guess which topic is meant.
+fn is_refused_by_name(all: &[Described], source: &Cluster, destination: &Cluster) {
+    let taken = all.iter().find(|one| one.topic == TAKEN);
+    let taken = taken.expect("it is of the mirror");
+    let error = taken.error.as_deref().unwrap_or_default();
+    for cluster in [source, destination] {
+        let answer = cluster.ask("describe topic=on.taken");
+        let id = answer.field("id");
+        assert!(error.contains(id), "{id}: {error}");
+    }
+    assert_eq!(taken.state, "FAILED");
+}
+
+/// Partitions that are added at the source, twice, are added at the destination and filled.
+fn grows(source: &Cluster, node: &mut Node) {
+    for (partitions, count) in [(4, 7), (5, 8)] {
+        source.ask(&format!("grow topic=on.growing partitions={partitions}"));
+        for partition in [0, partitions - 1] {
+            let words = format!("partition={partition} count=200 seed={partitions}");
+            source.ask(&format!("produce topic=on.growing {words}"));
+        }
+        let ends = source.offsets("on\\.growing");
+        node.until("grown", count, |one| {
+            let end = ends
+                .iter()
+                .find(|end| (&end.topic, i64::from(end.index)) == (&one.topic, one.partition));
+            end.is_none_or(|end| one.destination_offset == end.high_watermark)
+        });
+    }
+}
+
+fn begins_where_it_did(source: &[cluster::Partition], destination: &[cluster::Partition]) {
+    for (theirs, ours) in source.iter().zip(destination) {
+        assert_eq!(theirs.log_start, ours.log_start, "{theirs:?} {ours:?}");
+    }
+    let far = destination.iter().find(|one| one.topic == "on.far");
+    assert_eq!(far.expect("mirrored").log_start, FAR);
+}
+
+/// Both new replicas are in sync, so that who waits for two is served; with one of them he is not.
+fn takes_what_two_have(destination: &mut Cluster) {
+    let write = "produce topic=on.growing count=5 acks=all p.retries=0";
+    destination.ask(write);
+    destination.stop(2);
+    let refused = destination.try_ask(write).expect_err("one is too few");
+    assert!(refused.contains("NotEnoughReplicas"), "{refused}");
+}
