@@ -21,8 +21,8 @@ fn asking() -> Member {
     member
 }
 
-/// Connects the member and answers its first question: of which cluster the controllers are, and who
-/// they are.
+/// Connects the member and answers its first question: of which cluster the controllers are, and
+/// who they are.
 fn meets(member: &mut Member, cluster_id: &str, controllers: &[i32]) {
     let step = member.next_step(ZERO);
     assert!(matches!(

@@ -1,5 +1,5 @@
-//! Applications on the client libraries that people use: Java's, librdkafka and franz-go. All know the
-//! same words (`tests/kafka/Clients.java`).
+//! Applications on the client libraries that people use: Java's, librdkafka and franz-go. All know
+//! the same words (`tests/kafka/Clients.java`).
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

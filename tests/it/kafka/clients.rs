@@ -1,5 +1,5 @@
-//! Applications around a failover, on every client library: what they wrote is read once and where it
-//! was, what they had not committed never shows, and they go on under the names that they had.
+//! Applications around a failover, on every client library: what they wrote is read once and where
+//! it was, what they had not committed never shows, and they go on under the names that they had.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use super::node::{APART, Node};
 use super::workload::Answer;
 use super::*;
 
-/// What groups see: everything, or only what is committed. `gone` stands in the value of every record
-/// whose transaction was aborted, or was open when the mirror was stopped.
+/// What groups see: everything, or only what is committed. `gone` stands in the value of every
+/// record whose transaction was aborted, or was open when the mirror was stopped.
 const LEVELS: [(&str, bool); 2] = [("all", false), ("committed", true)];
 
 /// A record as an application saw it.
@@ -55,8 +55,8 @@ fn applications_go_on_where_they_were() {
     }
 }
 
-/// The report of the stop: each partition ended where the source's did, and every transaction that was
-/// open there, one for each application in two partitions, was aborted.
+/// The report of the stop: each partition ended where the source's did, and every transaction that
+/// was open there, one for each application in two partitions, was aborted.
 fn positions_are_ends(
     report: &serde_json::Value,
     ends: &[cluster::Partition],
@@ -139,8 +139,8 @@ impl<'a> Shop<'a> {
         records(&application.ask(cluster, &format!("take {group} topics={topics}{more}")))
     }
 
-    /// Each group goes on at the destination: with what it read at the source it has seen everything,
-    /// each record once and where it was.
+    /// Each group goes on at the destination: with what it read at the source it has seen
+    /// everything, each record once and where it was.
     fn goes_on(&self, source: &Cluster, destination: &Cluster) {
         let (from, to) = (source.bootstrap(), destination.bootstrap());
         for ((application, level), early) in self.groups().into_iter().zip(&self.early) {
@@ -156,8 +156,8 @@ impl<'a> Shop<'a> {
         }
     }
 
-    /// Each application writes on: by new producers, and under the transactional ids that it had, one
-    /// of them with a transaction that it had not ended. Nothing of that is lost or hidden.
+    /// Each application writes on: by new producers, and under the transactional ids that it had,
+    /// one of them with a transaction that it had not ended. Nothing of that is lost or hidden.
     fn takes_more(&self, destination: &Cluster) {
         let mut more = Records::new();
         for application in self.applications {

@@ -1,5 +1,7 @@
-//! Mirrors whose topics grow, begin late and have holes, beside one whose name is taken at the
-//! destination.
+//! Mirrors whose topics grow, begin late, have holes and let go of what is old, beside one whose
+//! name is taken at the destination.
+
+use std::time::{Duration, Instant};
 
 use super::node::{APART, Described, Node};
 use super::serving::{is_readable, replicas_equal};
@@ -7,6 +9,8 @@ use super::*;
 
 /// Where the log of a topic begins.
 const FAR: i64 = 1_000_000;
+/// How many segments the topic has that lets go of them.
+const SEGMENTS: i64 = 12;
 /// The topic that the destination has already, with other data.
 const TAKEN: &str = "on.taken";
 
@@ -22,6 +26,7 @@ fn topics_grow_begin_late_and_have_holes() {
     source.ask("create topic=on.taken");
     source.ask("produce topic=on.taken count=10 seed=2");
     begins_late(&source);
+    has_many_segments(&source);
     source.ask("compacted prefix=on. seed=4");
     // The source's own bound would keep anybody from writing there; it is no mirror's.
     let settings = [&APART[..], &[("min.insync.replicas", "2")]].concat();
@@ -31,22 +36,24 @@ fn topics_grow_begin_late_and_have_holes() {
     let theirs = destination.offsets("on\\.taken");
     let mut node = Node::member(&destination, "member");
     node.declare("dr", &source, "on\\..*");
+    node.configure("[shard]\nretention_interval_ms = 500\n");
     node.start();
     let others = |one: &Described| one.topic == TAKEN || one.is_caught_up();
-    let all = node.until("caught up", 5, others);
+    let all = node.until("caught up", 6, others);
     is_refused_by_name(&all, &source, &destination);
     grows(&source, &mut node);
+    lets_go(&destination, &node);
     assert_eq!(destination.offsets("on\\.taken"), theirs, "untouched");
     destination.ask("delete topic=on.taken");
     node.mirrors(&["recover", "--mirror", "dr", "--topics", TAKEN])
         .expect_code(0);
-    let all = node.until("all caught up", 8, |one| one.is_caught_up());
-    let offsets = source.offsets("on\\..*");
+    let all = node.until("all caught up", 9, |one| one.is_caught_up());
+    let mut offsets = source.offsets("on\\..*");
     assert_eq!(all.len(), offsets.len());
     node.mirrors(&["stop", "--mirror", "dr", "--topics", ".*", "--wait"])
         .expect_code(0);
     is_readable(&destination, "on\\..*", &offsets);
-    begins_where_it_did(&offsets, &destination.offsets("on\\..*"));
+    begins_where_it_did(&mut offsets, &destination.offsets("on\\..*"));
     takes_what_two_have(&mut destination);
     destination.stop(1);
     for broker in [1, 2] {
@@ -67,6 +74,26 @@ fn begins_late(source: &Cluster) {
     assert_eq!(bounds[0].range(), FAR..count);
 }
 
+/// A segment for each record, none of them young; nobody lets go of them here.
+fn has_many_segments(source: &Cluster) {
+    source.ask("create topic=on.short c.segment.ms=1000 c.retention.ms=-1");
+    let old = "ts=1700000000000 step=5000 batch=0 p.linger.ms=0";
+    source.ask(&format!("produce topic=on.short count={SEGMENTS} {old}"));
+}
+
+/// What the destination's topic says of age counts there, and only there.
+fn lets_go(destination: &Cluster, node: &Node) {
+    let logs = node.data.join("logs/on.short-0");
+    let count = compare::segments(&logs).len();
+    assert_eq!(count as i64, SEGMENTS);
+    destination.ask("configure topic=on.short c.retention.ms=3600000");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while compare::segments(&logs).len() > 1 {
+        assert!(Instant::now() < deadline, "nothing is let go of");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Both ids are told, so that nobody has to guess which topic is meant.
 fn is_refused_by_name(all: &[Described], source: &Cluster, destination: &Cluster) {
     let taken = all.iter().find(|one| one.topic == TAKEN);
@@ -82,7 +109,7 @@ fn is_refused_by_name(all: &[Described], source: &Cluster, destination: &Cluster
 
 /// Partitions that are added at the source, twice, are added at the destination and filled.
 fn grows(source: &Cluster, node: &mut Node) {
-    for (partitions, count) in [(4, 7), (5, 8)] {
+    for (partitions, count) in [(4, 8), (5, 9)] {
         source.ask(&format!("grow topic=on.growing partitions={partitions}"));
         for partition in [0, partitions - 1] {
             let words = format!("partition={partition} count=200 seed={partitions}");
@@ -98,8 +125,14 @@ fn grows(source: &Cluster, node: &mut Node) {
     }
 }
 
-fn begins_where_it_did(source: &[cluster::Partition], destination: &[cluster::Partition]) {
-    for (theirs, ours) in source.iter().zip(destination) {
+/// What is left of the topic that lets go is what is to be compared of it.
+fn begins_where_it_did(source: &mut [cluster::Partition], destination: &[cluster::Partition]) {
+    for (theirs, ours) in source.iter_mut().zip(destination) {
+        if theirs.topic == "on.short" {
+            assert_eq!(theirs.range(), 0..SEGMENTS);
+            assert!(ours.log_start >= SEGMENTS - 1, "{ours:?}");
+            theirs.log_start = ours.log_start;
+        }
         assert_eq!(theirs.log_start, ours.log_start, "{theirs:?} {ours:?}");
     }
     let far = destination.iter().find(|one| one.topic == "on.far");

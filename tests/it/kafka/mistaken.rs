@@ -45,7 +45,8 @@ fn what_is_wrong_is_named_and_all_else_goes_on() {
     is_of_another_cluster(node, &destination, &source);
 }
 
-/// Wrong usage ends with 2 and asks nobody; what the node refuses ends with 1. Nothing of it counts.
+/// Wrong usage ends with 2 and asks nobody; what the node refuses ends with 1. Nothing of it
+/// counts.
 fn operators_are_told(node: &Node, source: &Cluster) {
     let servers = format!("bootstrap.servers={}", source.bootstrap());
     let create = |name: &str, more: &[&str]| {
@@ -88,18 +89,18 @@ fn operators_are_told(node: &Node, source: &Cluster) {
     assert_eq!(names, ["astray", "dr", "other"]);
 }
 
-/// A second node by the id of the first, or of a stock broker or controller, is told so, and disturbs
-/// nobody.
+/// A second node by the id of the first, or of a stock broker or controller, is told so, and
+/// disturbs nobody.
 fn is_somebody_elses_id(destination: &Cluster) {
     for id in [9001, 2] {
         let mut second = Node::member(destination, &format!("second-{id}"));
-        second.replace("id = 9001", &format!("id = {id}"));
+        second.set("id = 9001", &format!("id = {id}"));
         second.start();
         second.until_said(&format!("broker id {id} is taken"));
         second.stop().expect_code(0);
     }
     let third = Node::member(destination, "third");
-    third.replace("id = 9001", "id = 1");
+    third.set("id = 9001", "id = 1");
     let ended = third.run().expect_code(1);
     ended.expect_said(&["id 1 is a controller's of this cluster"]);
 }
@@ -107,7 +108,7 @@ fn is_somebody_elses_id(destination: &Cluster) {
 /// A node that has been in one cluster does not take another one for it.
 fn is_of_another_cluster(node: Node, was: &Cluster, other: &Cluster) {
     let cluster = was.ask("ready").field("cluster").to_owned();
-    node.replace(&was.controllers(), &other.controllers());
+    node.set(&was.controllers(), &other.controllers());
     node.run().expect_code(1).expect_said(&[
         &format!("of another cluster than {cluster}"),
         "begin with an empty data directory",

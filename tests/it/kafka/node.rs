@@ -125,13 +125,6 @@ impl Node {
         }
     }
 
-    /// Changes what stands in the configuration.
-    pub(super) fn replace(&self, from: &str, to: &str) {
-        let text = std::fs::read_to_string(&self.config).expect("it was written");
-        assert!(text.contains(from), "{from}: {text}");
-        std::fs::write(&self.config, text.replace(from, to)).expect("target is writable");
-    }
-
     /// Runs it until it ends by itself, as it should.
     pub(super) fn run(&self) -> Ended {
         let config = self.config.to_str().expect("our paths are text");

@@ -1,5 +1,5 @@
-//! A node in a destination with an authorizer: it has the few rights that it needs, and keeps others
-//! from writing to what it mirrors, for as long as it does.
+//! A node in a destination with an authorizer: it has the few rights that it needs, and keeps
+//! others from writing to what it mirrors, for as long as it does.
 
 use std::time::{Duration, Instant};
 
@@ -119,8 +119,8 @@ impl Walled {
         }
     }
 
-    /// The authorizer logs whom it denies what. Ours has asked for nothing that it may not have, but
-    /// for the cluster's default of replicas, which can be done without.
+    /// The authorizer logs whom it denies what. Ours has asked for nothing that it may not have,
+    /// but for the cluster's default of replicas, which can be done without.
     fn has_denied_us_nothing(&self) {
         let log = self.cluster.dir().join("node-1.log");
         let text = std::fs::read_to_string(&log).expect("a node has a log");
