@@ -165,7 +165,7 @@ impl Plant {
         let (listening, heard) = std::sync::mpsc::sync_channel(1);
         let thread = uring::spawn_thread("leading", None, move |world| async move {
             let relaying = world;
-            let leading = match Leading::listen(world, at, us, options, ties) {
+            let leading = match Leading::listen(world, at, us, options, ties).await {
                 Ok(leading) => leading,
                 Err(error) => return drop(listening.send(Err(error))),
             };

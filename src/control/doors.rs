@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::io::{Buf, Clock, Listener, Net, Stream, World};
+use crate::io::{Buf, Clock, Listener, Net, Stream, World, listen_when_free};
 use crate::model::{BrokerAddress, Instant};
 
 /// How long nothing is accepted after the system could not.
@@ -62,7 +62,7 @@ impl<W: World> Door<W> {
             };
             let first = addresses.into_iter().next();
             let first = first.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-            world.net().listen(first)
+            listen_when_free(world, first).await
         };
         let listener = listening.await.map_err(|error| DoorFault {
             key,

@@ -14,7 +14,7 @@ pub use advice::advice;
 pub use buf::{Buf, Pool};
 pub use clock::Clock;
 pub use disk::{Disk, Durability, Entry, File, Open, replace};
-pub use net::{Listener, Net, Stream};
+pub use net::{Listener, Net, Stream, listen_when_free};
 
 use std::future::Future;
 

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use super::Buf;
+use super::{Buf, Clock, World};
 
 /// A connected stream. Its two directions may be used by two tasks at a time.
 pub trait Stream: Clone + 'static {
@@ -50,4 +51,30 @@ pub trait Net: Clone + 'static {
     /// # Errors
     /// What the system says.
     fn listen(&self, at: SocketAddr) -> io::Result<Self::Listener>;
+}
+
+/// Between two looks at an address that somebody has.
+const AGAIN: Duration = Duration::from_millis(20);
+/// A process that was killed leaves its sockets to the kernel, which takes its time to close those
+/// that a ring was busy with.
+const TAKEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// Listens on `at`; where somebody has it, once he has gone.
+///
+/// # Errors
+/// What the system says. That it is taken is believed after two seconds.
+pub async fn listen_when_free<W: World>(
+    world: &W,
+    at: SocketAddr,
+) -> io::Result<<W::Net as Net>::Listener> {
+    let clock = world.clock();
+    let deadline = clock.now().after(TAKEN_WITHIN);
+    loop {
+        match world.net().listen(at) {
+            Err(taken) if taken.kind() == io::ErrorKind::AddrInUse && clock.now() < deadline => {
+                clock.sleep_until(clock.now().after(AGAIN)).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }

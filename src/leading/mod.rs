@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::io::{Clock, Listener, Net, Stream, World};
+use crate::io::{Clock, Listener, Net, Stream, World, listen_when_free};
 use crate::model::BrokerId;
 
 use connection::Connection;
@@ -79,14 +79,14 @@ impl<W: World> Leading<W> {
     ///
     /// # Errors
     /// What the system says: most likely the address is taken.
-    pub fn listen(
+    pub async fn listen(
         world: W,
         at: SocketAddr,
         us: BrokerId,
         options: Options,
         ties: Ties,
     ) -> io::Result<Leading<W>> {
-        let listener = world.net().listen(at)?;
+        let listener = listen_when_free(&world, at).await?;
         let leads = Leads::new(world.clone(), us, options, ties.lease, ties.reports);
         Ok(Leading {
             world,

@@ -195,5 +195,14 @@ fn a_taken_address_is_told_with_its_key() {
             said.ends_with("choose another port, or stop whoever has it"),
             "{said}"
         );
+        // Somebody who is about to go is waited for.
+        let clock = *world.clock();
+        world.spawn(async move {
+            let soon = clock.now().after(std::time::Duration::from_millis(50));
+            clock.sleep_until(soon).await;
+            drop(first);
+        });
+        let third = Door::open(&world, "admin.metrics", &at, 1).await;
+        assert!(third.is_ok());
     });
 }

@@ -39,7 +39,9 @@ fn share<F: Future<Output = ()> + 'static>(
             lease,
         };
         let any = "127.0.0.1:0".parse().unwrap();
-        let leading = Leading::listen(world, any, US, Options::default(), ties).unwrap();
+        let leading = Leading::listen(world, any, US, Options::default(), ties)
+            .await
+            .unwrap();
         at_in.send(leading.local_addr()).unwrap();
         leading.run().await;
         thread_cpu()

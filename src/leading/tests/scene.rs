@@ -44,11 +44,13 @@ pub(super) struct Scene {
 
 /// Plays a scene.
 pub(super) fn play<F: Future<Output = ()>>(options: Options, scene: impl FnOnce(Scene) -> F) {
-    uring::run(None, |world| scene(Scene::new(world, options)));
+    uring::run(None, |world| async move {
+        scene(Scene::new(world, options).await).await;
+    });
 }
 
 impl Scene {
-    fn new(world: RealWorld, options: Options) -> Scene {
+    async fn new(world: RealWorld, options: Options) -> Scene {
         let (orders, orders_out) = mpsc::channel(64);
         let (moves, moves_out) = mpsc::channel(64);
         let (reports_in, reports) = mpsc::channel(64);
@@ -61,7 +63,9 @@ impl Scene {
             lease: lease.clone(),
         };
         let any = "127.0.0.1:0".parse().expect("an address");
-        let leading = Leading::listen(world, any, US, options, ties).expect("loopback has ports");
+        let leading = Leading::listen(world, any, US, options, ties)
+            .await
+            .expect("loopback has ports");
         let at = leading.local_addr();
         world.spawn(leading.run());
         Scene {

@@ -133,7 +133,7 @@ impl Leader {
                 replica_lag_max_ms: 8_000,
                 ..Options::default()
             };
-            let leading = Leading::listen(world, any, US, options, ties);
+            let leading = Leading::listen(world, any, US, options, ties).await;
             let leading = leading.expect("loopback has free ports");
             at_in.send(leading.local_addr()).expect("the test waits");
             leading.run().await;
