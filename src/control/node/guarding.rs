@@ -1,15 +1,17 @@
 //! What keeps a destination from harm while we lead, and after: its producer ids stay apart from
 //! the source's, nobody writes to what is mirrored, and what is no mirror does not stay with us.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::control::destination::fence::{Fences, lower, raise};
 use crate::control::destination::producer_ids::{self, Barrier, Mark, Registered, drain, push};
 use crate::control::destination::{Brokers, reassign};
-use crate::io::World;
+use crate::io::{Clock, World};
 use crate::mirror::PartitionKey;
-use crate::model::{BrokerEpoch, BrokerId, ProducerId, TopicId, TopicName};
-use crate::session::{BrokerAddress, Opening};
+use crate::model::{BrokerEpoch, BrokerId, Instant, ProducerId, TopicId, TopicName};
+use crate::session::BrokerAddress;
+use crate::shard::inbox::Endpoint;
 
 use super::Node;
 use super::asks::{Done, connect};
@@ -20,24 +22,44 @@ use super::event::Event;
 /// have to wait.
 const IDS_AHEAD: u32 = 50_000;
 
+/// After something was asked in vain, it is asked again so much later.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// How far the destination's producer ids are from those in our logs.
 #[derive(Debug, Default)]
 pub(super) struct ProducerIds {
     /// The largest id in any log.
     largest: Option<ProducerId>,
     barrier: Barrier,
-    /// The destination is being asked to get there.
-    is_under_way: bool,
-    /// Why it did not, as last told.
+    /// The allocator is being pushed.
+    is_pushing: bool,
+    push_at: Instant,
+    /// Brokers that are being asked for what they hold, and those that will be again.
+    asked: BTreeSet<BrokerId>,
+    ask_at: BTreeMap<BrokerId, Instant>,
+    /// Why ids are not apart, as last told.
     trouble: Option<String>,
 }
 
-/// What a pass of the barrier came to.
-#[derive(Debug, Default)]
-pub struct Passed {
-    next: Option<i64>,
-    given: Vec<(BrokerId, BrokerEpoch, ProducerId)>,
-    trouble: Option<String>,
+/// What brings the ids further apart.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    Push,
+    /// Each on its own: one that does not answer holds up nobody else.
+    Drain(Vec<BrokerId>),
+}
+
+/// What something that was asked for came to.
+#[derive(Debug)]
+pub enum Passed {
+    /// The allocator is there now.
+    Pushed(std::result::Result<i64, String>),
+    /// What a broker gave, in this life of it.
+    Drained(
+        BrokerId,
+        BrokerEpoch,
+        std::result::Result<ProducerId, String>,
+    ),
 }
 
 impl ProducerIds {
@@ -59,22 +81,59 @@ impl ProducerIds {
         covers && self.barrier.is_past(stock.iter().copied())
     }
 
-    /// Raises the mark where the ids have come near to it. Says whether anything is to be asked.
-    fn wants(&mut self, stock: &[(BrokerId, BrokerEpoch)]) -> bool {
-        let Some(largest) = self.largest.filter(|_| !self.is_under_way) else {
-            return false;
-        };
+    /// Raises the mark where the ids have come near to it. Says what is to be asked for.
+    fn wants(&mut self, now: Instant, stock: &[(BrokerId, BrokerEpoch)]) -> Option<Wanted> {
+        let largest = self.largest?;
         let near = largest.value().saturating_add(i64::from(IDS_AHEAD / 2));
         if self.barrier.mark().value() <= near {
             self.barrier.raise(Mark::beyond(Some(largest), IDS_AHEAD));
         }
-        !self.barrier.is_past(stock.iter().copied())
+        if self.barrier.wants_push() {
+            return (!self.is_pushing && self.push_at <= now).then_some(Wanted::Push);
+        }
+        let mut behind = self.barrier.behind(stock.iter().copied());
+        behind.retain(|broker| {
+            let at = self.ask_at.get(broker);
+            !self.asked.contains(broker) && at.is_none_or(|at| *at <= now)
+        });
+        (!behind.is_empty()).then_some(Wanted::Drain(behind))
+    }
+
+    fn passed(&mut self, now: Instant, passed: Passed) {
+        let again = now.after(AGAIN);
+        let why = match passed {
+            Passed::Pushed(outcome) => {
+                self.is_pushing = false;
+                match outcome {
+                    Ok(next) => return self.barrier.allocated(next),
+                    Err(why) => {
+                        self.push_at = again;
+                        why
+                    }
+                }
+            }
+            Passed::Drained(broker, epoch, outcome) => {
+                self.asked.remove(&broker);
+                match outcome {
+                    Ok(id) => return self.barrier.gave(broker, epoch, id),
+                    Err(why) => {
+                        self.ask_at.insert(broker, again);
+                        why
+                    }
+                }
+            }
+        };
+        if self.trouble.as_ref() != Some(&why) {
+            tracing::warn!("producer ids: {why}");
+            self.trouble = Some(why);
+        }
     }
 }
 
 impl<W: World> Node<W> {
     /// Has the destination pass the producer ids that it does not have behind it yet.
     pub(super) fn push_producer_ids(&mut self) {
+        let now = self.world.clock().now();
         let Some(membership) = &mut self.membership else {
             return;
         };
@@ -87,55 +146,71 @@ impl<W: World> Node<W> {
         let (Some(controller), Some(epoch)) = (membership.controller.clone(), epoch) else {
             return;
         };
-        if !membership.is_serving || !membership.ids.wants(&stock) {
+        if !membership.is_serving {
             return;
         }
-        membership.ids.is_under_way = true;
+        let wanted = membership.ids.wants(now, &stock);
         let barrier = &membership.ids.barrier;
         let (mark, next) = (barrier.mark(), barrier.next());
-        let behind = barrier.behind(stock.iter().copied());
-        let endpoints = membership.stock_endpoints().into_iter();
-        let endpoints = endpoints.filter(|endpoint| behind.contains(&endpoint.broker));
-        let brokers: Brokers = endpoints
-            .map(|endpoint| (endpoint.broker, BrokerAddress::from(&endpoint)))
-            .collect();
-        let us = Registered {
-            broker: membership.us,
-            epoch,
-        };
+        match wanted {
+            None => {}
+            Some(Wanted::Push) => {
+                membership.ids.is_pushing = true;
+                let us = Registered {
+                    broker: membership.us,
+                    epoch,
+                };
+                self.errand(move |world, opening| async move {
+                    let options = producer_ids::Options::default();
+                    let from = (&controller, us);
+                    let pushed = push(&world, opening, from, (mark, next), &options).await;
+                    let pushed = pushed.map(|pushed| pushed.next);
+                    let pushed = pushed.map_err(|fault| fault.to_string());
+                    Event::Chore(Outcome::Passed(Passed::Pushed(pushed)))
+                });
+            }
+            Some(Wanted::Drain(behind)) => {
+                let ask = behind.into_iter().filter_map(|broker| {
+                    let (_, epoch) = stock.iter().find(|(id, _)| *id == broker)?;
+                    Some((membership.endpoint(broker)?, *epoch))
+                });
+                for (endpoint, epoch) in ask.collect::<Vec<_>>() {
+                    self.drain_of_ids(&endpoint, epoch, mark);
+                }
+            }
+        }
+    }
+
+    fn drain_of_ids(&mut self, endpoint: &Endpoint, epoch: BrokerEpoch, mark: Mark) {
+        let broker = endpoint.broker;
+        if let Some(membership) = &mut self.membership {
+            membership.ids.asked.insert(broker);
+        }
+        let brokers: Brokers = [(broker, BrokerAddress::from(endpoint))].into();
         self.errand(move |world, opening| async move {
-            let passed = pass(
-                &world,
-                opening,
-                (&controller, us),
-                (mark, next),
-                &brokers,
-                &stock,
-            );
-            Event::Chore(Outcome::Passed(passed.await))
+            let options = producer_ids::Options::default();
+            let drained = drain(&world, opening, &brokers, mark, &options).await;
+            let drained = drained.into_values().next();
+            let given = match drained.expect("one was asked") {
+                Ok(drained) => Ok(drained.given),
+                Err(fault) => Err(format!("broker {broker}: {fault}")),
+            };
+            Event::Chore(Outcome::Passed(Passed::Drained(broker, epoch, given)))
         });
     }
 
     pub(super) fn ids_passed(&mut self, passed: Passed) {
+        let now = self.world.clock().now();
         let Some(membership) = &mut self.membership else {
             return;
         };
         let stock = membership.stock_lives();
-        let ids = &mut membership.ids;
-        ids.is_under_way = false;
-        let was_apart = ids.is_apart(&stock);
-        if let Some(next) = passed.next {
-            ids.barrier.allocated(next);
+        let was_apart = membership.ids.is_apart(&stock);
+        membership.ids.passed(now, passed);
+        let is_apart = membership.ids.is_apart(&stock);
+        if is_apart {
+            membership.ids.trouble = None;
         }
-        for (broker, epoch, id) in passed.given {
-            ids.barrier.gave(broker, epoch, id);
-        }
-        if passed.trouble.is_some() && passed.trouble != ids.trouble {
-            let why = passed.trouble.as_deref().unwrap_or_default();
-            tracing::warn!("producer ids: {why}");
-        }
-        ids.trouble = passed.trouble;
-        let is_apart = ids.is_apart(&stock);
         if is_apart && !was_apart {
             self.touch_all();
         }
@@ -232,33 +307,39 @@ impl<W: World> Node<W> {
     }
 }
 
-/// Pushes the allocator past the mark, then has each broker use up what it holds from before.
-async fn pass<W: World>(
-    world: &W,
-    opening: Opening,
-    (controller, us): (&BrokerAddress, Registered),
-    (mark, next): (Mark, i64),
-    brokers: &Brokers,
-    lives: &[(BrokerId, BrokerEpoch)],
-) -> Passed {
-    let options = producer_ids::Options::default();
-    let mut passed = Passed::default();
-    if next < mark.value() {
-        match push(world, opening, (controller, us), (mark, next), &options).await {
-            Ok(pushed) => passed.next = Some(pushed.next),
-            Err(fault) => {
-                passed.trouble = Some(fault.to_string());
-                return passed;
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(value: i64) -> ProducerId {
+        ProducerId::from_wire(value).expect("not negative")
     }
-    for (broker, outcome) in drain(world, opening, brokers, mark, &options).await {
-        let life = lives.iter().find(|(id, _)| *id == broker);
-        match (outcome, life) {
-            (Ok(drained), Some((_, epoch))) => passed.given.push((broker, *epoch, drained.given)),
-            (Ok(_), None) => {}
-            (Err(fault), _) => passed.trouble = Some(fault.to_string()),
-        }
+
+    #[test]
+    fn a_broker_that_does_not_answer_holds_up_nobody_and_is_not_asked_all_the_time() {
+        let lives = [1, 2].map(|id| (BrokerId(id), BrokerEpoch::new(7)));
+        let [(one, epoch), (two, _)] = lives;
+        let mut ids = ProducerIds::default();
+        let now = Instant::default();
+        assert_eq!(ids.wants(now, &lives), None, "no producer was seen");
+        assert!(ids.is_apart(&lives));
+        ids.seen(id(5));
+        assert_eq!(ids.wants(now, &lives), Some(Wanted::Push));
+        ids.is_pushing = true;
+        assert_eq!(ids.wants(now, &lives), None, "one push at a time");
+        ids.passed(now, Passed::Pushed(Err("no".to_owned())));
+        assert_eq!(ids.wants(now, &lives), None, "not at once");
+        let later = now.after(AGAIN);
+        assert_eq!(ids.wants(later, &lives), Some(Wanted::Push));
+        ids.passed(later, Passed::Pushed(Ok(1_000_000)));
+        let both = Some(Wanted::Drain(vec![one, two]));
+        assert_eq!(ids.wants(later, &lives), both);
+        ids.asked = [one, two].into();
+        ids.passed(later, Passed::Drained(one, epoch, Ok(id(1_000_000))));
+        assert!(!ids.is_apart(&lives) && ids.is_apart(&lives[..1]));
+        ids.passed(later, Passed::Drained(two, epoch, Err("no".to_owned())));
+        assert_eq!(ids.wants(later, &lives), None, "not at once");
+        let again = Some(Wanted::Drain(vec![two]));
+        assert_eq!(ids.wants(later.after(AGAIN), &lives), again);
     }
-    passed
 }
