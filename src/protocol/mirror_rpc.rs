@@ -18,7 +18,7 @@ pub use messages::{
     StopMirrorTopicsResponse, StopTopicResult, TopicMetadata,
 };
 
-pub use stops::{AbortedTransaction, LostRange, StopPlan, StopReport};
+pub use stops::{AbortedTransaction, LostRange, StepBegun, StopPlan, StopReport};
 
 use super::header::set_length;
 use super::{ErrorCode, Malformed, Reader, Unread, Writer};

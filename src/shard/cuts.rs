@@ -71,10 +71,16 @@ impl<W: World> Shard<W> {
             Some(aside) => format!("it lies in {}", aside.display()),
             None => "it is not kept".to_owned(),
         };
-        tracing::warn!(
-            "{id}: the source has lost what was copied from offset {end} to {held_to}; that was \
-             cut off here as well: {kept}"
-        );
+        match self.options.source.replica.is_some() {
+            true => tracing::info!(
+                "{id}: from offset {end} to {held_to} its leader has something else: that was cut \
+                 off here"
+            ),
+            false => tracing::warn!(
+                "{id}: the source has lost what was copied from offset {end} to {held_to}; that \
+                 was cut off here as well: {kept}"
+            ),
+        }
         self.report
             .told
             .push(Told::SourceTruncated { id, to: end, aside });

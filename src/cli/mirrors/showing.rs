@@ -71,6 +71,9 @@ struct Row {
     error_message: Option<String>,
     last_mirror_epoch: i32,
     last_mirror_offset: i64,
+    /// What its stop is about, while it is being stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_step: Option<String>,
     #[serde(skip)]
     attempts_max: i16,
 }
@@ -91,6 +94,7 @@ pub(super) async fn describe(
 ) -> Result<bool, Failure> {
     let request = DescribeClusterMirrorsRequest {
         mirror_names: (!mirrors.is_empty()).then_some(mirrors),
+        include_stops: json,
         ..DescribeClusterMirrorsRequest::default()
     };
     let answer = node.connect().await?.ask_mirror(&request).await?;
@@ -130,6 +134,7 @@ fn rows_of(mirror: ClusterMirror) -> impl Iterator<Item = Row> {
             error_message: partition.error_message,
             last_mirror_epoch: partition.last_mirror_epoch,
             last_mirror_offset: partition.last_mirror_offset,
+            stop_step: partition.stop_step,
             attempts_max,
         })
     })

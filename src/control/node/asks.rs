@@ -59,10 +59,9 @@ impl<W: World> Node<W> {
                 one.trouble = None;
                 match kind {
                     Kind::Unfence => (one.is_unfenced, one.is_fenced) = (true, false),
-                    Kind::Verify => one.is_verified = true,
+                    Kind::Verify => self.verified(key),
                     Kind::Fence => one.is_fenced = true,
-                    // The metadata log will say that it is so.
-                    Kind::Create | Kind::Elect | Kind::HandOver => self.rest(key),
+                    Kind::Create | Kind::Elect | Kind::HandOver => self.rest_until_told(key),
                 }
             }
             Result::Again(why) => {
@@ -75,6 +74,29 @@ impl<W: World> Node<W> {
 }
 
 impl<W: World> Node<W> {
+    /// The metadata log will say that what was asked for is so, unless it has.
+    fn rest_until_told(&mut self, key: &PartitionKey) {
+        let Some((one, membership)) = self.partitions.get(key).zip(self.membership.as_ref()) else {
+            return;
+        };
+        if one.asked_as == Some(membership.part(&one.id)) {
+            self.rest(key);
+        }
+    }
+
+    /// A new leader has all that we had.
+    fn verified(&mut self, key: &PartitionKey) {
+        let Some((one, membership)) = self.partitions.get_mut(key).zip(self.membership.as_ref())
+        else {
+            return;
+        };
+        one.is_verified = true;
+        if let Some((_, partition)) = membership.partition(&one.id) {
+            one.report.new_leader = partition.leader.map(|leader| leader.0);
+            one.report.leader_epoch = Some(partition.leader_epoch.value());
+        }
+    }
+
     /// Partitions of a chore by name, for the answers that go by it.
     pub(super) fn named(&self, keys: Vec<PartitionKey>) -> Vec<(TopicPartition, PartitionKey)> {
         let named = keys.into_iter().filter_map(|key| {

@@ -1,7 +1,7 @@
 //! What the machines of `mirror` decide, carried out: records read and written, actions begun.
 
 use crate::io::{Clock, World};
-use crate::mirror::{Ending, Input, Partition, PartitionKey, Record, Step};
+use crate::mirror::{Desired, Ending, Input, Partition, PartitionKey, Record, Step};
 use crate::model::{LeaderEpoch, TopicPartition};
 
 use super::Node;
@@ -11,13 +11,11 @@ use super::mirrored::Mirrored;
 impl<W: World> Node<W> {
     /// A partition that was not known. This node alone writes its record, whoever leads it at the
     /// destination: there are no leaders to be told apart by.
-    pub(super) fn begin(
-        &mut self,
-        key: &PartitionKey,
-        id: TopicPartition,
-        desired: crate::mirror::Desired,
-    ) {
-        if self.partitions.contains_key(key) {
+    pub(super) fn begin(&mut self, key: &PartitionKey, id: TopicPartition, desired: Desired) {
+        if let Some(one) = self.partitions.get_mut(key) {
+            if desired == Desired::Stopped {
+                one.progress.begin(self.world.clock().now());
+            }
             return self.drive(key, Input::Wanted(desired));
         }
         let life = Partition::new(self.chosen.retry, desired);

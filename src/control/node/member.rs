@@ -366,6 +366,8 @@ impl<W: World> Node<W> {
             let all = membership.endpoints().collect();
             self.order(shard, Order::Brokers(all)).await;
         }
+        // Whoever was waited for may have come, or gone.
+        self.touch_all();
     }
 
     /// The thread that serves followers learns whether we lead a partition now, and how.

@@ -10,6 +10,7 @@ use crate::protocol::mirror_rpc::StopReport;
 use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
 
 use super::course::{Goal, Home, LogAt, Part, Place};
+use super::progress::Progress;
 
 /// A partition of a mirror.
 #[derive(Debug)]
@@ -52,6 +53,10 @@ pub(super) struct Mirrored {
     pub(super) waits_for: &'static str,
     /// What went wrong last with a step that is tried again.
     pub(super) trouble: Option<String>,
+    /// How far its stop is.
+    pub(super) progress: Progress,
+    /// What our part in it was when something was asked of the destination last.
+    pub(super) asked_as: Option<Part>,
 }
 
 /// A log as a shard has opened it.
@@ -110,6 +115,8 @@ impl Mirrored {
             missing_since: None,
             waits_for: "nothing was read of it yet",
             trouble: None,
+            progress: Progress::default(),
+            asked_as: None,
         }
     }
 

@@ -24,6 +24,7 @@ mod member;
 mod mirrored;
 mod operators;
 mod planned;
+mod progress;
 mod questions;
 mod reports;
 mod retaining;

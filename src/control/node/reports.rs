@@ -8,6 +8,7 @@ use crate::model::{Offset, ShardId, TopicPartition};
 use crate::shard::inbox::{Phase, Report, Status, Told};
 
 use super::Node;
+use super::course::Home;
 use super::mirrored::Opened;
 
 impl<W: World> Node<W> {
@@ -147,6 +148,8 @@ impl<W: World> Node<W> {
             }
             // Its status says that it goes no further.
             Told::Broken { why, .. } => one.trouble = Some(why),
+            // A stock leader had less than we; what the source has is another matter.
+            Told::SourceTruncated { .. } if one.home() == Some(Home::Follower) => {}
             Told::SourceTruncated { .. } => self.ended(&key, Ending::SourceTruncated),
             Told::Failed { what, why, .. } => self.refused(&key, what, &why),
         }

@@ -45,13 +45,14 @@ impl<W: World> Node<W> {
 
     fn next_step(&mut self, key: &PartitionKey) -> Option<Next> {
         let around = self.surroundings(key)?;
+        let now = self.world.clock().now();
         let one = self.partitions.get_mut(key)?;
         let mut step = next(one.goal()?, &one.place(around));
         if one.is_stopped && one.home().is_some() && !one.is_busy {
             step = Next::Release;
         }
-        if let Next::Wait(what) = step {
-            one.waits_for = what;
+        one.is_about(now, &step);
+        if let Next::Wait(_) = step {
             if !around.can_open
                 && one.home().is_none()
                 && let Some(feed) = self.feeds.get_mut(&key.mirror)
@@ -121,28 +122,13 @@ impl<W: World> Node<W> {
                 false
             }
             Next::Refuse(why) => {
-                let why = self.with_ids(key, why);
-                self.fails(key, why, false);
+                self.fails(key, why.to_owned(), false);
                 false
             }
             Next::RefuseOthers(from, to) => {
                 self.fails(key, not_the_sources(from, to), false);
                 false
             }
-        }
-    }
-
-    /// A refusal with the ids of both topics, where the destination has one: names are not enough.
-    fn with_ids(&self, key: &PartitionKey, why: &str) -> String {
-        let one = self.partitions.get(key);
-        let membership = self.membership.as_ref();
-        let there = one.and_then(|one| Some(membership?.partition(&one.id)?.0));
-        match there {
-            Some(id) => format!(
-                "{why} (its id is {id} there, and {} at the source)",
-                key.topic
-            ),
-            None => why.to_owned(),
         }
     }
 
@@ -207,6 +193,8 @@ impl<W: World> Node<W> {
         one.is_busy = true;
         one.shard = Some(tie.id);
         one.opening = Some(home);
+        // Whoever is asked now does not say where others stand.
+        one.status = None;
         self.order(tie.id, Order::Mirror(Box::new(mirror))).await;
         false
     }
@@ -300,7 +288,10 @@ impl<W: World> Node<W> {
     }
 
     pub(super) fn chore(&mut self, kind: Kind, key: &PartitionKey) -> bool {
-        self.partitions.get_mut(key).expect("it was there").is_busy = true;
+        let membership = self.membership.as_ref();
+        let one = self.partitions.get_mut(key).expect("it was there");
+        one.is_busy = true;
+        one.asked_as = membership.map(|membership| membership.part(&one.id));
         let now = self.world.clock().now();
         self.chores.want(now, kind, key);
         false

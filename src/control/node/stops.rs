@@ -67,6 +67,7 @@ impl<W: World> Node<W> {
             let mut report = one.report.clone();
             report.last_mirror_offset = position.offset.map(Offset::value);
             report.last_mirror_epoch = position.epoch.is_some().then(|| position.epoch.value());
+            one.progress.tell(&mut report);
             report.write()
         });
         (step, report)

@@ -47,6 +47,18 @@ pub struct StopReport {
     pub log_end: Option<i64>,
     /// How long it took from the request on, in ms.
     pub took_ms: Option<i64>,
+    /// Its steps, as far as it has come.
+    pub steps: Vec<StepBegun>,
+}
+
+/// A step of a stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepBegun {
+    /// What it is about, in words.
+    pub step: String,
+    /// When it began, in ms from the request on.
+    pub at_ms: i64,
 }
 
 /// A transaction that ended with a stop.

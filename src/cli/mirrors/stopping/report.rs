@@ -132,7 +132,7 @@ fn number(number: Option<i64>) -> String {
 mod tests {
     use super::*;
     use crate::cli::mirrors::showing::as_json;
-    use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, MirrorPartition};
+    use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, MirrorPartition, StepBegun};
 
     #[test]
     fn a_report_is_what_the_node_says_or_else_what_it_describes() {
@@ -151,6 +151,10 @@ mod tests {
             leader_epoch: Some(7),
             log_end: Some(101),
             took_ms: Some(340),
+            steps: vec![StepBegun {
+                step: "fetching ends".to_owned(),
+                at_ms: 4,
+            }],
         };
         let topic = MirrorTopic {
             topic_name: "t".to_owned(),
@@ -191,7 +195,7 @@ mod tests {
             r#""lastMirrorOffset":100,"lastMirrorEpoch":4,"abortedTransactions":[{"#,
             r#""producerId":9,"producerEpoch":1,"firstOffset":90}],"lag":5,"lagMs":12,"#,
             r#""lost":{"from":100,"to":105},"newLeader":2,"leaderEpoch":7,"logEnd":101,"#,
-            r#""tookMs":340}]"#,
+            r#""tookMs":340,"steps":[{"step":"fetching ends","atMs":4}]}]"#,
         ]
         .concat();
         assert_eq!(json, expected);
