@@ -14,6 +14,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
@@ -24,6 +25,7 @@ import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.ProducerState;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.ElectionType;
@@ -58,6 +60,7 @@ final class Topics {
         commands.put("trim", Topics::trim);
         commands.put("describe", Topics::describe);
         commands.put("offsets", Topics::offsets);
+        commands.put("abort", Topics::abort);
     }
 
     static Admin admin(String bootstrap) {
@@ -80,18 +83,14 @@ final class Topics {
         answer.field("cluster", cluster.clusterId().get(8, TimeUnit.SECONDS));
     }
 
-    /** Allows operations= (commas between) on topic=, or with cluster=true on the cluster, to principal= from host=. */
+    /** Allows operations= (commas between) on topic= to whoever comes from host=, unauthenticated. */
     private static void allow(Workload.Args args, Workload.Answer answer) throws Exception {
-        var on = args.flag("cluster")
-            ? new ResourcePattern(ResourceType.CLUSTER, "kafka-cluster", PatternType.LITERAL)
-            : new ResourcePattern(ResourceType.TOPIC, args.text("topic"), PatternType.LITERAL);
-        // Whoever is not authenticated is called so.
-        String principal = args.text("principal", "User:ANONYMOUS");
+        var topic = new ResourcePattern(ResourceType.TOPIC, args.text("topic"), PatternType.LITERAL);
         List<AclBinding> bindings = Arrays.stream(args.text("operations").split(","))
             .map(AclOperation::valueOf)
             .map(operation -> new AccessControlEntry(
-                principal, args.text("host", "*"), operation, AclPermissionType.ALLOW))
-            .map(entry -> new AclBinding(on, entry))
+                "User:ANONYMOUS", args.text("host"), operation, AclPermissionType.ALLOW))
+            .map(entry -> new AclBinding(topic, entry))
             .collect(Collectors.toList());
         admin(args.text("b")).createAcls(bindings).all().get();
     }
@@ -287,6 +286,21 @@ final class Topics {
             answer.line(partition.topic() + " " + partition.partition() + " "
                 + starts.get(partition).offset() + " " + ends.get(partition).offset());
         }
+    }
+
+    /** Aborts what is open in partition= of topic=, as kafka-transactions.sh does; answers aborted=. */
+    private static void abort(Workload.Args args, Workload.Answer answer) throws Exception {
+        Admin admin = admin(args.text("b"));
+        TopicPartition partition = new TopicPartition(args.text("topic"), args.number("partition", 0));
+        int aborted = 0;
+        for (ProducerState one : admin.describeProducers(List.of(partition)).partitionResult(partition).get()
+            .activeProducers()) {
+            if (one.currentTransactionStartOffset().isEmpty()) continue;
+            admin.abortTransaction(new AbortTransactionSpec(partition, one.producerId(),
+                (short) one.producerEpoch(), one.coordinatorEpoch().orElse(0))).all().get();
+            aborted++;
+        }
+        answer.field("aborted", aborted);
     }
 
     static final java.util.Comparator<TopicPartition> ORDER =

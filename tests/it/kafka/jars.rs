@@ -8,14 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The oldest Java that Kafka 4 brokers run on.
 const JAVA_MIN: u32 = 17;
 /// Our programs; where one has changed, all are compiled again.
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 7] = [
     ("Broker.java", include_str!("../../kafka/Broker.java")),
     ("Workload.java", include_str!("../../kafka/Workload.java")),
     ("Topics.java", include_str!("../../kafka/Topics.java")),
     ("Writing.java", include_str!("../../kafka/Writing.java")),
     ("Menagerie.java", include_str!("../../kafka/Menagerie.java")),
     ("Reading.java", include_str!("../../kafka/Reading.java")),
-    ("Clients.java", include_str!("../../kafka/Clients.java")),
     ("Tools.java", include_str!("../../kafka/Tools.java")),
 ];
 
@@ -26,8 +25,6 @@ pub(super) struct Release {
     pub(super) version: String,
     /// Our classes first, then every jar.
     pub(super) classpath: String,
-    /// Where its jars are.
-    pub(super) libs: PathBuf,
 }
 
 /// `target/kafka`: jars, classes, locks, and what runs leave behind.
@@ -103,7 +100,6 @@ pub(super) fn prepare(version: &str) -> Release {
     Release {
         version: version.to_owned(),
         classpath,
-        libs,
     }
 }
 
@@ -138,8 +134,7 @@ fn compile(libs: &Path, classes: &Path) {
     succeed(&mut javac);
 }
 
-/// Runs a command that has to succeed.
-pub(super) fn succeed(command: &mut Command) {
+fn succeed(command: &mut Command) {
     let run = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -40,7 +40,11 @@ pub(super) struct Described {
     pub(super) state: String,
     pub(super) source_offset: i64,
     pub(super) destination_offset: i64,
+    /// Where its last stop left off; −1 where there was none.
+    pub(super) last_mirror_offset: i64,
     pub(super) error: Option<String>,
+    /// What its stop is about.
+    pub(super) stop_step: Option<String>,
 }
 
 impl Node {
@@ -89,17 +93,12 @@ impl Node {
 
     /// Adds a mirror to the configuration.
     pub(super) fn declare(&self, name: &str, source: &Cluster, include: &str) {
-        self.configure(&format!(
+        let mut text = std::fs::read_to_string(&self.config).expect("it was written");
+        text.push_str(&format!(
             "[[mirrors]]\nname = \"{name}\"\n\"bootstrap.servers\" = \"{}\"\n\
              \"topics.include\" = ['{include}']\n",
             source.bootstrap()
         ));
-    }
-
-    /// Adds whatever it is to the configuration.
-    pub(super) fn configure(&self, more: &str) {
-        let mut text = std::fs::read_to_string(&self.config).expect("it was written");
-        text.push_str(more);
         std::fs::write(&self.config, text).expect("target is writable");
     }
 
@@ -131,16 +130,6 @@ impl Node {
         program::run(&self.outputs, &["serve", "--config", config])
     }
 
-    /// Waits until it has said something.
-    pub(super) fn until_said(&mut self, words: &str) {
-        let deadline = Instant::now() + WITHIN;
-        while !self.said().contains(words) {
-            self.running().assert_alive();
-            assert!(Instant::now() < deadline, "{words}: {}", self.said());
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
     fn running(&mut self) -> &mut Running {
         self.process.as_mut().expect("it was started")
     }
@@ -159,6 +148,34 @@ impl Node {
     /// SIGKILL.
     pub(super) fn kill(&mut self) {
         self.process.take().expect("it was started").kill();
+    }
+
+    /// SIGKILL at the moment at which something is so, or once `within` is over. Says which. It
+    /// looks without a rest: between what it sees and the kill lies next to nothing.
+    pub(super) fn kill_once(&mut self, within: Duration, is_so: impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + within;
+        let mut was_so = is_so();
+        while !was_so && Instant::now() < deadline {
+            was_so = is_so();
+        }
+        self.kill();
+        was_so
+    }
+
+    /// SIGSTOP.
+    pub(super) fn pause(&mut self) {
+        self.running().pause();
+    }
+
+    /// SIGCONT.
+    pub(super) fn resume(&mut self) {
+        self.running().resume();
+    }
+
+    /// `twinlog mirrors` that goes on beside the test.
+    pub(super) fn begin_mirrors(&self, args: &[&str]) -> Running {
+        let all = [&["mirrors", "--bootstrap-server", &self.admin], args].concat();
+        Running::start(&self.outputs, &all)
     }
 
     /// `twinlog mirrors`, by an operator of this node.
@@ -200,6 +217,49 @@ impl Node {
         }
     }
 
+    /// Waits until all partitions of a topic are as `is_it` says.
+    pub(super) fn until_topic(
+        &mut self,
+        what: &str,
+        topic: &str,
+        is_it: impl Fn(&Described) -> bool,
+    ) -> Vec<Described> {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let mut all = self.describe();
+            all.retain(|one| one.topic == topic);
+            if !all.is_empty() && all.iter().all(&is_it) {
+                return all;
+            }
+            self.assert_alive();
+            let is_late = Instant::now() >= deadline;
+            assert!(!is_late, "{what}: {all:#?}\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits until the stop of some partition of a topic is about this.
+    pub(super) fn until_step(&mut self, topic: &str, step: &str) {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let all = self.describe();
+            let is_it =
+                |one: &Described| one.topic == topic && one.stop_step.as_deref() == Some(step);
+            if all.iter().any(is_it) {
+                return;
+            }
+            self.assert_alive();
+            let is_late = Instant::now() >= deadline;
+            assert!(!is_late, "{topic}: {step}: {all:#?}\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Panics with what it said if it has ended.
+    pub(super) fn assert_alive(&mut self) {
+        self.running().assert_alive();
+    }
+
     /// The vault of a mirror.
     pub(super) fn vault_of(&self, mirror: &str) -> PathBuf {
         self.data.join(mirror)
@@ -233,6 +293,8 @@ fn described(value: &Value) -> Described {
         state: text("state").expect("a name"),
         source_offset: number("sourceOffset"),
         destination_offset: number("destinationOffset"),
+        last_mirror_offset: number("lastMirrorOffset"),
         error: text("errorMessage"),
+        stop_step: text("stopStep"),
     }
 }

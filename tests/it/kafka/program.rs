@@ -92,18 +92,25 @@ impl Running {
 
     /// SIGTERM, as an operator stops it, and waits for the clean end.
     pub(super) fn stop(self) -> Ended {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .expect("kill is there");
-        assert!(
-            status.success(),
-            "{} had ended already\n{}",
-            self.words,
-            self.said()
-        );
+        self.signal("-TERM");
         self.await_end(STOP_WITHIN)
+    }
+
+    /// SIGSTOP: it neither answers nor asks, and its connections stand.
+    pub(super) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub(super) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, which: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([which, &id]).status();
+        let sent = status.expect("kill is there").success();
+        assert!(sent, "{} had ended already\n{}", self.words, self.said());
     }
 
     /// Waits for it to end by itself.

@@ -1,0 +1,196 @@
+//! A source, a stock destination and a node that mirrors from the one onto the other: what the
+//! destination's brokers have on disk, against what the source has.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::cluster::Partition;
+use super::node::{APART, Node};
+use super::program::{self, Ended};
+use super::*;
+
+/// How long records may take that somebody has to come back for.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Two clusters and the node between them; its mirror is called dr.
+pub(super) struct Mirrored {
+    pub(super) source: Cluster,
+    pub(super) destination: Cluster,
+    pub(super) node: Node,
+}
+
+impl Mirrored {
+    /// One broker at the source, two at the destination, whose node 1 is the controller as well.
+    /// The node has not been started.
+    pub(super) fn begin(workload: &Arc<Workload>, name: &str, topics: &str) -> Mirrored {
+        let source = Cluster::start(workload, &format!("{name}-source"), 1, &[]);
+        let destination = Cluster::start(workload, &format!("{name}-destination"), 2, &APART);
+        let node = Node::member(&destination, "member");
+        node.declare("dr", &source, topics);
+        Mirrored {
+            source,
+            destination,
+            node,
+        }
+    }
+
+    /// All that the source has of a topic arrives at both brokers, and is the same there.
+    pub(super) fn arrives(&mut self, topic: &str, when: &str) {
+        self.arrives_at(&[1, 2], topic, when);
+    }
+
+    /// The same at some of the brokers.
+    pub(super) fn arrives_at(&mut self, brokers: &[u32], topic: &str, when: &str) {
+        let wanted = self.source.offsets(topic);
+        let begun = Instant::now();
+        for broker in brokers {
+            for partition in &wanted {
+                let dir = self.replica(*broker, partition);
+                // While it is written, a batch may be half there.
+                let end = || compare::read(&dir).ok().and_then(|batches| batches.end());
+                while end().unwrap_or_default() < partition.high_watermark {
+                    self.node.assert_alive();
+                    assert!(
+                        begun.elapsed() < WITHIN,
+                        "{when}: broker {broker} has {:?} of {partition:?}\n{}",
+                        end(),
+                        self.node.said()
+                    );
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+        }
+        for broker in brokers {
+            self.agrees(*broker, &wanted);
+        }
+        nobody_spins(&self.destination);
+    }
+
+    /// All that the source has of a topic arrives at those brokers that have a replica of it.
+    pub(super) fn arrives_where_it_is(&mut self, topic: &str) {
+        let described = self.destination.ask(&format!("describe topic={topic}"));
+        let first = described.words().next().map(|words| words[2].to_owned());
+        let replicas = first.expect("it has a partition");
+        let brokers = replicas.split('+').map(|id| id.parse().expect("an id"));
+        let brokers: Vec<u32> = brokers.collect();
+        self.arrives_at(&brokers, topic, "at last");
+    }
+
+    /// Who is in sync of each partition comes to be those.
+    pub(super) fn until_in_sync(&mut self, topic: &str, wanted: &[i64]) {
+        let begun = Instant::now();
+        loop {
+            let isr = self.in_sync(topic);
+            if isr.iter().all(|isr| isr == wanted) {
+                return;
+            }
+            let is_late = begun.elapsed() >= WITHIN;
+            assert!(!is_late, "{topic}: {isr:?}\n{}", self.node.said());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Both brokers have the source's batches there.
+    pub(super) fn agree_within(&self, partitions: &[Partition]) {
+        self.agrees(1, partitions);
+        self.agrees(2, partitions);
+    }
+
+    fn agrees(&self, broker: u32, partitions: &[Partition]) {
+        for partition in partitions {
+            let theirs = self.source.log_dir(1).join(partition.directory());
+            let copy = self.replica(broker, partition);
+            compare::agree_but_for_epochs(&theirs, &copy, partition.range())
+                .unwrap_or_else(|difference| panic!("{difference}"));
+            stamps_are_true(&copy);
+        }
+    }
+
+    fn replica(&self, broker: u32, partition: &Partition) -> std::path::PathBuf {
+        let dir = self.destination.log_dir(broker);
+        dir.join(partition.directory())
+    }
+
+    /// The last leader epoch of partition 0 in which a record was written.
+    pub(super) fn last_epoch(&self, topic: &str) -> i32 {
+        let dir = self.destination.log_dir(1).join(format!("{topic}-0"));
+        epochs(&dir).last().expect("it has records").0
+    }
+
+    /// Whether the leader of each partition is as `is_it` says; −1 is who is not seen by clients.
+    pub(super) fn leads(&self, topic: &str, is_it: impl Fn(i64) -> bool) -> bool {
+        let described = self.destination.try_ask(&format!("describe topic={topic}"));
+        described.is_ok_and(|described| {
+            let leaders = described.words().map(|words| words[1].parse());
+            leaders
+                .into_iter()
+                .all(|leader| is_it(leader.expect("an id")))
+        })
+    }
+
+    /// Who is in sync of each partition, in order.
+    fn in_sync(&self, topic: &str) -> Vec<Vec<i64>> {
+        let described = self.destination.ask(&format!("describe topic={topic}"));
+        let isr = described.words().map(|words| {
+            let ids = words[3].split('+').filter(|id| !id.is_empty());
+            let mut ids: Vec<i64> = ids.map(|id| id.parse().expect("an id")).collect();
+            ids.sort_unstable();
+            ids
+        });
+        isr.collect()
+    }
+
+    /// `twinlog unregister`.
+    pub(super) fn unregister(&self) -> Ended {
+        let controllers = self.destination.controllers();
+        let args = [
+            "unregister",
+            "--controllers",
+            &controllers,
+            "--id",
+            "9001",
+            "--open-fences",
+            "--json",
+        ];
+        program::run(self.node.outputs(), &args)
+    }
+}
+
+/// What a broker's checkpoint says of a log's epochs: each with the offset where it began.
+fn epochs(dir: &Path) -> Vec<(i32, i64)> {
+    let path = dir.join("leader-epoch-checkpoint");
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let entries = text.lines().skip(2).map(|line| {
+        let (epoch, start) = line.split_once(' ').expect("two numbers");
+        let epoch = epoch.parse().expect("an epoch");
+        (epoch, start.parse().expect("an offset"))
+    });
+    entries.collect()
+}
+
+/// Every batch has the epoch in which its offset was written: no leader has stamped or served
+/// under an epoch that was over.
+fn stamps_are_true(dir: &Path) {
+    let epochs = epochs(dir);
+    let batches = compare::read(dir).unwrap_or_else(|fault| panic!("{fault}"));
+    for batch in &batches.whole {
+        let begun = epochs.iter().take_while(|(_, start)| *start <= batch.base);
+        let (epoch, _) = *begun.last().expect("every offset has an epoch");
+        let stamp = batch.bytes[12..16].try_into().expect("four");
+        let stamp = i32::from_be_bytes(stamp);
+        let at = (dir.display(), batch.base);
+        assert_eq!(stamp, epoch, "{at:?}: {epochs:?}");
+    }
+}
+
+/// A batch with an epoch above the leader's would be fetched and skipped for ever.
+fn nobody_spins(cluster: &Cluster) {
+    for node in [1, 2] {
+        let log = cluster.dir().join(format!("node-{node}.log"));
+        let text = fs::read_to_string(&log).expect("a node has a log");
+        let lines = text.lines().filter(|line| line.contains("Skipping batch"));
+        let wrong: Vec<&str> = lines.take(5).collect();
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", log.display());
+    }
+}
