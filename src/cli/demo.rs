@@ -1,6 +1,7 @@
 //! `twinlog demo`: the whole of it on this machine alone, from generated load to the proof.
 
 mod generated;
+mod member;
 mod served;
 pub(super) mod source;
 
@@ -39,6 +40,12 @@ pub(super) struct DemoArguments {
     /// Where source and vault are put; a new directory [default: in the temporary directory].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// On real Kafka instead: a mirror from one cluster onto another, and a failover. Needs Java.
+    #[arg(long, conflicts_with_all = ["mib", "seconds"])]
+    member: bool,
+    /// The jars of a Kafka release, its libs [default: fetched by Maven].
+    #[arg(long, value_name = "DIR", requires = "member")]
+    kafka: Option<PathBuf>,
 }
 
 /// Why a demo that had begun came to nothing.
@@ -59,6 +66,12 @@ enum DemoFault {
     /// Somebody wants it to end.
     #[error("stopped before the end; what was copied so far lies in {}", .0.display())]
     Stopped(PathBuf),
+    /// The same, where nothing is to be left.
+    #[error("stopped before the end; nothing of it is left")]
+    Interrupted,
+    /// Something of the stock clusters went wrong, in words.
+    #[error("{0}")]
+    Said(String),
     /// A copy did not come to its end.
     #[error(transparent)]
     Copy(#[from] CopyFault),
@@ -85,7 +98,11 @@ impl DemoArguments {
                 "{vault} exists: choose another --dir"
             )));
         }
-        match self.show(&dir, vault, quiet) {
+        let shown = match self.member {
+            true => self.show_member(&dir, quiet),
+            false => self.show(&dir, vault, quiet),
+        };
+        match shown {
             Ok(ending) => Ok(ending),
             Err(DemoFault::Misuse(misuse)) => Err(misuse),
             Err(fault) => {
@@ -93,6 +110,20 @@ impl DemoArguments {
                 Ok(Ending::Incomplete)
             }
         }
+    }
+
+    fn show_member(&self, dir: &Path, quiet: bool) -> Result<Ending, DemoFault> {
+        let tell = |line: &str| {
+            if !quiet {
+                screen::say(line);
+            }
+        };
+        let is_whole = member::show(dir, self.kafka.as_deref(), &tell)?;
+        Ok(if is_whole {
+            Ending::Done
+        } else {
+            Ending::Incomplete
+        })
     }
 
     fn show(&self, dir: &Path, vault: PathBuf, quiet: bool) -> Result<Ending, DemoFault> {
@@ -107,7 +138,7 @@ impl DemoArguments {
         ));
         let stop = Stop::listen();
         // What is to be left is the vault; the source's logs are only generated.
-        let generated = Generated::begin(dir)?;
+        let generated = Generated::begin(dir, "source")?;
         let mut source = Source::start(generated.path(), self.mib, self.seconds)?;
         let from = source.address(&stop)?;
         tell(&format!("a second process serves them on {from}"));

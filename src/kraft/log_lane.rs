@@ -38,10 +38,10 @@ impl Member {
     }
 
     fn log_question(&self) -> Question {
-        let Some(cluster_id) = self.identity.cluster_id.clone() else {
+        if !self.has_met {
             return Question::Cluster(DescribeCluster);
-        };
-        let cluster_id = Some(cluster_id);
+        }
+        let cluster_id = self.identity.cluster_id.clone();
         let (replica, directory) = (self.identity.node, self.identity.directory);
         let leader_epoch = self.quorum.epoch();
         let bytes_max = i32::try_from(self.options.fetch_bytes_max).expect("the options are sound");
@@ -91,6 +91,20 @@ impl Member {
                 code => self.failed(now, Lane::Log, Refusal::Other { what, code }),
             };
         }
+        if let Some(expected) = &self.identity.cluster_id
+            && *expected != answer.cluster_id
+        {
+            let (at, expected) = (from.clone(), expected.clone());
+            return self.refuse(Refusal::OtherCluster { at, expected });
+        }
+        // Whoever fetches the log by the id of a controller is taken for it, and counts as one that
+        // has what it asks for next: the quorum would believe that a record is safe which is not.
+        let node = self.identity.node;
+        let mut controllers = answer.controllers.iter();
+        if controllers.any(|controller| controller.broker == node) {
+            return self.refuse(Refusal::Controller { node });
+        }
+        self.has_met = true;
         self.identity.cluster_id = Some(answer.cluster_id.clone());
         self.quorum.learn_endpoints(&answer.controllers);
         self.tell(News::Cluster(answer.cluster_id));

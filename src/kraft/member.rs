@@ -29,6 +29,8 @@ pub struct Member {
     pub(super) lifeline: Lifeline,
     pub(super) proposals: Proposals,
     news: VecDeque<News>,
+    /// The cluster has told its id and who its controllers are.
+    pub(super) has_met: bool,
     /// What hinders us, as last told.
     pub(super) trouble: Option<Refusal>,
     /// The log is asked for somewhere else, not before this moment.
@@ -66,6 +68,7 @@ impl Member {
             lifeline: Lifeline::new(),
             proposals: Proposals::default(),
             news: VecDeque::new(),
+            has_met: false,
             trouble: None,
             leave_log_until: None,
             doom: None,

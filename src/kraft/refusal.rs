@@ -29,6 +29,12 @@ pub enum Refusal {
         /// Our id.
         node: BrokerId,
     },
+    /// A controller has our id.
+    #[error("id {node} is a controller's of this cluster: choose another `id`")]
+    Controller {
+        /// Our id.
+        node: BrokerId,
+    },
     /// We lack rights.
     #[error("{what} is not allowed: grant {right} on the cluster to this principal ({code})")]
     NotAllowed {

@@ -222,3 +222,22 @@ fn a_hard_limit_of_open_files_is_named() {
     let ended = demo_within("-n 60", dir.path());
     ends_with(1, &["no more than 60 open files", "LimitNOFILE"], ended);
 }
+
+#[test]
+fn a_demo_on_real_kafka_says_what_it_needs() {
+    let parent = tempfile::tempdir().expect("a temporary directory");
+    let dir = parent.path().join("demo");
+    let ended = Command::new(env!("CARGO_BIN_EXE_twinlog"))
+        .args(["demo", "--member", "--dir"])
+        .arg(&dir)
+        .env("PATH", parent.path())
+        .output();
+    let ended = ended.expect("cargo has built it");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    ends_with(
+        2,
+        &["needs Java 17 or newer (java), and Maven (mvn)", "no java"],
+        (ended.status.code(), said),
+    );
+    assert!(!dir.exists(), "it was made for the demo");
+}

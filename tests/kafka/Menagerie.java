@@ -29,6 +29,7 @@ final class Menagerie {
     static void register(Map<String, Workload.Command> commands) {
         commands.put("menagerie", (args, answer) -> new Menagerie(args).fill(args.number("tiny", 20_000)));
         commands.put("random", (args, answer) -> new Menagerie(args).random(args.number("steps", 60)));
+        commands.put("compacted", (args, answer) -> new Menagerie(args).compacted());
     }
 
     private void fill(int tiny) throws Exception {
@@ -47,6 +48,10 @@ final class Menagerie {
         rolled();
         random(60);
         compactedEnd(written);
+    }
+
+    private void compacted() throws Exception {
+        compactedEnd(compactedBegin());
     }
 
     private String create(String name, int partitions, Map<String, String> settings) throws Exception {

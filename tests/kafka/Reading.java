@@ -23,7 +23,7 @@ final class Reading {
         commands.put("group", Reading::group);
     }
 
-    private static KafkaConsumer<byte[], byte[]> consumer(String bootstrap, boolean committed, Map<String, String> extra) {
+    static KafkaConsumer<byte[], byte[]> consumer(String bootstrap, boolean committed, Map<String, String> extra) {
         Properties options = new Properties();
         options.put("bootstrap.servers", bootstrap);
         options.put("isolation.level", committed ? "read_committed" : "read_uncommitted");
@@ -114,7 +114,7 @@ final class Reading {
         }
     }
 
-    private static boolean atEnd(KafkaConsumer<byte[], byte[]> consumer) {
+    static boolean atEnd(KafkaConsumer<byte[], byte[]> consumer) {
         Set<TopicPartition> mine = consumer.assignment();
         if (mine.isEmpty()) return false;
         Map<TopicPartition, Long> ends = consumer.endOffsets(mine);

@@ -83,14 +83,18 @@ final class Topics {
         answer.field("cluster", cluster.clusterId().get(8, TimeUnit.SECONDS));
     }
 
-    /** Allows operations= (commas between) on topic= to whoever comes from host=, unauthenticated. */
+    /** Allows operations= (commas between) on topic=, or with cluster=true on the cluster, to principal= from host=. */
     private static void allow(Workload.Args args, Workload.Answer answer) throws Exception {
-        var topic = new ResourcePattern(ResourceType.TOPIC, args.text("topic"), PatternType.LITERAL);
+        var on = args.flag("cluster")
+            ? new ResourcePattern(ResourceType.CLUSTER, "kafka-cluster", PatternType.LITERAL)
+            : new ResourcePattern(ResourceType.TOPIC, args.text("topic"), PatternType.LITERAL);
+        // Whoever is not authenticated is called so.
+        String principal = args.text("principal", "User:ANONYMOUS");
         List<AclBinding> bindings = Arrays.stream(args.text("operations").split(","))
             .map(AclOperation::valueOf)
             .map(operation -> new AccessControlEntry(
-                "User:ANONYMOUS", args.text("host"), operation, AclPermissionType.ALLOW))
-            .map(entry -> new AclBinding(topic, entry))
+                principal, args.text("host", "*"), operation, AclPermissionType.ALLOW))
+            .map(entry -> new AclBinding(on, entry))
             .collect(Collectors.toList());
         admin(args.text("b")).createAcls(bindings).all().get();
     }

@@ -73,7 +73,8 @@ final class Writing {
 
     /**
      * count= records to topic= (partition=, else wherever the partitioner sends them), with codec=,
-     * batch= bytes, acks=, idempotent= and a record's shape; producer options as p.name=.
+     * batch= bytes, acks=, idempotent= and a record's shape; producer options as p.name=. Whoever has
+     * login= to a listener that asks for it has the same word for a password.
      */
     private static void produce(Workload.Args args, Workload.Answer answer) throws Exception {
         Map<String, String> options = new HashMap<>();
@@ -82,6 +83,13 @@ final class Writing {
         options.put("acks", args.text("acks", "all"));
         options.put("enable.idempotence", args.text("idempotent", "false"));
         options.putAll(args.under("p."));
+        String login = args.text("login", "");
+        if (!login.isEmpty()) {
+            options.put("security.protocol", "SASL_PLAINTEXT");
+            options.put("sasl.mechanism", "PLAIN");
+            options.put("sasl.jaas.config", "org.apache.kafka.common.security.plain.PlainLoginModule required username=\""
+                + login + "\" password=\"" + login + "\";");
+        }
         Integer partition = args.text("partition", "any").equals("any") ? null : Integer.valueOf(args.number("partition"));
         try (KafkaProducer<byte[], byte[]> producer = producer(args.text("b"), options)) {
             send(producer, args.text("topic"), partition, args.count("count", 1), Shape.of(args));

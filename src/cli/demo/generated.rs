@@ -11,7 +11,7 @@ use crate::cli::Misuse;
 /// A file that no partition has. It comes first and goes last.
 const MARK: &str = ".twinlog-demo";
 
-/// The source's directory; it goes with this value.
+/// What is generated; it goes with this value.
 pub(super) struct Generated {
     path: PathBuf,
     /// The directory around it, where that was made for it.
@@ -19,9 +19,9 @@ pub(super) struct Generated {
 }
 
 impl Generated {
-    /// An empty one in the demo's directory.
-    pub(super) fn begin(dir: &Path) -> Result<Generated, DemoFault> {
-        let path = dir.join("source");
+    /// An empty one of this name in the demo's directory.
+    pub(super) fn begin(dir: &Path, name: &str) -> Result<Generated, DemoFault> {
+        let path = dir.join(name);
         if !may_go(&path)? {
             let path = path.display();
             let why = format!("{path} exists and is not of a demo: choose another --dir");
@@ -74,8 +74,12 @@ pub(super) fn remove(path: &Path) {
         return;
     };
     for entry in entries.flatten().filter(|entry| entry.file_name() != MARK) {
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         // What stays keeps its directory, and goes before the next demo there.
-        drop(fs::remove_dir_all(entry.path()));
+        drop(match is_directory {
+            true => fs::remove_dir_all(entry.path()),
+            false => fs::remove_file(entry.path()),
+        });
     }
     let is_bare = fs::read_dir(path).is_ok_and(|left| left.count() <= 1);
     if is_bare {

@@ -122,13 +122,28 @@ impl<W: World> Node<W> {
                 false
             }
             Next::Refuse(why) => {
-                self.fails(key, why.to_owned(), false);
+                let why = self.with_ids(key, why);
+                self.fails(key, why, false);
                 false
             }
             Next::RefuseOthers(from, to) => {
                 self.fails(key, not_the_sources(from, to), false);
                 false
             }
+        }
+    }
+
+    /// A refusal with the ids of both topics, where the destination has one: names are not enough.
+    fn with_ids(&self, key: &PartitionKey, why: &str) -> String {
+        let one = self.partitions.get(key);
+        let membership = self.membership.as_ref();
+        let there = one.and_then(|one| Some(membership?.partition(&one.id)?.0));
+        match there {
+            Some(id) => format!(
+                "{why} (its id is {id} there, and {} at the source)",
+                key.topic
+            ),
+            None => why.to_owned(),
         }
     }
 

@@ -2,11 +2,28 @@
 
 use super::*;
 use crate::protocol::ErrorCode;
+use crate::protocol::fetch::Endpoint;
 
 /// A member that has asked for the log, over a connection to the first controller.
 fn asking() -> Member {
     let mut member = member(1, 5);
     member.identity.cluster_id = Some(CLUSTER.to_owned());
+    meets(&mut member, CLUSTER, &[101, 102, 103]);
+    assert_eq!(member.next_news(), Some(News::Cluster(CLUSTER.to_owned())));
+    let step = member.next_step(ZERO);
+    assert!(matches!(
+        step,
+        Some(Step::Ask {
+            question: Question::Fetch(_),
+            ..
+        })
+    ));
+    member
+}
+
+/// Connects the member and answers its first question: of which cluster the controllers are, and
+/// who they are.
+fn meets(member: &mut Member, cluster_id: &str, controllers: &[i32]) {
     let step = member.next_step(ZERO);
     assert!(matches!(
         step,
@@ -20,11 +37,21 @@ fn asking() -> Member {
     assert!(matches!(
         step,
         Some(Step::Ask {
-            question: Question::Fetch(_),
+            question: Question::Cluster(_),
             ..
         })
     ));
-    member
+    let controllers = controllers.iter().map(|id| Endpoint {
+        broker: BrokerId(*id),
+        host: "c".to_owned(),
+        port: 1,
+    });
+    let answer = Answer::Cluster(ClusterAnswer {
+        error: ErrorCode::NONE,
+        cluster_id: cluster_id.to_owned(),
+        controllers: controllers.collect(),
+    });
+    member.answered(ZERO, Lane::Log, answer);
 }
 
 fn said(refused: ErrorCode, error: ErrorCode) -> Answer {
@@ -75,6 +102,33 @@ fn another_cluster_is_refused_for_good() {
     assert_eq!(
         (member.next_step(ZERO), member.next_deadline()),
         (None, None)
+    );
+}
+
+/// It would be taken for that controller if it fetched the log once.
+#[test]
+fn the_id_of_a_controller_is_refused_before_the_log_is_asked_for() {
+    let mut member = member(1, 5);
+    meets(&mut member, CLUSTER, &[101, US.0]);
+    let told = member.next_news();
+    assert_eq!(told, Some(News::Refused(Refusal::Controller { node: US })));
+    let close = Some(Step::Close { lane: Lane::Log });
+    assert_eq!(
+        (member.next_step(ZERO), member.next_step(ZERO)),
+        (close, None)
+    );
+}
+
+#[test]
+fn a_cluster_that_is_not_the_known_one_is_refused() {
+    let mut member = member(1, 5);
+    member.identity.cluster_id = Some("before".to_owned());
+    meets(&mut member, CLUSTER, &[]);
+    let told = member.next_news();
+    assert!(
+        matches!(&told, Some(News::Refused(Refusal::OtherCluster { expected, .. }))
+            if expected == "before"),
+        "{told:?}"
     );
 }
 

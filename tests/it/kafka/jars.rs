@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The oldest Java that Kafka 4 brokers run on.
 const JAVA_MIN: u32 = 17;
 /// Our programs; where one has changed, all are compiled again.
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     ("Broker.java", include_str!("../../kafka/Broker.java")),
     ("Workload.java", include_str!("../../kafka/Workload.java")),
     ("Topics.java", include_str!("../../kafka/Topics.java")),
     ("Writing.java", include_str!("../../kafka/Writing.java")),
     ("Menagerie.java", include_str!("../../kafka/Menagerie.java")),
     ("Reading.java", include_str!("../../kafka/Reading.java")),
+    ("Clients.java", include_str!("../../kafka/Clients.java")),
     ("Tools.java", include_str!("../../kafka/Tools.java")),
 ];
 
@@ -25,6 +26,8 @@ pub(super) struct Release {
     pub(super) version: String,
     /// Our classes first, then every jar.
     pub(super) classpath: String,
+    /// Where its jars are.
+    pub(super) libs: PathBuf,
 }
 
 /// `target/kafka`: jars, classes, locks, and what runs leave behind.
@@ -100,6 +103,7 @@ pub(super) fn prepare(version: &str) -> Release {
     Release {
         version: version.to_owned(),
         classpath,
+        libs,
     }
 }
 
@@ -134,7 +138,8 @@ fn compile(libs: &Path, classes: &Path) {
     succeed(&mut javac);
 }
 
-fn succeed(command: &mut Command) {
+/// Runs a command that has to succeed.
+pub(super) fn succeed(command: &mut Command) {
     let run = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -12,19 +12,23 @@
 
 mod administering;
 mod adopting;
+mod applications;
 mod checking;
+mod clients;
 mod cluster;
 mod compare;
 mod copying;
 mod crashing;
 mod cut_off;
 mod damaging;
+mod demonstrating;
 mod destination;
 mod dump;
 mod failing_over;
 mod follower;
 mod following;
 mod gate;
+mod growing;
 mod harness;
 mod idling;
 mod inspecting;
@@ -37,6 +41,7 @@ mod leading;
 mod lied_to;
 mod member;
 mod mirrored;
+mod mistaken;
 mod node;
 mod older;
 mod outliving;
@@ -46,6 +51,7 @@ mod scale;
 mod serving;
 mod shifting;
 mod vault;
+mod walled;
 mod workload;
 
 use std::fs::File;
@@ -72,14 +78,7 @@ impl Turn {
     /// is no Java or Maven.
     fn take(test: &str) -> Option<Self> {
         if let Some(what) = jars::missing() {
-            let required = std::env::var("TWINLOG_KAFKA").is_ok_and(|value| value == "require");
-            assert!(!required, "TWINLOG_KAFKA=require, but {what}");
-            // Past the test runner's capture: nobody should believe that Kafka was asked.
-            let notice = format!("SKIPPED: {test} ({what}; needs Java 17 and Maven)\n");
-            drop(std::io::Write::write_all(
-                &mut std::io::stderr(),
-                notice.as_bytes(),
-            ));
+            skip(test, &format!("{what}; needs Java 17 and Maven"));
             return None;
         }
         loop {
@@ -95,6 +94,19 @@ impl Turn {
     }
 }
 
+/// Says that a test, or a part of one, is left out for want of something; where nothing may be left
+/// out, that is a failure.
+fn skip(what: &str, missing: &str) {
+    let required = std::env::var("TWINLOG_KAFKA").is_ok_and(|value| value == "require");
+    assert!(!required, "TWINLOG_KAFKA=require, but {missing}");
+    // Past the test runner's capture: nobody should believe that it was asked.
+    let notice = format!("SKIPPED: {what} ({missing})\n");
+    drop(std::io::Write::write_all(
+        &mut std::io::stderr(),
+        notice.as_bytes(),
+    ));
+}
+
 /// The releases that the matrix tests run on.
 fn versions() -> Vec<String> {
     let chosen =
@@ -104,4 +116,13 @@ fn versions() -> Vec<String> {
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// The first and the last of them: where the middle would show nothing new.
+fn oldest_and_newest() -> Vec<String> {
+    let mut all = versions();
+    if all.len() > 2 {
+        all.drain(1..all.len() - 1);
+    }
+    all
 }

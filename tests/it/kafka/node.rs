@@ -93,12 +93,17 @@ impl Node {
 
     /// Adds a mirror to the configuration.
     pub(super) fn declare(&self, name: &str, source: &Cluster, include: &str) {
-        let mut text = std::fs::read_to_string(&self.config).expect("it was written");
-        text.push_str(&format!(
+        self.configure(&format!(
             "[[mirrors]]\nname = \"{name}\"\n\"bootstrap.servers\" = \"{}\"\n\
              \"topics.include\" = ['{include}']\n",
             source.bootstrap()
         ));
+    }
+
+    /// Adds whatever it is to the configuration.
+    pub(super) fn configure(&self, more: &str) {
+        let mut text = std::fs::read_to_string(&self.config).expect("it was written");
+        text.push_str(more);
         std::fs::write(&self.config, text).expect("target is writable");
     }
 
@@ -128,6 +133,16 @@ impl Node {
     pub(super) fn run(&self) -> Ended {
         let config = self.config.to_str().expect("our paths are text");
         program::run(&self.outputs, &["serve", "--config", config])
+    }
+
+    /// Waits until it has said something.
+    pub(super) fn until_said(&mut self, words: &str) {
+        let deadline = Instant::now() + WITHIN;
+        while !self.said().contains(words) {
+            self.running().assert_alive();
+            assert!(Instant::now() < deadline, "{words}: {}", self.said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn running(&mut self) -> &mut Running {

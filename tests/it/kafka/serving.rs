@@ -67,7 +67,7 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
         node.mirrors(&["stop", "--mirror", "dr", "--topics", ".*", "--wait"])
             .expect_code(0);
         node.until("stopped", offsets.len(), |one| one.state == "STOPPED");
-        is_readable(&destination, &offsets);
+        is_readable(&destination, "zoo\\..*", &offsets);
         destination.stop(2);
         destination.stop(1);
         for broker in [1, 2] {
@@ -78,8 +78,8 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
 }
 
 /// What the source showed is where it was, at least.
-fn is_readable(destination: &Cluster, offsets: &[cluster::Partition]) {
-    let now = destination.offsets("zoo\\..*");
+pub(super) fn is_readable(destination: &Cluster, topics: &str, offsets: &[cluster::Partition]) {
+    let now = destination.offsets(topics);
     assert_eq!(now.len(), offsets.len());
     for (was, now) in offsets.iter().zip(&now) {
         assert_eq!((&was.topic, was.index), (&now.topic, now.index));
@@ -87,7 +87,8 @@ fn is_readable(destination: &Cluster, offsets: &[cluster::Partition]) {
     }
 }
 
-fn replicas_equal(source: &Cluster, logs: &Path, offsets: &[cluster::Partition]) {
+/// One broker's logs hold what the source showed, but for the epochs of its batches.
+pub(super) fn replicas_equal(source: &Cluster, logs: &Path, offsets: &[cluster::Partition]) {
     for partition in offsets {
         let theirs = source.log_dir(1).join(partition.directory());
         let ours = logs.join(partition.directory());

@@ -33,6 +33,22 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// Takes in its next line. With the closing one it says how the command has ended.
+    pub(super) fn take(&mut self, text: &str) -> Option<Result<(), String>> {
+        if let Some(part) = text.strip_prefix("| ") {
+            self.lines.push(part.to_owned());
+            return None;
+        }
+        if let Some(error) = text.strip_prefix("err ") {
+            return Some(Err(error.to_owned()));
+        }
+        let words = text.split(' ').filter_map(|word| word.split_once('='));
+        self.fields = words
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        Some(Ok(()))
+    }
+
     /// A field of the closing line.
     pub(super) fn field(&self, key: &str) -> &str {
         self.fields
@@ -106,16 +122,8 @@ impl Workload {
                     panic!("{command}: the workload is gone\n{}", jvm.tail())
                 }
             };
-            if let Some(part) = text.strip_prefix("| ") {
-                answer.lines.push(part.to_owned());
-            } else if let Some(error) = text.strip_prefix("err ") {
-                return Err(error.to_owned());
-            } else {
-                let words = text.split(' ').filter_map(|word| word.split_once('='));
-                answer.fields = words
-                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                    .collect();
-                return Ok(answer);
+            if let Some(ended) = answer.take(&text) {
+                return ended.map(|()| answer);
             }
         }
     }

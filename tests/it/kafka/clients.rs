@@ -1,0 +1,256 @@
+//! Applications around a failover, on every client library: what they wrote is read once and where
+//! it was, what they had not committed never shows, and they go on under the names that they had.
+
+use std::collections::BTreeSet;
+
+use super::applications::Application;
+use super::node::{APART, Node};
+use super::workload::Answer;
+use super::*;
+
+/// What groups see: everything, or only what is committed. `gone` stands in the value of every
+/// record whose transaction was aborted, or was open when the mirror was stopped.
+const LEVELS: [(&str, bool); 2] = [("all", false), ("committed", true)];
+
+/// A record as an application saw it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Record {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    value: String,
+}
+
+type Records = BTreeSet<Record>;
+
+#[test]
+fn applications_go_on_where_they_were() {
+    let test = "applications_go_on_where_they_were";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    for version in oldest_and_newest() {
+        let workload = Arc::new(Workload::start(&version));
+        let applications = Application::all(test);
+        let source = Cluster::start(&workload, "clients-source", 1, &[]);
+        let shop = Shop::open(&source, &applications);
+        let settings = [&APART[..], &[("offsets.topic.replication.factor", "2")]].concat();
+        let mut destination = Cluster::start(&workload, "clients-destination", 2, &settings);
+        let mut node = Node::member(&destination, "member");
+        node.declare("dr", &source, "shop\\..*");
+        node.start();
+        let ends = source.offsets("shop\\..*");
+        node.until("caught up", ends.len(), |one| one.is_caught_up());
+        let args = [
+            "stop", "--mirror", "dr", "--topics", ".*", "--wait", "--json",
+        ];
+        let report = node.mirrors(&args).expect_code(0);
+        positions_are_ends(&report.json(), &ends, &applications);
+        shop.goes_on(&source, &destination);
+        shop.takes_more(&destination);
+        node.stop().expect_code(0);
+        // Whoever succeeds the new leaders has all of that as well.
+        destination.stop(2);
+        shop.is_whole(&destination);
+    }
+}
+
+/// The report of the stop: each partition ended where the source's did, and every transaction that
+/// was open there, one for each application in two partitions, was aborted.
+fn positions_are_ends(
+    report: &serde_json::Value,
+    ends: &[cluster::Partition],
+    applications: &[Application],
+) {
+    let rows = report.as_array().expect("a row for each partition");
+    let mut aborted = 0;
+    for row in rows {
+        let end = ends.iter().find(|end| {
+            row["topic"] == end.topic.as_str() && row["partition"] == i64::from(end.index)
+        });
+        let end = end.unwrap_or_else(|| panic!("{row}"));
+        assert_eq!(row["lastMirrorOffset"], end.high_watermark, "{row}");
+        aborted += row["abortedTransactions"].as_array().map_or(0, Vec::len);
+    }
+    assert_eq!(rows.len(), ends.len());
+    assert_eq!(aborted, 2 * applications.len());
+}
+
+/// Topics of several applications, and what was written to them.
+struct Shop<'a> {
+    applications: &'a [Application],
+    topics: String,
+    /// All that can be read at the source.
+    written: Records,
+    /// What each group has read there.
+    early: Vec<Records>,
+}
+
+impl<'a> Shop<'a> {
+    /// Fills the topics at the source: some of every kind, and a transaction that is not ended.
+    fn open(source: &Cluster, applications: &'a [Application]) -> Shop<'a> {
+        source.ask("compacted prefix=shop. seed=9");
+        let mut topics = vec!["shop.compacted".to_owned()];
+        for application in applications {
+            let name = application.name();
+            for kind in ["plain", "money"] {
+                source.ask(&format!("create topic=shop.{name}-{kind} partitions=2"));
+                topics.push(format!("shop.{name}-{kind}"));
+            }
+            put(source, application, "plain", "kept-0", 120);
+            deal(source, application, ("one", "commit"), "kept-1");
+            deal(source, application, ("two", "abort"), "gone-2");
+            deal(source, application, ("one", "commit"), "kept-3");
+            deal(source, application, ("open", "open"), "gone-4");
+            deal(source, application, ("one", "commit"), "kept-5");
+            put(source, application, "money", "kept-6", 20);
+        }
+        let mut shop = Shop {
+            applications,
+            topics: topics.join(","),
+            written: Records::new(),
+            early: Vec::new(),
+        };
+        shop.written = shop.take(&applications[0], source, ("truth", false), "");
+        for (application, level) in shop.groups() {
+            let read = shop.take(application, source, level, " max=150");
+            assert_eq!(read.len(), 150, "{} {}", application.name(), level.0);
+            shop.early.push(read);
+        }
+        shop
+    }
+
+    /// One group of each application for each level.
+    fn groups(&self) -> Vec<(&'a Application, (&'static str, bool))> {
+        let applications = self.applications.iter();
+        let groups = applications.flat_map(|one| LEVELS.map(|level| (one, level)));
+        groups.collect()
+    }
+
+    fn take(
+        &self,
+        application: &Application,
+        cluster: &Cluster,
+        (level, committed): (&str, bool),
+        more: &str,
+    ) -> Records {
+        let (name, topics) = (application.name(), &self.topics);
+        let group = format!("group={name}-{level} committed={committed}");
+        records(&application.ask(cluster, &format!("take {group} topics={topics}{more}")))
+    }
+
+    /// Each group goes on at the destination: with what it read at the source it has seen
+    /// everything, each record once and where it was.
+    fn goes_on(&self, source: &Cluster, destination: &Cluster) {
+        let (from, to) = (source.bootstrap(), destination.bootstrap());
+        for ((application, level), early) in self.groups().into_iter().zip(&self.early) {
+            let what = format!("{} {}", application.name(), level.0);
+            let group = format!("{}-{}", application.name(), level.0);
+            let carry = format!("carry from={from} to={to} group={group}");
+            source.workload.ask(&carry);
+            let late = self.take(application, destination, level, "");
+            let twice: Vec<&Record> = late.intersection(early).collect();
+            assert!(twice.is_empty(), "{what} read twice: {twice:#?}");
+            let seen: Records = late.union(early).cloned().collect();
+            assert_same(&seen, &visible(&self.written, level.1), &what);
+        }
+    }
+
+    /// Each application writes on: by new producers, and under the transactional ids that it had,
+    /// one of them with a transaction that it had not ended. Nothing of that is lost or hidden.
+    fn takes_more(&self, destination: &Cluster) {
+        let mut more = Records::new();
+        for application in self.applications {
+            for producer in 0..5 {
+                let tag = format!("kept-new-{producer}");
+                more.extend(put(destination, application, "plain", &tag, 40));
+            }
+            for (id, end, tag) in [
+                ("one", "commit", "kept-7"),
+                ("open", "commit", "kept-8"),
+                ("open", "abort", "gone-9"),
+                ("two", "commit", "kept-10"),
+            ] {
+                more.extend(deal(destination, application, (id, end), tag));
+            }
+        }
+        for (application, level) in self.groups() {
+            let read = self.take(application, destination, level, "");
+            let what = format!("{} {} afterwards", application.name(), level.0);
+            assert_same(&read, &visible(&more, level.1), &what);
+        }
+    }
+
+    /// A group that begins anew reads everything, old and new.
+    fn is_whole(&self, destination: &Cluster) {
+        for (level, committed) in [("late-all", false), ("late-committed", true)] {
+            let read = self.take(&self.applications[0], destination, (level, committed), "");
+            let old = visible(&self.written, committed);
+            assert!(old.is_subset(&read), "{level}");
+            let more: Vec<&Record> = read.difference(&old).collect();
+            let writers = self.applications.len();
+            // Of each 5 * 40 records by new producers, and 3 or 4 transactions of 20.
+            let expected = writers * if committed { 260 } else { 280 };
+            assert_eq!(more.len(), expected, "{level}");
+        }
+    }
+}
+
+fn put(
+    cluster: &Cluster,
+    application: &Application,
+    kind: &str,
+    tag: &str,
+    count: usize,
+) -> Records {
+    let name = application.name();
+    let command = format!("put topic=shop.{name}-{kind} tag={name}-{tag} count={count}");
+    written(&application.ask(cluster, &command), count)
+}
+
+fn deal(
+    cluster: &Cluster,
+    application: &Application,
+    (id, end): (&str, &str),
+    tag: &str,
+) -> Records {
+    let name = application.name();
+    let words = format!("id=shop-{name}-{id} tag={name}-{tag} count=20 end={end}");
+    let command = format!("deal topic=shop.{name}-money {words}");
+    written(&application.ask(cluster, &command), 20)
+}
+
+fn written(answer: &Answer, count: usize) -> Records {
+    let acknowledged = records(answer);
+    assert_eq!(acknowledged.len(), count);
+    acknowledged
+}
+
+/// The records that an answer tells of, each of them once.
+fn records(answer: &Answer) -> Records {
+    let mut records = Records::new();
+    for words in answer.words() {
+        let record = Record {
+            topic: words[0].to_owned(),
+            partition: words[1].parse().expect("a number"),
+            offset: words[2].parse().expect("an offset"),
+            value: words[3].to_owned(),
+        };
+        assert!(records.insert(record), "twice: {words:?}");
+    }
+    records
+}
+
+fn visible(all: &Records, committed: bool) -> Records {
+    let is_visible = |record: &&Record| !committed || !record.value.contains("gone");
+    all.iter().filter(is_visible).cloned().collect()
+}
+
+fn assert_same(seen: &Records, expected: &Records, what: &str) {
+    let missing: Vec<&Record> = expected.difference(seen).take(9).collect();
+    let extra: Vec<&Record> = seen.difference(expected).take(9).collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "{what}: lacks {missing:#?}, has besides {extra:#?}"
+    );
+}
