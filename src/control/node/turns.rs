@@ -166,7 +166,13 @@ impl<W: World> Node<W> {
                 self.answers_due.extend(answers);
             }
             Event::News(news, life, image) => self.heard(news, life, image).await,
-            Event::Parted(why) => return Err(NodeFault::Parted(why)),
+            Event::Parted(why) => {
+                // Nobody is to be waited for then.
+                if let Some(membership) = &mut self.membership {
+                    membership.is_gone = true;
+                }
+                return Err(NodeFault::Parted(why));
+            }
             Event::Leading(report) => self.leading_told(report).await,
             Event::Chore(outcome) => self.chore_ended(outcome),
         }

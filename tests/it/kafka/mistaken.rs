@@ -1,7 +1,12 @@
 //! What operators and configurations get wrong is named, or waited out, and all else goes on.
 
+use std::time::{Duration, Instant};
+
 use super::node::{APART, Node};
 use super::*;
+
+/// A node that is refused for good ends within this.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn what_is_wrong_is_named_and_all_else_goes_on() {
@@ -101,7 +106,9 @@ fn is_somebody_elses_id(destination: &Cluster) {
     }
     let third = Node::member(destination, "third");
     third.set("id = 9001", "id = 1");
+    let begun = Instant::now();
     let ended = third.run().expect_code(1);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     ended.expect_said(&["id 1 is a controller's of this cluster"]);
 }
 
