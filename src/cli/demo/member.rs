@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::generated::Generated;
 use super::{DemoFault, Stop};
 use crate::cli::{screen, text};
@@ -191,12 +193,15 @@ impl<'a> Round<'a> {
         let mut node = Leashed::start(&serve, log)?;
         let describe = ["mirrors", "--bootstrap-server", &self.admin, "describe"];
         let as_json = [describe.as_slice(), &["--json"]].concat();
+        let is_whole = |row: &Value| row["lag"] == 0 && row["state"] == "MIRRORING";
         kafka.until("everything is mirrored", || {
             node.check()?;
-            let told = self.run(&as_json).unwrap_or_default();
-            let rows: Vec<serde_json::Value> = serde_json::from_str(&told).unwrap_or_default();
-            let is_whole = |row: &serde_json::Value| row["lag"] == 0 && row["state"] == "MIRRORING";
-            Ok(rows.len() == PARTITIONS && rows.iter().all(is_whole))
+            Ok(self.are_all(&as_json, is_whole))
+        })?;
+        let plan = [self.stopping().as_slice(), &["--dry-run", "--json"]].concat();
+        let is_free = |row: &Value| row["hindrances"].as_array().is_some_and(Vec::is_empty);
+        kafka.until("nothing is in the way of a failover", || {
+            Ok(self.are_all(&plan, is_free))
         })?;
         self.node = Some(node);
         self.shown(&describe)
@@ -205,9 +210,27 @@ impl<'a> Round<'a> {
     /// Stops the mirror: the destination's own brokers have it then.
     fn hands_over(&self) -> Result<Duration, DemoFault> {
         let begun = Instant::now();
-        let stop = ["stop", "--mirror", "dr", "--topics", "orders.*", "--wait"];
-        let at = ["mirrors", "--bootstrap-server", &self.admin];
-        let said = self.shown(&[at.as_slice(), stop.as_slice()].concat());
+        let said = self.shown(&[self.stopping().as_slice(), &["--wait"]].concat());
         said.map(|()| begun.elapsed())
+    }
+
+    fn stopping(&self) -> Vec<&str> {
+        let at = self.admin.as_str();
+        let stop = [
+            "mirrors",
+            "--bootstrap-server",
+            at,
+            "stop",
+            "--mirror",
+            "dr",
+        ];
+        [stop.as_slice(), &["--topics", "orders.*"]].concat()
+    }
+
+    /// Whether a command tells that of every partition.
+    fn are_all(&self, args: &[&str], is_so: impl Fn(&Value) -> bool) -> bool {
+        let told = self.run(args).unwrap_or_default();
+        let rows: Vec<Value> = serde_json::from_str(&told).unwrap_or_default();
+        rows.len() == PARTITIONS && rows.iter().all(is_so)
     }
 }
