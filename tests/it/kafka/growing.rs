@@ -50,8 +50,10 @@ fn topics_grow_begin_late_and_have_holes() {
     let all = node.until("all caught up", 9, |one| one.is_caught_up());
     let mut offsets = source.offsets("on\\..*");
     assert_eq!(all.len(), offsets.len());
+    destination.ask("load id=early topic=on.growing rate=100");
     node.mirrors(&["stop", "--mirror", "dr", "--topics", ".*", "--wait"])
         .expect_code(0);
+    takes_who_came_early(&destination, &offsets);
     is_readable(&destination, "on\\..*", &offsets);
     begins_where_it_did(&mut offsets, &destination.offsets("on\\..*"));
     takes_what_two_have(&mut destination);
@@ -137,6 +139,21 @@ fn begins_where_it_did(source: &mut [cluster::Partition], destination: &[cluster
     }
     let far = destination.iter().find(|one| one.topic == "on.far");
     assert_eq!(far.expect("mirrored").log_start, FAR);
+}
+
+/// Whoever wanted to write while the topic was mirrored has waited, and lost nothing: his records
+/// stand behind those of the mirror.
+fn takes_who_came_early(destination: &Cluster, offsets: &[cluster::Partition]) {
+    std::thread::sleep(Duration::from_secs(1));
+    let told = destination.ask("unload id=early");
+    assert_eq!(told.number("failed"), 0);
+    let end = |all: &[cluster::Partition]| -> i64 {
+        let grown = all.iter().filter(|one| one.topic == "on.growing");
+        grown.map(|one| one.high_watermark).sum()
+    };
+    let more = end(&destination.offsets("on\\.growing")) - end(offsets);
+    assert_eq!(more, told.number("acknowledged"));
+    assert!(more > 50, "{more}");
 }
 
 /// Both new replicas are in sync, so that who waits for two is served; with one of them he is not.
