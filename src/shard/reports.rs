@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
+
 use super::Shard;
 use super::inbox::{Asked, Report};
 use crate::io::{Clock, World};
@@ -36,14 +38,20 @@ impl<W: World> Shard<W> {
             return;
         }
         self.next_report = now.after(INTERVAL);
-        if self.ties.reports.capacity() == 0 {
-            return;
-        }
+        // Other shards tell by the same queue: what has no room of its own now is kept for later.
+        let reports = self.ties.reports.clone();
+        let room = match reports.try_reserve() {
+            Ok(room) => Some(room),
+            Err(TrySendError::Full(())) => return,
+            // Control has ended, and nobody wants it.
+            Err(TrySendError::Closed(())) => None,
+        };
         self.collect();
         self.report.worked = self.world.clock().worked();
         let report = std::mem::take(&mut self.report);
-        // There is room, and where control has ended nobody wants it.
-        drop(self.ties.reports.try_send((self.ties.shard, report)));
+        if let Some(room) = room {
+            room.send((self.ties.shard, report));
+        }
     }
 
     /// Whether there is anything to tell.
