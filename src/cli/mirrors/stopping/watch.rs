@@ -118,10 +118,11 @@ impl<'n> Watch<'n> {
     pub(super) async fn until_done(&mut self, client: Client<RealWorld>) -> Result<End, Failure> {
         let mut client = Some(client);
         let begun = Instant::now();
-        // Steps are for people who watch, reports for the end.
-        let shows_steps = !self.quiet && screen::has_bars();
         loop {
             let asked = Instant::now();
+            // Steps are for people who watch, reports for the end.
+            let is_seen = screen::has_bars() || asked >= self.next_line;
+            let shows_steps = !self.quiet && is_seen;
             let found = self.look(&mut client, shows_steps).await?;
             let worked = asked.elapsed();
             if let Some(found) = found {
