@@ -85,8 +85,19 @@ fn unfit(config: &Config) -> Result<Option<String>, Misuse> {
     Ok((!lines.is_empty()).then(|| lines.join("\n")))
 }
 
+/// A thread that is lost would leave a broker that lives and serves nobody: the process ends, and
+/// the destination's controller lets others lead.
+fn end_by_panics() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        told(panic);
+        std::process::abort();
+    }));
+}
+
 /// Runs a node until it is told to stop, or cannot go on.
 fn serve(config: &Config) -> Result<Result<(), NodeFault>, Misuse> {
+    end_by_panics();
     let stop = Stop::listen();
     let (reports_in, reports) = mpsc::channel(REPORTS_MAX);
     let (events_in, events) = mpsc::channel(EVENTS_MAX);

@@ -33,6 +33,8 @@ pub struct Log {
     pub(super) stamp: Option<LeaderEpoch>,
     /// What of it is the source's, where its epochs are not.
     pub(super) lineage: Option<Lineage>,
+    /// The epochs in which we led it: what is of them is ours, whoever leads it now.
+    pub(super) led: LeaderEpochs,
     pub(super) producers: Producers,
     pub(super) segment: Segment,
     /// The segments before the present one, oldest first.
@@ -68,6 +70,7 @@ impl Log {
             epochs_changed: true,
             stamp: None,
             lineage: None,
+            led: LeaderEpochs::default(),
             producers: Producers::default(),
             segment,
             older: Vec::new(),

@@ -6,7 +6,7 @@ use crate::io::{Disk, File, Open};
 use crate::model::{Offset, Position};
 
 use super::fault::{LogFault, at};
-use super::layout::{self, EPOCHS, LOG, METADATA, SOURCE_EPOCHS};
+use super::layout::{self, EPOCHS, LED_EPOCHS, LOG, METADATA, SOURCE_EPOCHS};
 use super::truncate::Cut;
 
 /// Bytes that are copied at once.
@@ -59,7 +59,7 @@ pub fn set_aside<D: Disk>(
             &layout::path(&unfinished, *base, LOG),
         )?;
     }
-    for name in [EPOCHS, SOURCE_EPOCHS, METADATA] {
+    for name in [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, METADATA] {
         if cut.entries.iter().any(|entry| entry.name == name) {
             copy(
                 disk,

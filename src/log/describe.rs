@@ -16,7 +16,8 @@ use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
 use super::layout::{
-    self, CUT, EPOCHS, INDEX, LOG, METADATA, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX, TXN_INDEX,
+    self, CUT, EPOCHS, INDEX, LED_EPOCHS, LOG, METADATA, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX,
+    TXN_INDEX,
 };
 use super::producers;
 use super::walk::{Route, walk};
@@ -85,7 +86,7 @@ pub enum Agreement {
 pub fn is_known(name: &str) -> bool {
     let named = [LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT];
     let is_named = |suffix: &&str| layout::offset_of(name, suffix).is_some();
-    [EPOCHS, SOURCE_EPOCHS, CUT, METADATA].contains(&name) || named.iter().any(is_named)
+    [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, CUT, METADATA].contains(&name) || named.iter().any(is_named)
 }
 
 /// Shows what lies in `path`: a partition's directory, or one file of it.
@@ -172,7 +173,7 @@ fn one<D: Disk>(
     } else if base(SNAPSHOT).is_some() {
         snapshot(&content()?, show);
         Ok(())
-    } else if [EPOCHS, SOURCE_EPOCHS].contains(&&*name) {
+    } else if [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS].contains(&&*name) {
         epochs(&content()?, show);
         Ok(())
     } else if [METADATA, CUT].contains(&&*name) {

@@ -21,6 +21,7 @@ pub(super) const SNAPSHOT: &str = "snapshot";
 pub(super) const EPOCHS: &str = "leader-epoch-checkpoint";
 /// The source's leader epochs, where the batches have others.
 pub(super) const SOURCE_EPOCHS: &str = "source-leader-epoch-checkpoint";
+pub(super) const LED_EPOCHS: &str = "led-leader-epoch-checkpoint";
 /// How far a log was cut.
 pub(super) const CUT: &str = "cut-checkpoint";
 /// The topic's id (`PartitionMetadataFile`).
@@ -58,14 +59,14 @@ pub(super) fn is_ours(name: &str) -> bool {
     let is_unfinished = name
         .rsplit_once('.')
         .is_some_and(|(_, end)| end == UNFINISHED);
-    let is_named = [EPOCHS, SOURCE_EPOCHS, CUT, METADATA].contains(&name);
+    let is_named = [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, CUT, METADATA].contains(&name);
     is_segment || is_derived(name) || is_unfinished || is_named
 }
 
 /// Whether a file of this name is one that no broker knows.
 #[must_use]
 pub fn is_for_us(name: &str) -> bool {
-    [SOURCE_EPOCHS, CUT].contains(&name)
+    [SOURCE_EPOCHS, LED_EPOCHS, CUT].contains(&name)
 }
 
 /// The offsets that files of this suffix are named by, rising as the names do.

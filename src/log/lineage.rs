@@ -4,7 +4,9 @@
 //! `source-leader-epoch-checkpoint` says it, in the form of `leader-epoch-checkpoint`. The largest
 //! epoch of all begins where the log goes on with what is not the source's: markers of our own, or
 //! what another leader has taken in. The file says so before the first such batch is written, and
-//! of each epoch of the source before the first batch of it is.
+//! of each epoch of the source before the first batch of it is. So it may know more than the log
+//! holds: after a loss of power, batches that are fetched back from a follower are what it says.
+//! `led-leader-epoch-checkpoint` says of which epochs that is true: those in which we led.
 
 use std::path::Path;
 
@@ -15,7 +17,7 @@ use crate::record::Run;
 use super::append::Log;
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, replacing};
-use super::layout::{self, SOURCE_EPOCHS};
+use super::layout::{self, LED_EPOCHS, SOURCE_EPOCHS};
 use super::store::Store;
 
 /// Begins where the log is not the source's any more.
@@ -52,6 +54,7 @@ impl Lineage {
     /// The same, with what is not the source's from `start` on.
     fn with_others(&self, start: Offset) -> Lineage {
         let mut epochs = self.0.clone();
+        epochs.cut(start);
         epochs.assign(OTHERS, start);
         Lineage(epochs)
     }
@@ -95,23 +98,19 @@ impl Log {
     }
 }
 
-/// Takes in what the file in `dir` says of `log`, if there is one. What it says of batches that
-/// were never written goes out of it.
+/// Takes in what the files in `dir` say of `log`, if they are there.
 ///
 /// # Errors
 /// The disk's.
 pub(super) fn load<D: Disk>(disk: &D, dir: &Path, log: &mut Log) -> Result<(), LogFault> {
+    log.led = led_epochs(disk, dir)?;
     let path = dir.join(SOURCE_EPOCHS);
     let Some(bytes) = layout::content(disk, &path)? else {
         return Ok(());
     };
     let stored = LeaderEpochs::from_text(&String::from_utf8_lossy(&bytes));
     log.lineage = Some(match stored {
-        _ if log.is_empty => Lineage::default(),
-        Ok(mut epochs) => {
-            epochs.cut(log.log_end);
-            Lineage(epochs)
-        }
+        Ok(epochs) => Lineage(epochs),
         Err(fault) => {
             let path = path.display();
             tracing::warn!("{path} is damaged: {fault}; nothing is known to be the source's");
@@ -122,6 +121,19 @@ pub(super) fn load<D: Disk>(disk: &D, dir: &Path, log: &mut Log) -> Result<(), L
         Some(lineage) if lineage.0.to_text().as_bytes() != bytes => lineage.write(disk, dir),
         _ => Ok(()),
     }
+}
+
+fn led_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<LeaderEpochs, LogFault> {
+    let path = dir.join(LED_EPOCHS);
+    let Some(bytes) = layout::content(disk, &path)? else {
+        return Ok(LeaderEpochs::default());
+    };
+    let stored = LeaderEpochs::from_text(&String::from_utf8_lossy(&bytes));
+    Ok(stored.unwrap_or_else(|fault| {
+        let path = path.display();
+        tracing::warn!("{path} is damaged: {fault}; what others give back is not taken for ours");
+        LeaderEpochs::default()
+    }))
 }
 
 impl<D: Disk> Store<D> {
@@ -148,10 +160,15 @@ impl<D: Disk> Store<D> {
                 epochs.cut(log.log_end);
                 Lineage(epochs)
             }
-            (None, Some(lineage)) => lineage.clone(),
+            (None, Some(lineage)) => {
+                let mut epochs = lineage.0.clone();
+                epochs.cut(log.log_end);
+                Lineage(epochs)
+            }
             (None, None) => Lineage::unknown(log.log_start),
         };
         self.write_lineage(log, lineage)?;
+        self.write_led(log, epoch)?;
         let mut epochs = log.epochs.clone();
         // An epoch that is known already was begun before, and written then.
         if epochs.assign(epoch, log.watermarks().log_end) {
@@ -182,6 +199,36 @@ impl<D: Disk> Store<D> {
         }
         let lineage = lineage.with(run);
         self.write_lineage(log, lineage)
+    }
+
+    /// What another leader gives us is the source's where we had led when it was written, and as
+    /// far as was noted then.
+    pub(super) fn note_origin(&mut self, log: &mut Log, run: &Run<'_>) -> Result<(), LogFault> {
+        let is_ours = |epoch| log.led.iter().any(|(led, _)| led == epoch);
+        let mut batches = run.batches();
+        let theirs = batches.find(|batch| !is_ours(batch.leader_epoch()));
+        match (theirs.map(|batch| batch.base_offset()), &log.lineage) {
+            (Some(start), Some(lineage)) if lineage.mirrored(start) == start => {
+                let lineage = lineage.with_others(start);
+                self.write_lineage(log, lineage)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_led(&mut self, log: &mut Log, epoch: LeaderEpoch) -> Result<(), LogFault> {
+        let end = log.watermarks().log_end;
+        let mut led = log.led.clone();
+        led.cut(end);
+        led.assign(epoch, end);
+        if led != log.led {
+            let path = self.dir.join(LED_EPOCHS);
+            let text = led.to_text();
+            replace(&self.disk, &path, text.as_bytes(), Durability::PowerLoss)
+                .map_err(replacing(&path))?;
+            log.led = led;
+        }
+        Ok(())
     }
 
     /// What is appended next is not the source's.

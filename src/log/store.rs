@@ -124,7 +124,7 @@ impl<D: Disk> Store<D> {
         mut run: Run<'_>,
     ) -> Result<(), LogFault> {
         if log.stamp.is_none() {
-            self.note_others(log)?;
+            self.note_origin(log, &run)?;
         }
         while !run.is_empty() {
             match log.plan(now, &run)? {

@@ -81,6 +81,29 @@ impl Mirror {
         })
     }
 
+    /// A mirror as it is asked for.
+    fn declared(mut settings: BTreeMap<String, String>) -> Result<Mirror, Refusal> {
+        let has_source = settings
+            .get(BOOTSTRAP_SERVERS)
+            .is_some_and(|servers| elements(servers).next().is_some());
+        if !has_source {
+            return Err(Refusal::NoSource);
+        }
+        let patterns = [TOPICS_INCLUDE, TOPICS_EXCLUDE];
+        let mut others = settings.clone();
+        others.retain(|name, _| !patterns.contains(&name.as_str()));
+        MirrorSettings::read(&others)?;
+        let include = listed(&settings.remove(TOPICS_INCLUDE).unwrap_or_default());
+        let exclude = settings.remove(TOPICS_EXCLUDE);
+        let exclude = listed(exclude.as_deref().unwrap_or(EXCLUDED));
+        Ok(Mirror {
+            source_cluster_id: settings.remove(SOURCE_CLUSTER_ID),
+            include: bounded(compiled(&include)?)?,
+            exclude: bounded(compiled(&exclude)?)?,
+            settings,
+        })
+    }
+
     fn said(&self) -> ClusterMirror {
         let texts = |patterns: &[Pattern]| {
             let texts = patterns.iter().map(|pattern| pattern.text().to_owned());
@@ -216,7 +239,7 @@ impl Registry {
     pub fn create(
         &self,
         name: &str,
-        mut settings: BTreeMap<String, String>,
+        settings: BTreeMap<String, String>,
     ) -> Result<Vec<Record>, Refusal> {
         let name = MirrorName::new(name).ok_or_else(|| Refusal::MirrorName(name.to_owned()))?;
         if self.mirrors.contains_key(&name) {
@@ -227,26 +250,28 @@ impl Registry {
             let most = MIRRORS_MAX;
             return Err(Refusal::TooMany { what, most });
         }
-        let has_source = settings
-            .get(BOOTSTRAP_SERVERS)
-            .is_some_and(|servers| elements(servers).next().is_some());
-        if !has_source {
-            return Err(Refusal::NoSource);
-        }
-        let patterns = [TOPICS_INCLUDE, TOPICS_EXCLUDE];
-        let mut others = settings.clone();
-        others.retain(|name, _| !patterns.contains(&name.as_str()));
-        MirrorSettings::read(&others)?;
-        let include = listed(&settings.remove(TOPICS_INCLUDE).unwrap_or_default());
-        let exclude = settings.remove(TOPICS_EXCLUDE);
-        let exclude = listed(exclude.as_deref().unwrap_or(EXCLUDED));
-        let mirror = Mirror {
-            source_cluster_id: settings.remove(SOURCE_CLUSTER_ID),
-            include: bounded(compiled(&include)?)?,
-            exclude: bounded(compiled(&exclude)?)?,
-            settings,
-        };
+        let mirror = Mirror::declared(settings)?;
         Ok(vec![Record::Mirror(name, Some(mirror.said()))])
+    }
+
+    /// A mirror that there is gets other settings: where its source is found, most of all. Its
+    /// patterns stay as starts and stops have left them. `None` where nothing changes.
+    ///
+    /// # Errors
+    /// There is none of that name, or a setting cannot be.
+    pub fn declare_again(
+        &self,
+        name: &MirrorName,
+        settings: BTreeMap<String, String>,
+    ) -> Result<Option<Record>, Refusal> {
+        let (_, known) = self.mirror(name.as_str())?;
+        let settings = Mirror::declared(settings)?.settings;
+        let said = ClusterMirror {
+            settings,
+            ..known.said()
+        };
+        let is_new = said.settings != known.settings;
+        Ok(is_new.then(|| Record::Mirror(name.clone(), Some(said))))
     }
 
     /// Removes a mirror, its topics, and all that is on record of its partitions. The order of the

@@ -202,6 +202,15 @@ impl<W: World> Shard<W> {
         tracing::error!("{} stops: {why}", partition.id);
         let mut status = partition.status(None);
         status.phase = Phase::Stopped(why);
+        // A node waits for it to be closed, and opens it again.
+        if partition.log.stamp().is_some() || self.options.source.replica.is_some() {
+            self.report.told.push(Told::Released {
+                id: partition.id.clone(),
+                log_start: status.log_start,
+                log_end: partition.durable,
+                is_clean: false,
+            });
+        }
         self.report.statuses.push(status);
     }
 }

@@ -30,6 +30,9 @@ impl<W: World> Node<W> {
         }
         self.push_producer_ids();
         self.look_for_low_ids();
+        if self.evacuate_at().is_some_and(|at| at <= now) {
+            self.evacuate();
+        }
     }
 
     /// A chore has come out.
@@ -203,23 +206,20 @@ impl<W: World> Node<W> {
                 }
             }
         }
-        let endpoints = by_leader.keys();
-        let endpoints: BTreeMap<BrokerId, Option<Endpoint>> = endpoints
-            .map(|leader| {
-                let membership = self.membership.as_ref();
-                (
-                    *leader,
-                    membership.and_then(|member| member.endpoint(*leader)),
-                )
-            })
-            .collect();
-        self.errand(move |world, opening| async move {
-            for (leader, verified) in by_leader {
-                let endpoint = endpoints.get(&leader).cloned().flatten();
-                results.extend(see_ends(&world, opening, endpoint, &verified).await);
-            }
-            Event::Chore(Outcome::Chore(Kind::Verify, results))
-        });
+        // One that does not answer holds up nobody but those that it leads.
+        for (leader, verified) in by_leader {
+            let membership = self.membership.as_ref();
+            let endpoint = membership.and_then(|member| member.endpoint(leader));
+            self.errand(move |world, opening| async move {
+                let results = see_ends(&world, opening, endpoint, &verified).await;
+                Event::Chore(Outcome::Chore(Kind::Verify, results))
+            });
+        }
+        if !results.is_empty() {
+            self.errand(
+                move |_, _| async move { Event::Chore(Outcome::Chore(Kind::Verify, results)) },
+            );
+        }
     }
 
     fn verifiable(&self, key: &PartitionKey) -> Option<(BrokerId, Verified)> {

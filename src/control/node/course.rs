@@ -60,6 +60,17 @@ pub(super) enum Part {
     },
 }
 
+impl Part {
+    /// The same, of a topic that is none of ours: what we have of it is to go away.
+    pub(super) fn of_others(self) -> Part {
+        match self {
+            Part::Lead(_) | Part::Follow { .. } => Part::Foreign { is_led: true },
+            Part::Wait => Part::Foreign { is_led: false },
+            Part::Unknown | Part::Missing | Part::Foreign { .. } => self,
+        }
+    }
+}
+
 /// All that the next step depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -75,8 +86,8 @@ pub(super) struct Place {
     pub(super) can_create: bool,
     /// Where the stop that is under way, or done, has left off.
     pub(super) position: Option<Offset>,
-    /// What the shard said when it ceased to fetch.
-    pub(super) ceased: bool,
+    /// Up to where the log is the source's, as the shard said when it ceased to fetch.
+    pub(super) ceased: Option<Offset>,
     /// All transactions have been ended behind the position.
     pub(super) is_sealed: bool,
     /// Every replica in sync has all that we have.
@@ -92,8 +103,11 @@ pub(super) struct Place {
     /// From where to where the log that we lead holds what is not the source's: written by another
     /// leader while we were away, or markers of a stop that was not finished.
     pub(super) others: Option<(Offset, Offset)>,
-    /// Such records are set aside and cut off.
+    /// Such records are set aside and cut off. Never where all of the log is such: then nobody
+    /// knows what of it is the source's.
     pub(super) cuts_others: bool,
+    /// The source is heard of, and could give what follows.
+    pub(super) can_fetch: bool,
 }
 
 /// The next thing to do.
@@ -270,7 +284,8 @@ fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
 /// Nothing of the source follows what is not the source's.
 fn others(place: &Place) -> Next {
     match place.others {
-        Some((from, _)) if place.cuts_others => Next::Cut(from),
+        Some((from, _)) if place.cuts_others && place.can_fetch => Next::Cut(from),
+        Some(_) if place.cuts_others => Next::Wait("the source was not heard of yet"),
         Some((from, to)) => Next::RefuseOthers(from, to),
         None => Next::Fetch,
     }
@@ -280,8 +295,9 @@ fn others(place: &Place) -> Next {
 /// written behind it, and nobody else may write before all replicas have what we have.
 fn stop(place: &Place) -> Next {
     match place {
-        _ if !place.ceased => Next::Cease,
-        _ if place.position.is_none() => Next::RecordPosition,
+        _ if place.ceased.is_none() => Next::Cease,
+        // Less may be left than an earlier try has put on record: what nobody in sync had is gone.
+        _ if place.position != place.ceased => Next::RecordPosition,
         _ if place.is_vault => Next::Release,
         _ if !place.is_sealed => Next::Seal,
         _ if !place.is_drained => Next::Wait("a replica in sync still lacks records"),

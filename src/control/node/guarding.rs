@@ -255,13 +255,22 @@ impl<W: World> Node<W> {
         });
     }
 
+    /// When something is to be moved away again.
+    pub(super) fn evacuate_at(&self) -> Option<Instant> {
+        self.membership.as_ref()?.evacuate_at
+    }
+
     /// Has what is no mirror moved away that has landed on us.
     pub(super) fn evacuate(&mut self) {
+        if let Some(membership) = &mut self.membership {
+            membership.evacuate_at = None;
+        }
         let ours: BTreeSet<TopicId> = {
             let Some(membership) = &self.membership else {
                 return;
             };
             let topics = self.state().registry().topics();
+            let topics = topics.filter(|(name, _)| self.is_our_topic(name));
             let ids = topics.filter_map(|(name, _)| membership.image().topics.id_of(name));
             ids.collect()
         };
@@ -299,10 +308,12 @@ impl<W: World> Node<W> {
     }
 
     pub(super) fn evacuated(&mut self, refused: &[crate::model::TopicPartition]) {
+        let now = self.world.clock().now();
         if let Some(membership) = &mut self.membership {
             for id in refused {
                 membership.evacuation.refused(id);
             }
+            membership.evacuate_at = (!refused.is_empty()).then(|| now.after(AGAIN));
         }
     }
 }

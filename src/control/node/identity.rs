@@ -105,6 +105,11 @@ impl Kept {
         Ok(kept.is_some_and(|kept| kept.cluster_id.is_some()))
     }
 
+    /// Whoever comes next under the same boot begins another life all the same.
+    pub fn end_life(&mut self) {
+        self.boot_id = String::new();
+    }
+
     fn goes_on(self, boot_id: &str) -> Kept {
         let is_same_life = self.boot_id == boot_id && !self.ended_cleanly;
         if is_same_life {

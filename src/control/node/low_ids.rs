@@ -106,6 +106,10 @@ impl<W: World> Node<W> {
         low.is_looking = false;
         let is_told = running.untold.is_empty();
         low.look_at = now.after(if is_told { INTERVAL } else { INTERVAL_UNTOLD });
+        if !running.silent.is_empty() && running.below.is_empty() {
+            // Whoever was seen may be where nobody answers now.
+            return;
+        }
         let count = running.below.len();
         let largest = running.below.into_iter().next_back();
         let found = largest.map(|(_, (seen_in, producer))| (producer.id, seen_in, count));

@@ -14,7 +14,7 @@ use crate::io::World;
 use crate::kraft::{self, Fate, Image, Life, News, PartitionNews, Wish};
 use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership, Lease};
 use crate::mirror::PartitionKey;
-use crate::model::{BrokerEpoch, BrokerId, Offset, TopicId, TopicPartition};
+use crate::model::{BrokerEpoch, BrokerId, Instant, Offset, TopicId, TopicPartition};
 use crate::session::BrokerAddress;
 use crate::shard::inbox::{Endpoint, Order};
 
@@ -55,8 +55,12 @@ pub(super) struct Membership {
     pub(super) ids: ProducerIds,
     pub(super) low_ids: LowIds,
     pub(super) evacuation: Evacuation,
+    /// When what could not be moved away is to be moved again.
+    pub(super) evacuate_at: Option<Instant>,
     /// What hinders us, as last told.
     pub(super) trouble: Option<String>,
+    /// The controller has let us go: our life has ended in order, once our logs have.
+    has_left: bool,
     /// The thread that keeps our membership has ended.
     pub(super) is_gone: bool,
 }
@@ -96,7 +100,9 @@ impl Membership {
             ids: ProducerIds::default(),
             low_ids: LowIds::default(),
             evacuation: Evacuation::default(),
+            evacuate_at: None,
             trouble: None,
+            has_left: false,
             is_gone: false,
         }
     }
@@ -105,6 +111,16 @@ impl Membership {
     pub(super) async fn leave(&self) {
         // Where that thread has ended, we have left already.
         drop(self.orders.send(MemberOrder::Wish(Wish::Leave)).await);
+    }
+
+    /// The next process is not to go on with this life.
+    pub(super) fn end_life(&mut self) {
+        self.kept.end_life();
+    }
+
+    /// All has ended: in order only where the controller had let us go and every log is whole.
+    pub(super) fn ended(&mut self, is_clean: bool) {
+        self.kept.ended_cleanly = self.has_left && is_clean;
     }
 
     /// The cluster that we were in before.
@@ -283,15 +299,12 @@ impl<W: World> Node<W> {
                 self.keep_identity();
                 self.open_logs(&id);
             }
-            News::Gone => {
-                membership.kept.ended_cleanly = true;
-                self.keep_identity();
-            }
+            News::Gone => membership.has_left = true,
             News::Refused(_) | News::Unregistered => {}
         }
     }
 
-    fn keep_identity(&self) {
+    pub(super) fn keep_identity(&self) {
         if let Some(membership) = &self.membership
             && let Err(fault) = membership.kept.save(self.world.disk())
         {
@@ -377,10 +390,9 @@ impl<W: World> Node<W> {
         };
         let shelf = self.shelves.get(&None);
         let known = shelf.map(|shelf| {
-            let held = shelf.held(&one.id);
-            let mark = held.map_or(Offset::ZERO, |held| held.recovery_point);
+            // What others have is not known before they ask: it begins where the log does.
             let stood = one.stood.as_ref().map(|stood| stood.high_watermark);
-            (shelf.dir_of(&one.id), stood.unwrap_or(mark))
+            (shelf.dir_of(&one.id), stood.unwrap_or(Offset::ZERO))
         });
         let leads = known.and_then(|known| membership.leadership(&one.id, one, known));
         let now = leads

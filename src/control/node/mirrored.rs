@@ -86,6 +86,7 @@ pub(super) struct Surroundings {
     pub(super) position: Option<Offset>,
     pub(super) is_apart: bool,
     pub(super) cuts_others: bool,
+    pub(super) can_fetch: bool,
 }
 
 impl Mirrored {
@@ -140,7 +141,7 @@ impl Mirrored {
             can_open: around.can_open,
             can_create: around.can_create,
             position: around.position,
-            ceased: self.ceased.is_some(),
+            ceased: self.ceased.map(|ceased| ceased.log_end),
             is_sealed: self.aborted.is_some(),
             is_drained: self.is_drained(),
             is_apart: around.is_apart,
@@ -148,8 +149,15 @@ impl Mirrored {
             is_unfenced: self.is_unfenced,
             is_verified: self.is_verified,
             others: self.others(),
-            cuts_others: around.cuts_others,
+            cuts_others: around.cuts_others && self.is_known_in_part(),
+            can_fetch: around.can_fetch,
         }
+    }
+
+    /// Something of the log is known to be the source's.
+    fn is_known_in_part(&self) -> bool {
+        let opened = self.opened.as_ref();
+        opened.is_some_and(|opened| opened.mirrored > opened.log_start)
     }
 
     /// From where to where the log holds what is not the source's, as it was opened.
@@ -256,6 +264,16 @@ impl Mirrored {
     /// The end of our log, as last told.
     pub(super) fn log_end(&self) -> Option<Offset> {
         self.status.as_ref().map(|status| status.log_end)
+    }
+
+    /// Records are fetched, and nothing is in the way.
+    pub(super) fn is_mirroring(&self) -> bool {
+        let status = self.status.as_ref();
+        let is_well = status.is_some_and(|status| status.phase == Phase::Mirroring);
+        let acts = self
+            .acting
+            .is_some_and(|(_, action)| action == Action::Mirror);
+        is_well && acts
     }
 
     /// The source's high watermark, as last told; none while another leader is followed.

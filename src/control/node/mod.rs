@@ -91,6 +91,8 @@ struct Node<W: World> {
     feeds: BTreeMap<MirrorName, Feed>,
     /// Whose shards are whose; none for the one that follows leaders of the destination.
     shards: BTreeMap<ShardId, Option<MirrorName>>,
+    /// Why it cannot go on.
+    fatal: Option<NodeFault>,
     /// CPU time of the shards' threads.
     worked: BTreeMap<ShardId, Duration>,
     /// To every shard that has not ended.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::control::admin::{AdminAnswer, AdminRequest, Asked};
 use crate::io::{Clock, World};
 use crate::mirror::{Desired, Input, Plan, Record, Refusal};
-use crate::model::TopicName;
+use crate::model::{Offset, TopicName, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::mirror_rpc::{
     CreateClusterMirrorRequest, CreateClusterMirrorResponse, DeleteClusterMirrorRequest,
@@ -192,9 +192,17 @@ impl<W: World> Node<W> {
     pub(super) fn look_at_plans(&mut self) {
         let now = self.world.clock().now();
         let mut planned = std::mem::take(&mut self.planned);
-        let due = planned.look(now, STILL, |topic| self.ends(topic));
+        let looked = planned.look(
+            now,
+            STILL,
+            |topic| self.ends(topic),
+            |ends| self.confirms(ends),
+        );
         self.planned = planned;
-        for topic in due {
+        for topic in looked.ask {
+            self.ask_for_ends(&topic);
+        }
+        for topic in looked.due {
             let Some(known) = self.state().registry().topic(&topic) else {
                 continue;
             };
@@ -221,7 +229,7 @@ impl<W: World> Node<W> {
             .values()
             .filter(|one| one.id.topic == *topic);
         let ends = of_topic.map(|one| {
-            let end = one.source_end()?;
+            let end = one.source_end().filter(|_| one.is_mirroring())?;
             (one.log_end()? >= end).then_some((one.id.clone(), end))
         });
         ends.collect()
@@ -241,6 +249,29 @@ fn refused(topics: Vec<StopTopicResult>, why: &str) -> StopMirrorTopicsResponse 
     StopMirrorTopicsResponse {
         topics: each.collect(),
         ..StopMirrorTopicsResponse::default()
+    }
+}
+
+impl<W: World> Node<W> {
+    /// Leaders at the source are asked where these logs end.
+    fn ask_for_ends(&mut self, topic: &TopicName) {
+        let of_topic = self.partitions.iter();
+        for (key, one) in of_topic.filter(|(_, one)| one.id.topic == *topic) {
+            if let Some(feed) = self.feeds.get_mut(&key.mirror) {
+                feed.forget_bounds(&one.id);
+                feed.want(&one.id);
+            }
+        }
+    }
+
+    /// They have said that it is there.
+    fn confirms(&self, ends: &BTreeMap<TopicPartition, Offset>) -> bool {
+        ends.iter().all(|(id, end)| {
+            let key = self.by_id.get(id);
+            let feed = key.and_then(|key| self.feeds.get(&key.mirror));
+            let bounds = feed.and_then(|feed| feed.bounds(id));
+            bounds.is_some_and(|(_, told)| told == *end)
+        })
     }
 }
 

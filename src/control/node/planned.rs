@@ -23,6 +23,17 @@ pub(super) struct Planned {
 struct Still {
     since: Instant,
     ends: BTreeMap<TopicPartition, Offset>,
+    /// The source is being asked whether that is still so.
+    is_asked: bool,
+}
+
+/// What a look has come to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Looked {
+    /// Nothing is missing of these; they are waited for no more.
+    pub(super) due: Vec<TopicName>,
+    /// The source is to say anew where these end: what was told last may be old.
+    pub(super) ask: Vec<TopicName>,
 }
 
 impl Planned {
@@ -39,18 +50,20 @@ impl Planned {
         (!self.topics.is_empty()).then_some(self.look_at)
     }
 
-    /// The topics that nothing is missing of for as long as `still`; they are waited for no more.
+    /// Topics that nothing has been missing of for as long as `still`, first to be asked for once
+    /// more, then as soon as the source has confirmed it.
     pub(super) fn look(
         &mut self,
         now: Instant,
         still: Duration,
         ends_of: impl Fn(&TopicName) -> Ends,
-    ) -> Vec<TopicName> {
+        is_confirmed: impl Fn(&BTreeMap<TopicPartition, Offset>) -> bool,
+    ) -> Looked {
+        let mut looked = Looked::default();
         if now < self.look_at {
-            return Vec::new();
+            return looked;
         }
         self.look_at = now.after(LOOK);
-        let mut due = Vec::new();
         for (topic, seen) in &mut self.topics {
             let Some(ends) = ends_of(topic) else {
                 *seen = None;
@@ -58,17 +71,28 @@ impl Planned {
             };
             match seen {
                 Some(before) if before.ends == ends => {
-                    if now.since(before.since) >= still {
-                        due.push(topic.clone());
+                    if now.since(before.since) < still {
+                        continue;
+                    }
+                    if !std::mem::replace(&mut before.is_asked, true) {
+                        looked.ask.push(topic.clone());
+                    } else if is_confirmed(&ends) {
+                        looked.due.push(topic.clone());
                     }
                 }
-                _ => *seen = Some(Still { since: now, ends }),
+                _ => {
+                    *seen = Some(Still {
+                        since: now,
+                        ends,
+                        is_asked: false,
+                    });
+                }
             }
         }
-        for topic in &due {
+        for topic in &looked.due {
             self.topics.remove(topic);
         }
-        due
+        looked
     }
 }
 
@@ -99,7 +123,9 @@ mod tests {
     fn a_topic_is_due_once_nothing_has_moved_for_long_enough() {
         let mut planned = Planned::default();
         planned.want(orders());
-        let mut due = Vec::new();
+        let looks = |planned: &mut Planned, ms, ends: Ends, is_confirmed| {
+            planned.look(at(ms), STILL, |_| ends.clone(), |_| is_confirmed)
+        };
         // Something is missing, then comes, then nothing.
         for (ms, ends) in [
             (0, None),
@@ -109,10 +135,18 @@ mod tests {
             (6_000, ends(8)),
             (10_900, ends(8)),
         ] {
-            due.extend(planned.look(at(ms), STILL, |_| ends.clone()));
-            assert!(due.is_empty(), "{ms}");
+            let looked = looks(&mut planned, ms, ends, true);
+            assert_eq!(looked, Looked::default(), "{ms}");
         }
-        assert_eq!(planned.look(at(11_000), STILL, |_| ends(8)), [orders()]);
+        let asks = Looked {
+            ask: vec![orders()],
+            ..Looked::default()
+        };
+        assert_eq!(looks(&mut planned, 11_000, ends(8), true), asks);
+        let waits = looks(&mut planned, 11_500, ends(8), false);
+        assert_eq!(waits, Looked::default(), "nobody answers");
+        let looked = looks(&mut planned, 12_000, ends(8), true);
+        assert_eq!(looked.due, [orders()]);
         assert_eq!(planned.deadline(), None, "told once");
     }
 
@@ -120,8 +154,9 @@ mod tests {
     fn whoever_is_forgotten_is_not_due() {
         let mut planned = Planned::default();
         planned.want(orders());
-        planned.look(at(0), STILL, |_| ends(1));
+        planned.look(at(0), STILL, |_| ends(1), |_| true);
         planned.forget(&orders());
-        assert!(planned.look(at(9_000), STILL, |_| ends(1)).is_empty());
+        let looked = planned.look(at(9_000), STILL, |_| ends(1), |_| true);
+        assert_eq!(looked, Looked::default());
     }
 }

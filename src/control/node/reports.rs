@@ -7,9 +7,12 @@ use crate::mirror::{Action, Ending, Input, PartitionKey};
 use crate::model::{Offset, ShardId, TopicPartition};
 use crate::shard::inbox::{Phase, Report, Status, Told};
 
-use super::Node;
 use super::course::Home;
 use super::mirrored::Opened;
+use super::{Node, NodeFault};
+
+/// What a shard calls the order to close a log.
+const RELEASE: &str = "release";
 
 impl<W: World> Node<W> {
     pub(super) fn reported(&mut self, shard: ShardId, report: Report) {
@@ -147,11 +150,25 @@ impl<W: World> Node<W> {
                 one.cut(log_end, epochs);
             }
             // Its status says that it goes no further.
-            Told::Broken { why, .. } => one.trouble = Some(why),
+            Told::Broken { why, .. } => self.disk_failed(&key, why),
             // A stock leader had less than we; what the source has is another matter.
             Told::SourceTruncated { .. } if one.home() == Some(Home::Follower) => {}
             Told::SourceTruncated { .. } => self.ended(&key, Ending::SourceTruncated),
             Told::Failed { what, why, .. } => self.refused(&key, what, &why),
+        }
+    }
+
+    /// What a disk has lost, followers may have had from us: in the same epoch they would be told
+    /// to cut it off. So this life as a broker is over, others lead, and the next life follows them.
+    fn disk_failed(&mut self, key: &PartitionKey, why: String) {
+        let one = self.partitions.get_mut(key).expect("the caller has it");
+        let partition = one.id.to_string();
+        one.trouble = Some(why.clone());
+        if let Some(membership) = &mut self.membership {
+            membership.end_life();
+            self.keep_identity();
+            let fault = NodeFault::Disk { partition, why };
+            self.fatal.get_or_insert(fault);
         }
     }
 
@@ -179,6 +196,10 @@ impl<W: World> Node<W> {
         }
         let why = format!("{what}: {why}");
         one.trouble = Some(why.clone());
+        if what == RELEASE {
+            // It is tried again, and whatever had failed before has been told.
+            return self.rest(key);
+        }
         self.fails(key, why, true);
     }
 }

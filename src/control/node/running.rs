@@ -70,6 +70,18 @@ pub enum NodeFault {
     /// Operators cannot be let in.
     #[error(transparent)]
     Door(#[from] DoorFault),
+    /// A disk has lost what followers may have.
+    #[error(
+        "{partition}: {why}: what the disk has lost, followers may have had from this node, so \
+         that it ends and leaves its partitions to them; see that the disk is sound (dmesg), then start \
+         the node again: it will follow first"
+    )]
+    Disk {
+        /// Of which partition.
+        partition: String,
+        /// What failed.
+        why: String,
+    },
     /// All shards have ended.
     #[error("the shards have ended by a bug; a message of theirs stands above")]
     ShardsLost,
@@ -142,6 +154,7 @@ impl<W: World> Node<W> {
             feeds: BTreeMap::new(),
             shards,
             worked: BTreeMap::new(),
+            fatal: None,
             ties: senders,
             partitions: BTreeMap::new(),
             by_id: BTreeMap::new(),
@@ -187,27 +200,25 @@ impl<W: World> Node<W> {
         Ok(())
     }
 
-    /// Mirrors that the configuration declares, and that are not kept yet, are made.
+    /// Mirrors that the configuration declares are made, or get the settings that it has for them.
     async fn declare(&mut self) -> Result<(), NodeFault> {
         for declared in self.chosen.mirrors.clone() {
-            if self
-                .state()
-                .registry()
-                .mirror(declared.name.as_str())
-                .is_ok()
-            {
-                continue;
-            }
-            let fault = |why: String| NodeFault::Declared {
-                mirror: declared.name.to_string(),
-                why,
+            let (name, settings) = (&declared.name, declared.settings.clone());
+            let registry = self.state().registry();
+            let records = match registry.mirror(name.as_str()).is_ok() {
+                // It may be that its source is found elsewhere now.
+                true => registry
+                    .declare_again(name, settings)
+                    .map(|record| record.into_iter().collect()),
+                false => registry.create(name.as_str(), settings),
             };
-            let made = self
-                .state()
-                .registry()
-                .create(declared.name.as_str(), declared.settings.clone());
-            let records = made.map_err(|refusal| fault(refusal.to_string()))?;
-            self.file.append(records).await?;
+            let records = records.map_err(|refusal| NodeFault::Declared {
+                mirror: name.to_string(),
+                why: refusal.to_string(),
+            })?;
+            if !records.is_empty() {
+                self.file.append(records).await?;
+            }
         }
         let stale = self
             .state()
@@ -258,6 +269,8 @@ impl<W: World> Node<W> {
                 self.shelves.insert(key, Shelf::new(vault, found));
                 self.touch_all();
             }
+            // A broker without its logs would lead what it cannot serve.
+            Err(fault) if self.membership.is_some() => self.fatal = Some(fault.into()),
             Err(fault) => tracing::error!("{fault}"),
         }
     }
@@ -278,6 +291,10 @@ impl<W: World> Node<W> {
         let is_clean = self.is_clean && are_closed;
         for (_, shelf) in std::mem::take(&mut self.shelves) {
             shelf.close(is_clean)?;
+        }
+        if let Some(membership) = &mut self.membership {
+            membership.ended(is_clean);
+            self.keep_identity();
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::io::{Clock, World};
 use crate::mirror::{Ending, LastMirrorEpochs, PartitionKey, Record};
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicName, TopicPartition};
 use crate::shard::inbox::{Mirror, Order};
 
 use super::Node;
@@ -48,7 +48,7 @@ impl<W: World> Node<W> {
         let now = self.world.clock().now();
         let one = self.partitions.get_mut(key)?;
         let mut step = next(one.goal()?, &one.place(around));
-        if one.is_stopped && one.home().is_some() && !one.is_busy {
+        if one.is_stopped && one.home().is_some() && !one.is_busy && !one.rests {
             step = Next::Release;
         }
         one.is_about(now, &step);
@@ -64,6 +64,29 @@ impl<W: World> Node<W> {
         Some(step)
     }
 
+    /// The destination's topic of that name is our mirror: we have a log of it, or nobody but us is
+    /// first in any of its partitions that was not handed over.
+    pub(super) fn is_our_topic(&self, topic: &TopicName) -> bool {
+        let Some(membership) = &self.membership else {
+            return true;
+        };
+        let image = membership.image();
+        let there = image.topics.id_of(topic);
+        let Some(there) = there.and_then(|there| image.topics.get(there)) else {
+            return true;
+        };
+        let shelf = self.shelves.get(&None);
+        there.partitions.iter().all(|(number, partition)| {
+            let id = TopicPartition {
+                topic: topic.clone(),
+                partition: *number,
+            };
+            let is_first = partition.replicas.first() == Some(&membership.us);
+            let is_held = || shelf.is_some_and(|shelf| shelf.held(&id).is_some());
+            is_first || is_held()
+        })
+    }
+
     fn surroundings(&self, key: &PartitionKey) -> Option<Surroundings> {
         let one = self.partitions.get(key)?;
         let is_vault = self.membership.is_none();
@@ -76,12 +99,17 @@ impl<W: World> Node<W> {
         Some(Surroundings {
             part: match &self.membership {
                 None => Part::Lead(LeaderEpoch::NONE),
+                Some(membership) if !is_held && !self.is_our_topic(&one.id.topic) => {
+                    membership.part(&one.id).of_others()
+                }
                 Some(membership) => membership.part(&one.id),
             },
             is_vault,
             can_open: shelf.is_some() && (told || is_held),
             can_create: feed.is_some_and(|feed| feed.topic(&one.id.topic).is_some()),
             position: position.and_then(|position| position.offset),
+            can_fetch: feed
+                .is_some_and(|feed| feed.trouble.is_none() && feed.leader(&one.id).is_some()),
             cuts_others: self.chosen.destination.rogue_writes == RogueWrites::SetAside,
             is_apart: match &self.membership {
                 None => true,
@@ -111,6 +139,11 @@ impl<W: World> Node<W> {
             Next::RecordPosition => {
                 let ceased = self.partitions.get(key).and_then(|one| one.ceased);
                 let ceased = ceased.expect("a position is recorded after fetching has ceased");
+                let before = self.state().positions().get(key);
+                let before = before.and_then(|before| before.offset);
+                if let Some(one) = self.partitions.get_mut(key) {
+                    one.report_lost(ceased.log_end, before);
+                }
                 let position = LastMirrorEpochs {
                     epoch: ceased.source_epoch,
                     offset: Some(ceased.log_end),

@@ -93,6 +93,17 @@ impl Mirrored {
         };
     }
 
+    /// An earlier try of the stop had come further than what is left.
+    pub(super) fn report_lost(&mut self, log_end: Offset, before: Option<Offset>) {
+        if let Some(before) = before.filter(|before| *before > log_end) {
+            let lost = self.report.lost.take();
+            self.report.lost = Some(LostRange {
+                from: log_end.value(),
+                to: lost.map_or(before.value(), |lost| lost.to.max(before.value())),
+            });
+        }
+    }
+
     pub(super) fn report_sealed(&mut self, aborted: &[Aborted], log_end: Offset) {
         self.report.log_end = Some(log_end.value());
         let each = aborted.iter().map(|one| AbortedTransaction {

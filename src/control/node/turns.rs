@@ -63,6 +63,9 @@ impl<W: World> Node<W> {
     async fn settle(&mut self) -> Result<(), NodeFault> {
         self.tick();
         loop {
+            if let Some(fault) = self.fatal.take() {
+                return Err(fault);
+            }
             self.advance().await;
             let has_kept = self.keep().await?;
             if self.touched.is_empty() && !has_kept {
@@ -275,6 +278,7 @@ impl<W: World> Node<W> {
             self.chores.deadline(),
             self.planned.deadline(),
             self.low_ids_deadline(),
+            self.evacuate_at(),
             Some(self.write_books_at),
             Some(self.tell_metrics_at),
         ];

@@ -7,7 +7,7 @@ use crate::io::Disk;
 use crate::log::LogFault;
 use crate::log::epochs::LeaderEpochs;
 use crate::log::fact::BatchFact;
-use crate::log::layout::{CUT, EPOCHS, SOURCE_EPOCHS};
+use crate::log::layout::{CUT, EPOCHS, LED_EPOCHS, SOURCE_EPOCHS};
 use crate::log::limit::Limit;
 use crate::model::{LeaderEpoch, Offset, Position};
 
@@ -76,17 +76,22 @@ impl<D: Disk> Audit<'_, D> {
         told.starts_with(&stored) && stored.len() >= settled.count()
     }
 
-    /// The source's epochs of a log that is led. Nothing here tells whether they are true.
+    /// The source's epochs of a log that is led, and those in which we led it. Nothing here tells
+    /// whether they are true.
     pub(super) fn compare_source_epochs(&mut self) -> Result<(), LogFault> {
-        let path = self.dir.join(SOURCE_EPOCHS);
-        let Some(bytes) = self.content(&path)? else {
-            return Ok(());
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        match LeaderEpochs::from_text(&text) {
-            Err(fault) => self.find(path, None, fault.to_string()),
-            Ok(stored) if stored.to_text() != text => self.find(path, None, "its form is wrong"),
-            Ok(_) => {}
+        for name in [SOURCE_EPOCHS, LED_EPOCHS] {
+            let path = self.dir.join(name);
+            let Some(bytes) = self.content(&path)? else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(&bytes);
+            match LeaderEpochs::from_text(&text) {
+                Err(fault) => self.find(path, None, fault.to_string()),
+                Ok(stored) if stored.to_text() != text => {
+                    self.find(path, None, "its form is wrong");
+                }
+                Ok(_) => {}
+            }
         }
         Ok(())
     }

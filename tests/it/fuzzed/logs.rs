@@ -31,11 +31,12 @@ const SUFFIXES: [&str; 6] = [
     "snapshot",
     "log.tmp",
 ];
-const NAMED: [&str; 4] = [
+const NAMED: [&str; 5] = [
     "leader-epoch-checkpoint",
     "partition.metadata",
     "leader-epoch-checkpoint.tmp",
     "source-leader-epoch-checkpoint",
+    "led-leader-epoch-checkpoint",
 ];
 
 fn known(durable: Offset, is_clean: bool) -> Beginning {

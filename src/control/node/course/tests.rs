@@ -11,7 +11,7 @@ fn place() -> Place {
         can_open: true,
         can_create: true,
         position: None,
-        ceased: false,
+        ceased: None,
         is_sealed: false,
         is_drained: false,
         is_apart: false,
@@ -20,6 +20,7 @@ fn place() -> Place {
         is_verified: false,
         others: None,
         cuts_others: false,
+        can_fetch: true,
     }
 }
 
@@ -47,10 +48,10 @@ fn carry_out(place: &mut Place, step: &Next) {
             if let LogAt::Open { is_fetching, .. } = &mut place.log {
                 *is_fetching = *step == Next::Fetch;
             }
-            place.ceased = *step == Next::Cease;
+            place.ceased = (*step == Next::Cease).then_some(Offset::new(7));
         }
         Next::ForgetPosition => place.position = None,
-        Next::RecordPosition => place.position = Some(Offset::new(7)),
+        Next::RecordPosition => place.position = place.ceased,
         Next::Seal => (place.is_sealed, place.is_drained, place.is_apart) = (true, true, true),
         Next::Fence => place.is_fenced = true,
         Next::Unfence => place.is_unfenced = true,
@@ -103,6 +104,17 @@ fn a_new_partition_is_made_opened_fetched_stopped_and_handed_over() {
     assert_eq!(next(Goal::Leave, &place), Next::Release);
 }
 
+/// A stop is killed, and comes back to less than it had put on record: the record is made anew.
+#[test]
+fn a_position_is_where_the_log_ends_now() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    place.position = Some(Offset::new(9));
+    let stopped = run(&mut place, Action::Stop);
+    assert!(stopped.contains(&Next::RecordPosition), "{stopped:?}");
+    assert_eq!(place.position, Some(Offset::new(7)));
+}
+
 /// Records of others are not mirrored behind: they are cut off, or the partition goes no further.
 /// A stop leaves them: whoever wrote them is about to get the partition.
 #[test]
@@ -137,7 +149,7 @@ fn a_stop_that_is_cut_off_anywhere_goes_on() {
         }
         // What only the process knew is gone; another leads, as after a session that has expired.
         place.log = LogAt::Closed;
-        (place.ceased, place.is_sealed, place.is_drained) = (false, false, false);
+        (place.ceased, place.is_sealed, place.is_drained) = (None, false, false);
         (place.is_apart, place.is_unfenced, place.is_verified) = (false, false, false);
         if matches!(place.part, Part::Lead(_)) {
             place.part = Part::Follow { is_in_sync: false };
@@ -158,13 +170,14 @@ fn nothing_is_handed_over_before_all_that_must_hold_holds() {
         is_fetching: false,
     };
     ready.position = Some(Offset::new(7));
-    (ready.ceased, ready.is_sealed, ready.is_drained) = (true, true, true);
+    (ready.is_sealed, ready.is_drained) = (true, true);
+    ready.ceased = ready.position;
     (ready.is_apart, ready.is_unfenced) = (true, true);
     assert_eq!(next(Goal::Act(Action::Stop), &ready), Next::HandOver);
     let spoils: [fn(&mut Place); 8] = [
         |place| place.is_busy = true,
         |place| place.position = None,
-        |place| place.ceased = false,
+        |place| place.ceased = None,
         |place| place.is_sealed = false,
         |place| place.is_drained = false,
         |place| place.is_apart = false,
