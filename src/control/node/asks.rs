@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 use crate::io::{Clock, World};
 use crate::mirror::PartitionKey;
@@ -14,6 +15,9 @@ use super::Node;
 use super::chores::{Kind, Outcome, Result};
 use super::event::Event;
 use super::mirrored::Heirs;
+
+/// After so long it is looked again at what may come about at any moment.
+const SOON: Duration = Duration::from_millis(30);
 
 impl<W: World> Node<W> {
     /// Everything that is due at the destination.
@@ -44,8 +48,10 @@ impl<W: World> Node<W> {
             Outcome::Running(running) => return self.producers_seen(running),
             Outcome::Evacuated(refused) => return self.evacuated(&refused),
         };
-        let is_any_done = results.iter().any(|(_, result)| *result == Result::Done);
-        self.chores.ended(now, kind, is_any_done);
+        let is_any_use =
+            |(_, result): &(PartitionKey, Result)| matches!(result, Result::Done | Result::Soon(_));
+        let is_any_use = results.iter().any(is_any_use);
+        self.chores.ended(now, kind, is_any_use);
         for (key, result) in results {
             self.chore_done(kind, &key, result);
         }
@@ -70,6 +76,10 @@ impl<W: World> Node<W> {
             Result::Again(why) => {
                 one.trouble = Some(why);
                 self.rest(key);
+            }
+            Result::Soon(why) => {
+                one.trouble = Some(why);
+                self.rest_for(key, SOON);
             }
             Result::Refused(why) => self.fails(key, why, true),
         }
@@ -289,6 +299,9 @@ async fn see_ends<W: World>(
         Err(why) => Result::Again(why.clone()),
         Ok(ends) => match ends.get(&one.asked.id) {
             Some(Ok(end)) => one.judge(*end),
+            Some(Err(code)) if is_new_to_it(*code) => {
+                Result::Soon(format!("its leader answers {code}"))
+            }
             Some(Err(code)) => Result::Again(format!("its leader answers {code}")),
             None => Result::Again("its leader does not tell where it ends".to_owned()),
         },
@@ -297,6 +310,18 @@ async fn see_ends<W: World>(
         .iter()
         .map(|one| (one.key.clone(), result(one)))
         .collect()
+}
+
+/// What a broker says that has yet to take in that it leads.
+fn is_new_to_it(code: ErrorCode) -> bool {
+    [
+        ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        ErrorCode::LEADER_NOT_AVAILABLE,
+        ErrorCode::FENCED_LEADER_EPOCH,
+        ErrorCode::UNKNOWN_LEADER_EPOCH,
+        ErrorCode::OFFSET_NOT_AVAILABLE,
+    ]
+    .contains(&code)
 }
 
 async fn ends_at<W: World>(
@@ -318,7 +343,7 @@ async fn ends_at<W: World>(
 impl Verified {
     fn judge(&self, end: LogEnd) -> Result {
         if end.leader_epoch <= self.after && self.after.is_some() {
-            return Result::Again("its new leader does not lead yet".to_owned());
+            return Result::Soon("its new leader does not lead yet".to_owned());
         }
         if end.offset < self.least {
             return Result::Refused(format!(

@@ -52,6 +52,8 @@ pub enum Result {
     Done,
     /// Not yet; in words.
     Again(String),
+    /// Not yet, but at any moment; in words.
+    Soon(String),
     /// It cannot be, and another try is no use; in words.
     Refused(String),
 }
@@ -112,10 +114,10 @@ impl Chores {
         dues.min()
     }
 
-    /// A chore has come out. Where nothing of it is done, the next one waits.
-    pub(super) fn ended(&mut self, now: Instant, kind: Kind, is_any_done: bool) {
+    /// A chore has come out. Where it came to nothing, the next one waits.
+    pub(super) fn ended(&mut self, now: Instant, kind: Kind, is_any_use: bool) {
         self.under_way.remove(&kind);
-        let wait = if is_any_done { Duration::ZERO } else { AGAIN };
+        let wait = if is_any_use { Duration::ZERO } else { AGAIN };
         self.not_before.insert(kind, now.after(wait));
     }
 }

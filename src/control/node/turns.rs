@@ -257,7 +257,12 @@ impl<W: World> Node<W> {
 
     /// Nothing is tried for a partition for a while.
     pub(super) fn rest(&mut self, key: &PartitionKey) {
-        let until = self.world.clock().now().after(REST);
+        self.rest_for(key, REST);
+    }
+
+    /// The same for so long.
+    pub(super) fn rest_for(&mut self, key: &PartitionKey, time: Duration) {
+        let until = self.world.clock().now().after(time);
         if let Some(one) = self.partitions.get_mut(key) {
             one.rests = true;
             self.timers.insert((until, key.clone()));
