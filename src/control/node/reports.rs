@@ -159,7 +159,7 @@ impl<W: World> Node<W> {
     }
 
     /// What a disk has lost, followers may have had from us: in the same epoch they would be told
-    /// to cut it off. So this life as a broker is over, others lead, and the next life follows them.
+    /// to cut it off. So this life as a broker is over, others lead, and the next one follows them.
     fn disk_failed(&mut self, key: &PartitionKey, why: String) {
         let one = self.partitions.get_mut(key).expect("the caller has it");
         let partition = one.id.to_string();

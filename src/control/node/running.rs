@@ -73,8 +73,8 @@ pub enum NodeFault {
     /// A disk has lost what followers may have.
     #[error(
         "{partition}: {why}: what the disk has lost, followers may have had from this node, so \
-         that it ends and leaves its partitions to them; see that the disk is sound (dmesg), then start \
-         the node again: it will follow first"
+         that it ends and leaves its partitions to them; see that the disk is sound (dmesg), then \
+         start the node again: it will follow first"
     )]
     Disk {
         /// Of which partition.
