@@ -130,6 +130,12 @@ const DESTINATION: Section = Section {
             place: |config| Place::U32(&mut config.node.destination.replica_lag_ms),
         },
         Key {
+            name: "producer_id_distance_max",
+            sentence: "So many ids may be used up there to get past the source's producers.",
+            kind: Kind::Number(1_000..=1 << 40),
+            place: |config| Place::U64(&mut config.node.destination.producer_id_distance_max),
+        },
+        Key {
             name: "unfit",
             sentence: "What if the cluster is not fit (twinlog check) when a node first joins.",
             kind: Kind::Text,

@@ -96,6 +96,7 @@ const EVERY_KEY: &str = "\
     destination.session_timeout_ms = 904\n\
     destination.heartbeat_interval_ms = 902\n\
     destination.replica_lag_ms = 903\n\
+    destination.producer_id_distance_max = 9_050\n\
     destination.unfit = \"register\"\n\
     destination.rogue_writes = \"set-aside\"\n\
     retry.initial_backoff_ms = 10\n\
@@ -186,6 +187,7 @@ fn node() -> NodeOptions {
             advertised: Some(address("me:8")),
             unfit: Unfit::Register,
             rogue_writes: RogueWrites::SetAside,
+            producer_id_distance_max: 9_050,
             replica_lag_ms: 903,
         },
         mirrors: Vec::new(),

@@ -53,6 +53,8 @@ pub struct DestinationOptions {
     pub unfit: Unfit,
     /// What is done about records that others wrote to a mirror topic.
     pub rogue_writes: RogueWrites,
+    /// How many producer ids of the destination may be used up to get past the source's.
+    pub producer_id_distance_max: u64,
     /// A follower that has not fetched up to the log's end for so long is out of sync, in
     /// milliseconds.
     pub replica_lag_ms: u32,
@@ -173,6 +175,7 @@ impl Default for NodeOptions {
                 advertised: None,
                 unfit: Unfit::default(),
                 rogue_writes: RogueWrites::default(),
+                producer_id_distance_max: 100_000_000,
                 replica_lag_ms: 30_000,
             },
             mirrors: Vec::new(),

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::control::destination::fence::{Fences, lower, raise};
-use crate::control::destination::producer_ids::{self, Barrier, Mark, Registered, drain, push};
+use crate::control::destination::producer_ids::{
+    self, Barrier, BarrierFault, Mark, Registered, drain, push,
+};
 use crate::control::destination::{Brokers, reassign};
 use crate::io::{Clock, World};
 use crate::mirror::PartitionKey;
-use crate::model::{BrokerEpoch, BrokerId, Instant, ProducerId, TopicId, TopicName};
+use crate::model::{
+    BrokerEpoch, BrokerId, Instant, ProducerId, TopicId, TopicName, TopicPartition,
+};
 use crate::session::BrokerAddress;
 use crate::shard::inbox::Endpoint;
 
@@ -82,13 +86,27 @@ impl ProducerIds {
     }
 
     /// Raises the mark where the ids have come near to it. Says what is to be asked for.
-    fn wants(&mut self, now: Instant, stock: &[(BrokerId, BrokerEpoch)]) -> Option<Wanted> {
+    fn wants(
+        &mut self,
+        now: Instant,
+        stock: &[(BrokerId, BrokerEpoch)],
+        distance_max: i64,
+    ) -> Option<Wanted> {
         let largest = self.largest?;
         let near = largest.value().saturating_add(i64::from(IDS_AHEAD / 2));
         if self.barrier.mark().value() <= near {
             self.barrier.raise(Mark::beyond(Some(largest), IDS_AHEAD));
         }
         if self.barrier.wants_push() {
+            let (mark, next) = (self.barrier.mark().value(), self.barrier.next());
+            if mark.saturating_sub(next) > distance_max {
+                self.complain(&BarrierFault::TooFar {
+                    mark,
+                    next,
+                    distance_max,
+                });
+                return None;
+            }
             return (!self.is_pushing && self.push_at <= now).then_some(Wanted::Push);
         }
         let mut behind = self.barrier.behind(stock.iter().copied());
@@ -123,10 +141,20 @@ impl ProducerIds {
                 }
             }
         };
+        self.complain(&why);
+    }
+
+    fn complain(&mut self, why: &dyn std::fmt::Display) {
+        let why = why.to_string();
         if self.trouble.as_ref() != Some(&why) {
             tracing::warn!("producer ids: {why}");
             self.trouble = Some(why);
         }
+    }
+
+    /// Why they are not apart, where that is known.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 }
 
@@ -134,6 +162,8 @@ impl<W: World> Node<W> {
     /// Has the destination pass the producer ids that it does not have behind it yet.
     pub(super) fn push_producer_ids(&mut self) {
         let now = self.world.clock().now();
+        let distance_max = self.chosen.destination.producer_id_distance_max;
+        let distance_max = i64::try_from(distance_max).unwrap_or(i64::MAX);
         let Some(membership) = &mut self.membership else {
             return;
         };
@@ -149,7 +179,7 @@ impl<W: World> Node<W> {
         if !membership.is_serving {
             return;
         }
-        let wanted = membership.ids.wants(now, &stock);
+        let wanted = membership.ids.wants(now, &stock, distance_max);
         let barrier = &membership.ids.barrier;
         let (mark, next) = (barrier.mark(), barrier.next());
         match wanted {
@@ -161,7 +191,10 @@ impl<W: World> Node<W> {
                     epoch,
                 };
                 self.errand(move |world, opening| async move {
-                    let options = producer_ids::Options::default();
+                    let options = producer_ids::Options {
+                        distance_max,
+                        ..producer_ids::Options::default()
+                    };
                     let from = (&controller, us);
                     let pushed = push(&world, opening, from, (mark, next), &options).await;
                     let pushed = pushed.map(|pushed| pushed.next);
@@ -307,7 +340,7 @@ impl<W: World> Node<W> {
         });
     }
 
-    pub(super) fn evacuated(&mut self, refused: &[crate::model::TopicPartition]) {
+    pub(super) fn evacuated(&mut self, refused: &[TopicPartition]) {
         let now = self.world.clock().now();
         if let Some(membership) = &mut self.membership {
             for id in refused {
@@ -322,6 +355,20 @@ impl<W: World> Node<W> {
 mod tests {
     use super::*;
 
+    const FAR: i64 = 100_000_000;
+
+    /// An id that cannot be real uses up nothing, and says so.
+    #[test]
+    fn what_is_too_far_is_not_pushed_to() {
+        let lives = [(BrokerId(1), BrokerEpoch::new(7))];
+        let mut ids = ProducerIds::default();
+        ids.seen(id(1 << 60));
+        assert_eq!(ids.wants(Instant::default(), &lives, FAR), None);
+        let why = ids.trouble().expect("it is said");
+        assert!(why.contains("producer_id_distance_max"), "{why}");
+        assert!(!ids.is_apart(&lives));
+    }
+
     fn id(value: i64) -> ProducerId {
         ProducerId::from_wire(value).expect("not negative")
     }
@@ -332,25 +379,25 @@ mod tests {
         let [(one, epoch), (two, _)] = lives;
         let mut ids = ProducerIds::default();
         let now = Instant::default();
-        assert_eq!(ids.wants(now, &lives), None, "no producer was seen");
+        assert_eq!(ids.wants(now, &lives, FAR), None, "no producer was seen");
         assert!(ids.is_apart(&lives));
         ids.seen(id(5));
-        assert_eq!(ids.wants(now, &lives), Some(Wanted::Push));
+        assert_eq!(ids.wants(now, &lives, FAR), Some(Wanted::Push));
         ids.is_pushing = true;
-        assert_eq!(ids.wants(now, &lives), None, "one push at a time");
+        assert_eq!(ids.wants(now, &lives, FAR), None, "one push at a time");
         ids.passed(now, Passed::Pushed(Err("no".to_owned())));
-        assert_eq!(ids.wants(now, &lives), None, "not at once");
+        assert_eq!(ids.wants(now, &lives, FAR), None, "not at once");
         let later = now.after(AGAIN);
-        assert_eq!(ids.wants(later, &lives), Some(Wanted::Push));
+        assert_eq!(ids.wants(later, &lives, FAR), Some(Wanted::Push));
         ids.passed(later, Passed::Pushed(Ok(1_000_000)));
         let both = Some(Wanted::Drain(vec![one, two]));
-        assert_eq!(ids.wants(later, &lives), both);
+        assert_eq!(ids.wants(later, &lives, FAR), both);
         ids.asked = [one, two].into();
         ids.passed(later, Passed::Drained(one, epoch, Ok(id(1_000_000))));
         assert!(!ids.is_apart(&lives) && ids.is_apart(&lives[..1]));
         ids.passed(later, Passed::Drained(two, epoch, Err("no".to_owned())));
-        assert_eq!(ids.wants(later, &lives), None, "not at once");
+        assert_eq!(ids.wants(later, &lives, FAR), None, "not at once");
         let again = Some(Wanted::Drain(vec![two]));
-        assert_eq!(ids.wants(later.after(AGAIN), &lives), again);
+        assert_eq!(ids.wants(later.after(AGAIN), &lives, FAR), again);
     }
 }

@@ -24,6 +24,7 @@ mod member;
 mod mirrored;
 mod operators;
 mod planned;
+mod planned_file;
 mod progress;
 mod questions;
 mod reports;

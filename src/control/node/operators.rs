@@ -40,6 +40,12 @@ impl<W: World> Node<W> {
             AdminRequest::Start(request) => {
                 let (records, (error_code, error_message, topics)) =
                     planned(registry.start(states, request));
+                // Whoever is started is not to be stopped by an earlier wish.
+                let started = topics.iter().filter(|topic| topic.error_code == 0);
+                for name in started.filter_map(|topic| TopicName::new(&topic.name)) {
+                    self.planned.forget(&name);
+                }
+                self.keep_planned();
                 let said = StartMirrorTopicsResponse {
                     error_code,
                     error_message,
@@ -138,12 +144,10 @@ impl<W: World> Node<W> {
             let Some(name) = name else {
                 continue;
             };
-            match is_planned && !only_told {
-                true => self.planned.want(name.clone()),
+            match only_told {
+                true => topic.plan = Some(self.stop_plan(&request.mirror_name, &name)),
+                false if is_planned => self.planned.want(name),
                 false => self.planned.forget(&name),
-            }
-            if only_told {
-                topic.plan = Some(self.stop_plan(&request.mirror_name, &name));
             }
         }
         if is_planned {
@@ -153,6 +157,7 @@ impl<W: World> Node<W> {
         if only_told {
             records.clear();
         }
+        self.keep_planned();
         let said = StopMirrorTopicsResponse {
             error_code,
             error_message,
@@ -213,6 +218,7 @@ impl<W: World> Node<W> {
             };
             match self.state().registry().stop(&request) {
                 Ok(plan) => {
+                    // The wish is kept before the waiting is forgotten: both may be, neither not.
                     let records = plan.records.into_iter();
                     self.writes
                         .extend(records.map(|record| (record, Then::Nothing)));

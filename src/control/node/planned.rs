@@ -16,6 +16,8 @@ pub(super) type Ends = Option<BTreeMap<TopicPartition, Offset>>;
 pub(super) struct Planned {
     topics: BTreeMap<TopicName, Option<Still>>,
     look_at: Instant,
+    /// Others wait than when that was asked for last.
+    has_changed: bool,
 }
 
 /// Since when nothing is missing of a topic, and nothing has come.
@@ -38,12 +40,22 @@ pub(super) struct Looked {
 
 impl Planned {
     pub(super) fn want(&mut self, topic: TopicName) {
+        self.has_changed |= !self.topics.contains_key(&topic);
         self.topics.entry(topic).or_default();
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &TopicName> {
+        self.topics.keys()
+    }
+
+    /// Whether others wait than when this was asked last.
+    pub(super) fn has_changed(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
     }
 
     /// It is to go on, or was stopped at once.
     pub(super) fn forget(&mut self, topic: &TopicName) {
-        self.topics.remove(topic);
+        self.has_changed |= self.topics.remove(topic).is_some();
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -90,7 +102,7 @@ impl Planned {
             }
         }
         for topic in &looked.due {
-            self.topics.remove(topic);
+            self.forget(topic);
         }
         looked
     }

@@ -125,6 +125,7 @@ impl<W: World> Node<W> {
         operators: mpsc::Receiver<Asked>,
     ) -> Result<Node<W>, NodeFault> {
         let file = StateFile::open(world.disk().clone(), &chosen.data_dir)?;
+        let planned = super::planned_file::read(world.disk(), &chosen.data_dir);
         let now = world.clock().now();
         let opening = Opening {
             security: Security::Plaintext,
@@ -166,7 +167,7 @@ impl<W: World> Node<W> {
             destination_questions: Questions::default(),
             answers_due: Vec::new(),
             chores: super::chores::Chores::default(),
-            planned: super::planned::Planned::default(),
+            planned,
             served: crate::leading::inbox::Tally::default(),
             reports: ties.reports,
             events_in: ties.events_in,

@@ -32,8 +32,12 @@ impl<W: World> Node<W> {
         {
             hindrances.push("no stock broker is in sync".to_owned());
         }
-        if membership.is_some_and(|member| !member.ids.is_apart(&member.stock_lives())) {
-            hindrances.push("the destination's producer ids are not past the source's".to_owned());
+        if let Some(ids) = membership.map(|member| &member.ids)
+            && membership.is_some_and(|member| !ids.is_apart(&member.stock_lives()))
+        {
+            let what = "the destination's producer ids are not past the source's";
+            let why = ids.trouble().map(|why| format!(": {why}"));
+            hindrances.push(format!("{what}{}", why.unwrap_or_default()));
         }
         if membership.is_some_and(|member| !matches!(member.part(&one.id), Part::Lead(_))) {
             hindrances.push("this node does not lead the partition now".to_owned());

@@ -300,6 +300,7 @@ impl<W: World> Node<W> {
         }
         let interval = u64::from(self.options.checkpoint_interval_ms);
         self.write_books_at = now.after(Duration::from_millis(interval));
+        self.keep_planned();
         let mut moved = Vec::new();
         for shelf in self.shelves.values_mut() {
             match shelf.write() {
