@@ -200,6 +200,7 @@ impl Plant {
             port: at.port,
             security: PLAINTEXT,
         };
+        let rack = self.config.node.destination.rack.clone();
         let identity = kraft::Identity {
             node: member.id,
             cluster_id: kept.cluster_id.clone(),
@@ -209,7 +210,7 @@ impl Plant {
                 listener(&member.listener_name, &member.advertised),
                 listener(NODES_LISTENER, &self.config.node.admin.listen),
             ],
-            rack: None,
+            rack: Some(rack).filter(|rack| !rack.is_empty()),
             previous_epoch: kept.previous_epoch(),
             is_cordoned: true,
         };

@@ -139,7 +139,7 @@ impl Place<'_> {
         match self {
             Place::Path(_) if value.is_empty() => return Err(said("a path belongs here")),
             Place::Path(place) => *place = PathBuf::from(value),
-            Place::Word(place) => *place = listener_name(value)?,
+            Place::Word(place) => *place = word(value)?,
             Place::Choice(place) => {
                 if !place.choose(value) {
                     let words = place.words().join("\", \"");
@@ -172,13 +172,13 @@ fn address(text: &str) -> Result<BrokerAddress, Wrong> {
     text.parse().map_err(Wrong::Address)
 }
 
-/// Kafka's rule: what can stand before `://` in `listeners`.
-fn listener_name(text: &str) -> Result<String, Wrong> {
+/// Kafka's rule for listeners, what can stand before `://`; racks have none.
+fn word(text: &str) -> Result<String, Wrong> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match text.bytes().all(legal) {
         true => Ok(text.to_owned()),
         false => Err(said(&format!(
-            "'{text}' is not a listener's name, such as INTERNAL"
+            "'{text}' is not a name, such as INTERNAL: letters, digits, '.', '_' and '-'"
         ))),
     }
 }

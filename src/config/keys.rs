@@ -112,6 +112,12 @@ const DESTINATION: Section = Section {
             place: |config| Place::MaybeAddress(&mut config.node.destination.advertised),
         },
         Key {
+            name: "rack",
+            sentence: "The node's broker.rack; one that other brokers have, where they have any.",
+            kind: Kind::Text,
+            place: |config| Place::Word(&mut config.node.destination.rack),
+        },
+        Key {
             name: "session_timeout_ms",
             sentence: "What broker.session.timeout.ms is on the cluster's controllers.",
             kind: Kind::Number(TENTH_TO_AN_HOUR),

@@ -93,6 +93,7 @@ const EVERY_KEY: &str = "\
     destination.listener_name = \"INTERNAL\"\n\
     destination.listen = \"0.0.0.0:7\"\n\
     destination.advertised = \"me:8\"\n\
+    destination.rack = \"r1\"\n\
     destination.session_timeout_ms = 904\n\
     destination.heartbeat_interval_ms = 902\n\
     destination.replica_lag_ms = 903\n\
@@ -185,6 +186,7 @@ fn node() -> NodeOptions {
             listener_name: "INTERNAL".to_owned(),
             listen: Some(address("0.0.0.0:7")),
             advertised: Some(address("me:8")),
+            rack: "r1".to_owned(),
             unfit: Unfit::Register,
             rogue_writes: RogueWrites::SetAside,
             producer_id_distance_max: 9_050,

@@ -49,6 +49,8 @@ pub struct DestinationOptions {
     pub listen: Option<BrokerAddress>,
     /// Where the destination's brokers find it, unless that is the same.
     pub advertised: Option<BrokerAddress>,
+    /// The rack that we are in; empty for none.
+    pub rack: String,
     /// What is done about a destination that is not fit for a node.
     pub unfit: Unfit,
     /// What is done about records that others wrote to a mirror topic.
@@ -173,6 +175,7 @@ impl Default for NodeOptions {
                 listener_name: String::new(),
                 listen: None,
                 advertised: None,
+                rack: String::new(),
                 unfit: Unfit::default(),
                 rogue_writes: RogueWrites::default(),
                 producer_id_distance_max: 100_000_000,

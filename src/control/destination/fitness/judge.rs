@@ -143,6 +143,15 @@ impl Findings {
             let next = "name the listener that inter.broker.listener.name names";
             return self.add(Level::Refuse, about, found, next);
         }
+        if !can_cordon(&facts.seen.image) {
+            let racks = stock.values().filter_map(|broker| broker.rack.as_deref());
+            if let Some(rack) = racks.min() {
+                let found = format!("brokers are in racks, {rack} among them");
+                let next = "set destination.rack to a rack that others are in: one of its own \
+                            would get a replica of every new partition";
+                self.add(Level::Warn, "racks", found, next);
+            }
+        }
         let alone = those(&|broker| broker.listeners.len() == 1);
         if !alone.is_empty() {
             let found = format!(
