@@ -30,6 +30,7 @@ impl<W: World> Node<W> {
                 Kind::Fence | Kind::Unfence => self.fence(kind, keys),
                 Kind::HandOver => self.hand_over(keys),
                 Kind::Verify => self.verify(keys),
+                Kind::Restore => self.restore(keys),
             }
         }
         self.push_producer_ids();
@@ -69,6 +70,7 @@ impl<W: World> Node<W> {
                 match kind {
                     Kind::Unfence => (one.is_unfenced, one.is_fenced) = (true, false),
                     Kind::Verify => self.verified(key),
+                    Kind::Restore => one.late.clear(),
                     Kind::Fence => one.is_fenced = true,
                     Kind::Create | Kind::Elect | Kind::HandOver => self.rest_until_told(key),
                 }
@@ -168,6 +170,11 @@ impl<W: World> Node<W> {
                 (!heirs.in_sync.is_empty()).then(|| (id.clone(), heirs))
             })
             .collect();
+        for (id, key) in &named {
+            if let (Some(one), Some(heirs)) = (self.partitions.get_mut(key), heirs.get(id)) {
+                one.late.clone_from(&heirs.late);
+            }
+        }
         self.by_controller(Kind::HandOver, named, |mut client, ids| async move {
             let given = heirs
                 .iter()
@@ -182,23 +189,37 @@ impl<W: World> Node<W> {
                     refused.insert(id.clone(), Result::Again(why.to_owned()));
                 }
             }
-            // Those that were late get their replica back; the new leader brings them to its end.
-            let late = heirs
-                .iter()
-                .filter(|(id, heirs)| !heirs.late.is_empty() && !refused.contains_key(*id))
-                .map(|(id, heirs)| {
-                    let all = heirs.in_sync.iter().chain(&heirs.late);
-                    (id, Some(all.copied().collect()))
-                });
-            match client.reassign(late).await {
-                Ok(late) => {
-                    for (id, refusal) in late {
+            Done::But(refused)
+        });
+    }
+
+    /// Those that were late at the hand-over get their replica back: the new leader brings them to
+    /// its end.
+    fn restore(&mut self, keys: Vec<PartitionKey>) {
+        let named = self.named(keys);
+        let whole = named.iter().filter_map(|(id, key)| {
+            let membership = self.membership.as_ref()?;
+            let (_, partition) = membership.partition(id)?;
+            let late = &self.partitions.get(key)?.late;
+            let is_there = |id: &&BrokerId| membership.image().brokers.get(**id).is_some();
+            let more = late.iter().filter(is_there);
+            let more = more.filter(|id| !partition.replicas.contains(id));
+            let all = partition.replicas.iter().chain(more).copied().collect();
+            Some((id.clone(), all))
+        });
+        let whole: BTreeMap<TopicPartition, Vec<BrokerId>> = whole.collect();
+        self.by_controller(Kind::Restore, named, |mut client, _| async move {
+            let whole = whole.iter().map(|(id, all)| (id, Some(all.clone())));
+            match client.reassign(whole).await {
+                // All of it is handed over: what the controller refuses is its operators' matter.
+                Ok(refused) => {
+                    for (id, refusal) in refused {
                         tracing::warn!("{id} has fewer replicas than it had: {refusal}");
                     }
+                    Done::But(BTreeMap::new())
                 }
-                Err(fault) => tracing::warn!("late replicas were not added again: {fault}"),
+                Err(fault) => Done::Nothing(fault.to_string()),
             }
-            Done::But(refused)
         });
     }
 

@@ -31,17 +31,20 @@ pub enum Kind {
     HandOver,
     /// Where the new leaders' logs end.
     Verify,
+    /// That replicas come back which were late.
+    Restore,
 }
 
 impl Kind {
     /// All of them.
-    pub(super) const ALL: [Kind; 6] = [
+    pub(super) const ALL: [Kind; 7] = [
         Kind::Create,
         Kind::Elect,
         Kind::Fence,
         Kind::Unfence,
         Kind::HandOver,
         Kind::Verify,
+        Kind::Restore,
     ];
 }
 

@@ -100,6 +100,8 @@ pub(super) struct Place {
     pub(super) is_unfenced: bool,
     /// It was handed over, and the new leader has all of it.
     pub(super) is_verified: bool,
+    /// Some that had a replica have none since, because they were late.
+    pub(super) lacks_replicas: bool,
     /// From where to where the log that we lead holds what is not the source's: written by another
     /// leader while we were away, or markers of a stop that was not finished.
     pub(super) others: Option<(Offset, Offset)>,
@@ -145,6 +147,8 @@ pub(super) enum Next {
     HandOver,
     /// See whether its new leader has all of it.
     Verify,
+    /// Give those a replica again who were late.
+    Restore,
     /// The action has come to its end.
     Done,
     /// It cannot be done, and another try is no use.
@@ -215,6 +219,7 @@ fn missing(action: Action, place: &Place) -> Next {
 fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
     let was_ours = place.position.is_some();
     match (action, place.log) {
+        (Action::Stop, _) if place.is_verified && place.lacks_replicas => Next::Restore,
         (Action::Stop, _) if place.is_verified => Next::Done,
         (Action::Stop, _) if was_ours && is_led => Next::Verify,
         (_, LogAt::Open { .. }) => Next::Release,

@@ -40,6 +40,8 @@ pub(super) struct Mirrored {
     pub(super) is_fenced: bool,
     pub(super) is_unfenced: bool,
     pub(super) is_verified: bool,
+    /// Who was not in sync when it was handed over, and is to have a replica again.
+    pub(super) late: Vec<BrokerId>,
     /// What the leading thread was told last: in which epoch, as of which change, and
     /// how many have to be in sync.
     pub(super) led: Option<(LeaderEpoch, i32, usize)>,
@@ -109,6 +111,7 @@ impl Mirrored {
             is_fenced: false,
             is_unfenced: false,
             is_verified: false,
+            late: Vec::new(),
             led: None,
             led_in: LeaderEpoch::NONE,
             stood: None,
@@ -148,6 +151,7 @@ impl Mirrored {
             is_fenced: self.is_fenced,
             is_unfenced: self.is_unfenced,
             is_verified: self.is_verified,
+            lacks_replicas: !self.late.is_empty(),
             others: self.others(),
             cuts_others: around.cuts_others && self.is_known_in_part(),
             can_fetch: around.can_fetch,

@@ -33,6 +33,7 @@ impl Next {
             Next::Unfence => "writers are let in",
             Next::HandOver => "it is handed over",
             Next::Verify => "its new leader is asked for its log's end",
+            Next::Restore => "replicas that were late come back",
             Next::Done => "done",
         }
     }

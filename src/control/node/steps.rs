@@ -128,6 +128,7 @@ impl<W: World> Node<W> {
             Next::Unfence => self.chore(Kind::Unfence, key),
             Next::HandOver => self.chore(Kind::HandOver, key),
             Next::Verify => self.chore(Kind::Verify, key),
+            Next::Restore => self.chore(Kind::Restore, key),
             Next::Open(home) => self.open(key, home).await,
             Next::Release => self.ordered(key, |id| Order::Release { id }).await,
             Next::Stamp(epoch) => self.ordered(key, |id| Order::Stamp { id, epoch }).await,

@@ -18,6 +18,7 @@ fn place() -> Place {
         is_fenced: false,
         is_unfenced: false,
         is_verified: false,
+        lacks_replicas: false,
         others: None,
         cuts_others: false,
         can_fetch: true,
@@ -57,6 +58,7 @@ fn carry_out(place: &mut Place, step: &Next) {
         Next::Unfence => place.is_unfenced = true,
         Next::HandOver => place.part = Part::Foreign { is_led: true },
         Next::Verify => place.is_verified = true,
+        Next::Restore => place.lacks_replicas = false,
         Next::Cut(_) => place.others = None,
         Next::Wait(_) | Next::Done | Next::Refuse(_) | Next::RefuseOthers(..) => {}
     }
@@ -102,6 +104,16 @@ fn a_new_partition_is_made_opened_fetched_stopped_and_handed_over() {
     ];
     assert_eq!(stopped, expected);
     assert_eq!(next(Goal::Leave, &place), Next::Release);
+}
+
+#[test]
+fn whoever_was_late_has_a_replica_again_before_the_stop_is_done() {
+    let mut place = place();
+    place.part = Part::Foreign { is_led: true };
+    place.position = Some(Offset::new(7));
+    place.lacks_replicas = true;
+    let stopped = run(&mut place, Action::Stop);
+    assert_eq!(stopped, [Next::Verify, Next::Restore, Next::Done]);
 }
 
 /// A stop is killed, and comes back to less than it had put on record: the record is made anew.
