@@ -120,8 +120,8 @@ fn texts_that_cannot_be_are_named() {
         ),
         (
             "destination.listener_name = \"A B\"",
-            "destination.listener_name: 'A B' is not a name, such as INTERNAL: letters, digits, '.', \
-             '_' and '-'",
+            "destination.listener_name: 'A B' is not a name, such as INTERNAL: letters, digits, \
+             '.', '_' and '-'",
         ),
     ] {
         assert_eq!(complaints(text), [format!("line 1: {expected}")]);
