@@ -22,8 +22,36 @@ pub struct Comparison {
     pub source_end: Offset,
     /// Offsets that the source has and that are not copied yet.
     pub behind: u64,
+    /// Offsets that the source has and that the log here leaves out, rising.
+    pub lacking: Vec<Lacking>,
     /// The first thing that differs.
     pub difference: Option<Difference>,
+}
+
+/// Offsets of which the source has batches that are not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// The first one.
+    pub from: Offset,
+    /// The one behind the last.
+    pub to: Offset,
+    /// Why they are not here.
+    pub why: Lack,
+}
+
+/// Why offsets that the source has are not here. A source's log start rises and never falls, so
+/// that one of both sides has been told something else before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lack {
+    /// The log begins behind them.
+    #[error(
+        "the log begins behind them here: retention has removed them here, or the source did not \
+         tell of them when it was copied"
+    )]
+    Below,
+    /// They are recorded as a gap.
+    #[error("they were recorded as lost at the source")]
+    Gap,
 }
 
 /// Where two logs differ.
@@ -109,10 +137,12 @@ impl<D: Disk> Sides<D> {
         };
         if held.base > base {
             let is_known = |(from, to): &(Offset, Offset)| *from <= base && base < *to;
-            return match self.gaps.iter().any(is_known) {
-                true => Ok(true),
-                false => Ok(self.differs(base, "the source's batch is missing here".to_owned())),
-            };
+            if !self.gaps.iter().any(is_known) {
+                return Ok(self.differs(base, "the source's batch is missing here".to_owned()));
+            }
+            let end = theirs.next_offset().min(held.base);
+            self.lacks((base, end), Lack::Gap);
+            return Ok(true);
         }
         if held.bytes == theirs.bytes() {
             self.comparison.identical += 1;
@@ -125,6 +155,18 @@ impl<D: Disk> Sides<D> {
         }
         self.advance()?;
         Ok(true)
+    }
+
+    /// The source has these offsets; those of one gap are told as one.
+    pub(super) fn lacks(&mut self, (from, to): (Offset, Offset), why: Lack) {
+        let is_same = |last: &Offset| {
+            let within = |(begin, end): &(Offset, Offset)| begin <= last && from < *end;
+            why == Lack::Gap && self.gaps.iter().any(within)
+        };
+        match self.comparison.lacking.last_mut() {
+            Some(last) if last.why == why && is_same(&last.from) => last.to = to,
+            _ => self.comparison.lacking.push(Lacking { from, to, why }),
+        }
     }
 
     /// The source has no more batches below `end`, where its log ends.

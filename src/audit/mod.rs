@@ -11,7 +11,7 @@ use crate::model::{Offset, ProducerIdShift, TopicId, TopicPartition};
 use crate::session::SessionFault;
 use crate::vault::{Found, Vault, VaultFault};
 
-pub use compare::{Comparison, Difference};
+pub use compare::{Comparison, Difference, Lack, Lacking};
 pub use source::compare;
 
 /// Why nothing could be verified.

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::Sides;
+use super::compare::{Lack, Sides};
 use super::{AuditFault, Comparison, Subject};
 use crate::io::World;
 use crate::log::{BatchStream, LogFault, Reader};
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{Ask, AskedPartition};
-use crate::record::{Expect, Rest, check};
+use crate::record::{Checked, Expect, Rest, check};
 use crate::session::{
     Bound, BrokerAddress, Client, ClusterView, Opening, PartitionAsked, SessionFault, TopicView,
     look_at,
@@ -111,8 +111,16 @@ impl<W: World> Source<W> {
         let mut sides = Sides::new(local, is_compacted, gaps, shift, until)?;
         sides.expire(start)?;
         let from = subject.found.log_starts.get(id).copied();
-        let from = from.or(sides.here()).unwrap_or(end).max(start);
-        let outcome = walk(client, &topic, id, (from, end), &mut sides).await;
+        let begins = from.or(sides.here()).unwrap_or(end);
+        let from = begins.max(start);
+        let outcome = match start < begins && sides.here().is_some() {
+            true => below(client, &topic, id, (start, begins), &mut sides).await,
+            false => Ok(()),
+        };
+        let outcome = match outcome {
+            Ok(()) => walk(client, &topic, id, (from, end), &mut sides).await,
+            Err(unable) => Err(unable),
+        };
         if outcome.is_err() {
             self.clients.remove(&leader);
         }
@@ -245,6 +253,31 @@ async fn bound<W: World>(
     }
 }
 
+/// Looks at what the source has from its log's `start` on, where the log here `begins` later.
+async fn below<W: World, D: crate::io::Disk>(
+    client: &mut Client<W>,
+    topic: &TopicView,
+    id: &TopicPartition,
+    (start, begins): (Offset, Offset),
+    sides: &mut Sides<D>,
+) -> Result<(), Unable> {
+    let mut room = FETCH_BYTES;
+    for _ in 0..EMPTY_ANSWERS_MAX {
+        let records = fetch(client, topic, id, (start, room)).await?;
+        let checked = sound(&records, start)?;
+        if let Some(first) = checked.run.batches().next() {
+            // The log here may begin within a batch, and compaction may have left nothing below.
+            if first.next_offset() <= begins {
+                let from = first.base_offset().max(start);
+                sides.lacks((from, begins), Lack::Below);
+            }
+            return Ok(());
+        }
+        room = room.saturating_mul(2).min(FETCH_BYTES_MAX);
+    }
+    Ok(())
+}
+
 /// Fetches from offset `next` on to where the vault's log ends, and compares.
 async fn walk<W: World, D: crate::io::Disk>(
     client: &mut Client<W>,
@@ -260,34 +293,8 @@ async fn walk<W: World, D: crate::io::Disk>(
             sides.source_ends(end)?;
             break;
         }
-        let ask = Ask {
-            max_wait_ms: 100,
-            min_bytes: 1,
-            max_bytes: room,
-        };
-        let asked = AskedPartition {
-            topic: topic.id,
-            partition: id.partition,
-            leader_epoch: LeaderEpoch::NONE,
-            fetch_offset: next,
-            last_fetched_epoch: LeaderEpoch::NONE,
-            log_start: None,
-            max_bytes: room,
-        };
-        let fetched = client.fetch(ask, &topic.name, asked).await?;
-        if fetched.head.error != ErrorCode::NONE {
-            return Err(Unable(format!("the source answers {}", fetched.head.error)));
-        }
-        let expect = Expect {
-            next,
-            may_begin_before: true,
-            epoch: LeaderEpoch::NONE,
-            batch_bytes_max: i32::MAX as usize,
-        };
-        let checked = check(&fetched.records, expect);
-        if let Rest::Fault(fault) = &checked.rest {
-            return Err(Unable(format!("the source sends damage: {fault}")));
-        }
+        let records = fetch(client, topic, id, (next, room)).await?;
+        let checked = sound(&records, next)?;
         if checked.run.is_empty() {
             empty += 1;
             room = room.saturating_mul(2).min(FETCH_BYTES_MAX);
@@ -302,4 +309,47 @@ async fn walk<W: World, D: crate::io::Disk>(
         next = checked.run.next_offset();
     }
     Ok(())
+}
+
+/// One answer's records, from offset `next` on.
+async fn fetch<W: World>(
+    client: &mut Client<W>,
+    topic: &TopicView,
+    id: &TopicPartition,
+    (next, room): (Offset, i32),
+) -> Result<bytes::Bytes, Unable> {
+    let ask = Ask {
+        max_wait_ms: 100,
+        min_bytes: 1,
+        max_bytes: room,
+    };
+    let asked = AskedPartition {
+        topic: topic.id,
+        partition: id.partition,
+        leader_epoch: LeaderEpoch::NONE,
+        fetch_offset: next,
+        last_fetched_epoch: LeaderEpoch::NONE,
+        log_start: None,
+        max_bytes: room,
+    };
+    let fetched = client.fetch(ask, &topic.name, asked).await?;
+    if fetched.head.error != ErrorCode::NONE {
+        return Err(Unable(format!("the source answers {}", fetched.head.error)));
+    }
+    Ok(fetched.records)
+}
+
+/// The batches of an answer from offset `next` on.
+fn sound(records: &[u8], next: Offset) -> Result<Checked<'_>, Unable> {
+    let expect = Expect {
+        next,
+        may_begin_before: true,
+        epoch: LeaderEpoch::NONE,
+        batch_bytes_max: i32::MAX as usize,
+    };
+    let checked = check(records, expect);
+    match &checked.rest {
+        Rest::Fault(fault) => Err(Unable(format!("the source sends damage: {fault}"))),
+        _ => Ok(checked),
+    }
 }

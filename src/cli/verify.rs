@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{Ending, Misuse, screen, text};
-use crate::audit::{AuditFault, Comparison, Subject, compare};
+use crate::audit::{AuditFault, Comparison, Lacking, Subject, compare};
 use crate::log::Verified;
 use crate::model::{Offset, TopicPartition};
 use crate::session::{BrokerAddress, Opening, Security};
@@ -53,6 +53,7 @@ pub(super) struct Verdict {
     compacted: u64,
     expired: u64,
     behind: Vec<Behind>,
+    lacking: Vec<(TopicPartition, Lacking)>,
     producer_id_shift: i64,
     is_written: bool,
     gaps: Vec<String>,
@@ -97,7 +98,7 @@ impl VerifyArguments {
         for fault in &verdict.faults {
             screen::say(fault);
         }
-        let is_complete = !self.complete || verdict.behind.is_empty();
+        let is_complete = !self.complete || verdict.has_all();
         if !is_complete {
             screen::say(&format!("the copy is not complete: {}", verdict.lag()));
         }
@@ -209,6 +210,9 @@ impl Verdict {
         self.identical += comparison.identical;
         self.compacted += comparison.compacted;
         self.expired += comparison.expired;
+        let lacking = comparison.lacking.into_iter();
+        self.lacking
+            .extend(lacking.map(|lacking| (id.clone(), lacking)));
         if comparison.behind > 0 {
             self.behind.push(Behind {
                 id: id.clone(),
@@ -260,6 +264,12 @@ impl Verdict {
             ];
             let others = others.iter().filter(|(count, _)| *count > 0);
             lines.extend(others.map(|(count, what)| format!("{} {what}", text::count(*count))));
+            let lacking = self.lacking.iter().take(BEHIND_MAX);
+            lines.extend(lacking.map(|(id, lacking)| lacks(id, lacking)));
+            if self.lacking.len() > BEHIND_MAX {
+                let more = text::count((self.lacking.len() - BEHIND_MAX) as u64);
+                lines.push(format!("{more} more such ranges; --json names all of them"));
+            }
             lines.extend(self.behind.iter().take(BEHIND_MAX).map(Behind::to_string));
             if self.behind.len() > BEHIND_MAX {
                 let more = (self.behind.len() - BEHIND_MAX) as u64;
@@ -268,7 +278,7 @@ impl Verdict {
             }
         }
         lines.push(match (sound, is_compared) {
-            (true, true) if self.behind.is_empty() => "identical".to_owned(),
+            (true, true) if self.has_all() => "identical".to_owned(),
             (true, true) => format!("identical as far as it goes; {}", self.lag()),
             (true, false) => "sound".to_owned(),
             (false, _) => format!("NOT SOUND: {} findings", self.faults.len()),
@@ -276,13 +286,31 @@ impl Verdict {
         lines.join("\n")
     }
 
-    /// How far the copy is behind.
+    /// Whether nothing that the source has is missing here.
+    fn has_all(&self) -> bool {
+        self.behind.is_empty() && self.lacking.is_empty()
+    }
+
+    /// How far the copy is behind, and what it leaves out.
     fn lag(&self) -> String {
-        format!(
+        let behind = format!(
             "the source is ahead by {} in {}",
             text::many(self.offsets_behind(), "offset", "offsets"),
             text::many(self.behind.len() as u64, "partition", "partitions")
-        )
+        );
+        let lacking = format!(
+            "{} that the source has are not here",
+            text::many(
+                self.lacking.len() as u64,
+                "range of offsets",
+                "ranges of offsets"
+            )
+        );
+        match (self.behind.is_empty(), self.lacking.is_empty()) {
+            (_, true) => behind,
+            (true, false) => lacking,
+            (false, false) => format!("{behind}, and {lacking}"),
+        }
     }
 
     fn offsets_behind(&self) -> u64 {
@@ -299,6 +327,15 @@ impl Verdict {
             })
         });
         let behind: Vec<Value> = behind.collect();
+        let lacking = self.lacking.iter().map(|(id, lacking)| {
+            json!({
+                "partition": id.to_string(),
+                "from": lacking.from.value(),
+                "to": lacking.to.value(),
+                "why": lacking.why.to_string(),
+            })
+        });
+        let lacking: Vec<Value> = lacking.collect();
         json!({
             "sound": self.faults.is_empty(),
             "being_written": self.is_written,
@@ -313,9 +350,16 @@ impl Verdict {
             "expired_batches": self.expired,
             "offsets_behind": self.offsets_behind(),
             "behind": behind,
+            "lacking": lacking,
             "gaps": self.gaps,
             "notes": self.notes,
             "faults": self.faults,
         })
     }
+}
+
+/// What the source has and the copy leaves out.
+fn lacks(id: &TopicPartition, lacking: &Lacking) -> String {
+    let Lacking { from, to, why } = lacking;
+    format!("{id}: the source has offsets {from} to {to}, which are not here: {why}")
 }

@@ -123,7 +123,7 @@ impl<W: World> Control<W> {
         for id in asked {
             let Some((start, end)) = beginnings.bounds.get(id).copied() else {
                 let why = match beginnings.refused.get(id) {
-                    Some(code) => format!("its leader does not tell where it begins: {code}"),
+                    Some(why) => why.to_string(),
                     None => "its leader does not tell where it begins".to_owned(),
                 };
                 self.not_begun(std::slice::from_ref(id), &why);

@@ -34,9 +34,49 @@ pub(super) enum Event {
 #[derive(Default)]
 pub struct Beginnings {
     pub(super) bounds: BTreeMap<TopicPartition, (Offset, Offset)>,
-    /// What the leader said of the others.
-    pub(super) refused: BTreeMap<TopicPartition, ErrorCode>,
+    /// Why there are none of the others.
+    pub(super) refused: BTreeMap<TopicPartition, NoBounds>,
     pub(super) settings: BTreeMap<TopicName, TopicSettings>,
+}
+
+/// Why it is not known where a log begins and ends, though its leader was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoBounds {
+    /// It does not tell.
+    #[error("its leader does not tell where it begins: {0}")]
+    Untold(ErrorCode),
+    /// What it tells is true of no log.
+    #[error(
+        "broker {broker} says that {id} begins at offset {start} and ends at {end}: no log does, \
+         so that neither is believed; it is asked again"
+    )]
+    Crossed {
+        /// Who says so.
+        broker: BrokerId,
+        /// The partition.
+        id: TopicPartition,
+        /// Where the log is said to begin.
+        start: Offset,
+        /// Where it is said to end.
+        end: Offset,
+    },
+}
+
+impl Beginnings {
+    /// A leader has said where a log begins and, later, where it ends.
+    fn told(&mut self, broker: BrokerId, id: TopicPartition, (start, end): (Offset, Offset)) {
+        if start <= end {
+            self.bounds.insert(id, (start, end));
+            return;
+        }
+        let crossed = NoBounds::Crossed {
+            broker,
+            id: id.clone(),
+            start,
+            end,
+        };
+        self.refused.insert(id, crossed);
+    }
 }
 
 /// A question to a partition's leader.
@@ -62,15 +102,13 @@ pub(super) async fn begin<W: World>(
     for (id, start) in client.list_offsets(asked, Bound::Start).await? {
         match start {
             Ok(start) => _ = starts.insert(id, start),
-            Err(code) => _ = beginnings.refused.insert(id, code),
+            Err(code) => _ = beginnings.refused.insert(id, NoBounds::Untold(code)),
         }
     }
     for (id, end) in client.list_offsets(asked, Bound::End).await? {
         match (starts.get(&id), end) {
-            (Some(start), Ok(end)) => {
-                beginnings.bounds.insert(id, (*start, end.max(*start)));
-            }
-            (_, Err(code)) => _ = beginnings.refused.insert(id, code),
+            (Some(start), Ok(end)) => beginnings.told(leader.broker, id, (*start, end)),
+            (_, Err(code)) => _ = beginnings.refused.insert(id, NoBounds::Untold(code)),
             (None, Ok(_)) => {}
         }
     }

@@ -10,7 +10,7 @@ use super::silence::Vigil;
 use crate::io::{Buf, World};
 use crate::protocol::Malformed;
 use crate::protocol::fetch::{AnswerReader, PartitionHead, Step};
-use crate::source::{LaneId, Outcome, Turn, Verdict};
+use crate::source::{LaneId, Outcome, Verdict};
 
 /// The partition of an answer whose records arrive.
 pub(super) struct Taking {
@@ -139,13 +139,11 @@ impl<W: World> Shard<W> {
                 }
                 let missing = self.source.answer_done(now, lane);
                 if missing > 0 {
-                    tracing::warn!(
-                        "broker {}: its answer leaves out {missing} partitions",
-                        lane.broker
-                    );
+                    let broker = lane.broker;
+                    tracing::debug!("broker {broker}: its answer leaves out {missing} partitions");
                 }
-                while let Some(cursor) = self.source.next_finished() {
-                    self.turn(cursor, Turn::Done);
+                while let Some((cursor, turn)) = self.source.next_untold() {
+                    self.turn(cursor, turn);
                 }
                 while let Some(cursor) = self.source.next_news() {
                     self.moved.insert(cursor);

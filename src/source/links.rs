@@ -6,7 +6,7 @@ use super::cursor::Then;
 use super::lane::{Link, Queue, Request};
 use super::replica::REPLICA_VERSION_MIN;
 use super::session::Manner;
-use super::{CursorId, LaneId, Question, Source, Trouble};
+use super::{CursorId, LaneId, Question, Source, Trouble, Turn};
 use crate::model::Instant;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fetch::Endpoint;
@@ -191,10 +191,10 @@ impl Source {
         missing
     }
 
-    /// The next of the partitions that are [`Turn::Done`] because the answer that ended last had
-    /// nothing for them; to be asked after each answer.
-    pub fn next_finished(&mut self) -> Option<CursorId> {
-        self.finished.pop_front()
+    /// The next of the partitions that go on otherwise because the answer that ended last had
+    /// nothing for them, and how; to be asked after each answer.
+    pub fn next_untold(&mut self) -> Option<(CursorId, Turn)> {
+        self.untold.pop_front()
     }
 
     /// The moment of the next thing to do, if nothing else happens before. Meant for when all
@@ -253,8 +253,12 @@ impl Source {
                 continue;
             }
             missing += 1;
-            if self.cursor(*id).wants_fetch() {
-                self.rest(now, *id, Trouble::Missing, Then::Fetch);
+            let cursor = self.cursor(*id);
+            if cursor.wants_fetch() {
+                let (broker, next) = (lane.broker, cursor.committed.next);
+                let trouble = Trouble::Missing { broker, next };
+                let turn = self.rest(now, *id, trouble, Then::Fetch);
+                self.untold.push_back((*id, turn));
             }
         }
         missing

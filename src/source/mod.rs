@@ -11,7 +11,7 @@
 //!    [`Source::answered`].
 //! 4. As an answer arrives: [`Source::answer_begun`]; per partition [`Source::judge`], then
 //!    [`Source::advanced`] for what is appended, then [`Source::judge_tail`]; at the end
-//!    [`Source::answer_done`], [`Source::next_finished`] and [`Source::next_news`].
+//!    [`Source::answer_done`], [`Source::next_untold`] and [`Source::next_news`].
 //!    [`Source::look_ahead`] lets the next request leave early.
 //! 5. It sleeps until [`Source::next_deadline`] at most.
 //!
@@ -118,7 +118,7 @@ pub struct Source {
     /// At most one per cursor and one per broker that still has a meaning.
     questions: VecDeque<Question>,
     /// Partitions that are done since an answer has left them out.
-    finished: VecDeque<CursorId>,
+    untold: VecDeque<(CursorId, Turn)>,
     /// A replica's partitions of which something else than records was told.
     news: BTreeSet<CursorId>,
     next_request: u64,
@@ -140,7 +140,7 @@ impl Source {
             lanes: BTreeMap::new(),
             resting: BTreeSet::new(),
             questions: VecDeque::new(),
-            finished: VecDeque::new(),
+            untold: VecDeque::new(),
             news: BTreeSet::new(),
             next_request: 1,
             next_ticket: 0,

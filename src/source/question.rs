@@ -164,6 +164,13 @@ impl Source {
                     ..
                 },
             ) => self.aligned(now, id, (under, end), held),
+            (Subject::Bounds | Subject::BoundsOfDiverged, Answer::Bounds { start, end })
+                if start > end =>
+            {
+                let broker = cursor.leader;
+                let trouble = Trouble::Crossed { broker, start, end };
+                self.rest(now, id, trouble, Then::Ask(subject))
+            }
             (Subject::Bounds, Answer::Bounds { start, end }) => self.bounded(now, id, start, end),
             (Subject::BoundsOfDiverged, Answer::Bounds { end, .. }) => self.diverged(id, end, held),
             (Subject::Leader, Answer::Leader { leader, epoch }) => {

@@ -252,8 +252,9 @@ impl Source {
             if !is_meant || cursor.answered_in == Some(request) {
                 continue;
             }
-            if self.empty(id, true) == Turn::Done {
-                self.finished.push_back(id);
+            let turn = self.empty(id, true);
+            if turn == Turn::Done {
+                self.untold.push_back((id, turn));
             }
         }
     }

@@ -116,14 +116,32 @@ pub enum Trouble {
     #[error("what the source sent could not be written")]
     Unwritten,
     /// The answer left the partition out.
-    #[error("the source's answer leaves the partition out")]
-    Missing,
+    #[error("broker {broker}: its answer to Fetch from offset {next} leaves the partition out")]
+    Missing {
+        /// Who answered.
+        broker: BrokerId,
+        /// The offset that was asked for.
+        next: Offset,
+    },
     /// Our log and the source's differ.
     #[error("the source's log differs from ours")]
     Diverging,
     /// A question could not be answered.
     #[error("the source could not be asked")]
     NoAnswer,
+    /// What the leader says of its log is true of none.
+    #[error(
+        "broker {broker} says that its log begins at offset {start} and ends at {end}: no log \
+         does, so that neither is believed"
+    )]
+    Crossed {
+        /// Who says so.
+        broker: BrokerId,
+        /// Where the log is said to begin.
+        start: Offset,
+        /// Where it is said to end.
+        end: Offset,
+    },
 }
 
 /// Why a partition stopped.

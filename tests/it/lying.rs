@@ -31,6 +31,8 @@ pub(crate) const IMPATIENT: &str = "[source]\nretry_backoff_ms = 20\nretry_backo
 struct Ended {
     code: Option<i32>,
     said: String,
+    /// Its result, on standard output.
+    told: String,
     peak_bytes: u64,
 }
 
@@ -53,10 +55,9 @@ impl Place {
     fn run(&self, args: &[&str]) -> Ended {
         let said = self.path("said");
         let mut command = Command::new(env!("CARGO_BIN_EXE_twinlog"));
-        command
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+        let told = self.path("told");
+        command.args(args).stdin(Stdio::null());
+        command.stdout(fs::File::create(&told).expect("it is there"));
         command.stderr(fs::File::create(&said).expect("it is there"));
         let mut child = command.spawn().expect("cargo has built it");
         let mut peak_bytes = 0;
@@ -68,10 +69,12 @@ impl Place {
             std::thread::sleep(Duration::from_millis(10));
         };
         let said = fs::read_to_string(&said).expect("it was written");
+        let told = fs::read_to_string(&told).expect("it was written");
         assert!(!said.contains("panicked"), "{said}");
         Ended {
             code,
             said,
+            told,
             peak_bytes,
         }
     }
@@ -147,6 +150,16 @@ fn lied_to(lie: Lie, often: Often) -> (Place, Ended) {
         );
     }
     (place, ended)
+}
+
+/// A lie about all that is said of the one partition.
+fn about(lie: Lie, often: Often) -> Plan {
+    Plan {
+        lie,
+        often,
+        topic: "lies",
+        offset: DAMAGED,
+    }
 }
 
 fn ends_identical(lie: Lie, often: Often) {
@@ -258,6 +271,87 @@ fn what_cannot_be_seen_on_arrival_is_found_by_a_comparison() {
         );
     }
     assert!(!compared.said.contains("sound-0"), "{}", compared.said);
+}
+
+/// What a leader says of where its log begins is believed where it can be true: the comparison
+/// shows what was never copied for it.
+#[test]
+fn offsets_that_the_source_denied_once_are_named_by_a_comparison() {
+    let lies = [
+        (Lie::Beginning(12), "offsets 0 to 12"),
+        (Lie::Lost(15), "offsets 0 to 15"),
+    ];
+    each(&lies, |(lie, range)| {
+        let source = source::start();
+        let proxy = Proxy::start(source, about(lie, Often::Once));
+        let place = Place::new();
+        let copied = place.copy(proxy.port);
+        assert_eq!(copied.code, Some(0), "{lie:?}: {}", copied.said);
+        assert!(proxy.told() > 0, "{lie:?}");
+        let alone = place.verify(None);
+        assert_eq!(alone.code, Some(0), "{lie:?}: {}", alone.said);
+        let compared = place.verify(Some(source));
+        assert_eq!(compared.code, Some(0), "{lie:?}: {}", compared.said);
+        let named = format!("lies-0: the source has {range}, which are not here");
+        assert!(compared.told.contains(&named), "{lie:?}: {}", compared.told);
+        let ends = compared.told.trim_end();
+        assert!(!ends.ends_with("\nidentical"), "{lie:?}: {ends}");
+        assert!(!ends.contains("sound-0"), "{lie:?}: {ends}");
+        let (vault, from) = (place.path("vault"), format!("127.0.0.1:{source}"));
+        let vault = text(&vault);
+        let strict = ["verify", "--vault", vault, "--from", &from, "--complete"];
+        let strict = place.run(&strict);
+        assert_eq!(strict.code, Some(1), "{lie:?}: {}", strict.said);
+    });
+}
+
+#[test]
+fn a_log_that_begins_behind_its_end_is_none() {
+    each(&[Often::Once, Often::Always], |often| {
+        let source = source::start();
+        let proxy = Proxy::start(source, about(Lie::Beginning(1 << 40), often));
+        let place = Place::new();
+        let ended = place.copy(proxy.port);
+        let said = &ended.said;
+        let is_once = often == Often::Once;
+        assert_eq!(ended.code, Some(i32::from(!is_once)), "{said}");
+        let start = (1i64 << 40).to_string();
+        for word in ["broker 1", "lies-0", &start, "ends at 40"] {
+            assert!(said.contains(word), "nothing of {word}: {said}");
+        }
+        assert!(!said.contains("sound-0"), "{said}");
+        let held = if is_once { BATCHES } else { 0 };
+        assert!(place.held("lies") == content(TOPICS[1].1, held), "{said}");
+        assert!(place.held("sound") == content(TOPICS[0].1, BATCHES));
+    });
+}
+
+#[test]
+fn whom_the_answers_leave_out_waits_by_name_and_no_longer_than_there_is_patience() {
+    each(&[Lie::LeftOut, Lie::Renamed], |lie| {
+        let source = source::start();
+        let proxy = Proxy::start(source, about(lie, Often::Always));
+        let place = Place::new();
+        let ended = place.copy(proxy.port);
+        let said = &ended.said;
+        assert_eq!(ended.code, Some(1), "{lie:?}: {said}");
+        for word in [
+            "broker 1",
+            "lies-0 stop",
+            "leaves the partition out",
+            "offset 0",
+        ] {
+            assert!(said.contains(word), "{lie:?}: nothing of {word}: {said}");
+        }
+        assert!(!said.contains("sound-0"), "{lie:?}: {said}");
+        assert!(said.lines().count() < 8, "{lie:?}: {said}");
+        assert!(place.held("sound") == content(TOPICS[0].1, BATCHES));
+        let once = Proxy::start(source, about(lie, Often::Once));
+        let place = Place::new();
+        let ended = place.copy(once.port);
+        assert_eq!(ended.code, Some(0), "{lie:?}: {}", ended.said);
+        assert!(place.held("lies") == content(TOPICS[1].1, BATCHES));
+    });
 }
 
 /// The commonest mistake of a new set-up: the broker that answers sends its clients to an address

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::control::catalogue::{Catalogue, Change};
-use crate::control::errands::{Beginnings, Errand};
+use crate::control::errands::{Beginnings, Errand, NoBounds};
 use crate::control::questions::Questions;
 use crate::mirror::Selection;
 use crate::model::{
@@ -45,6 +45,8 @@ pub(super) struct Feed {
     pub(super) questions: Questions,
     /// Where logs begin and end, as their leaders said when they were asked.
     bounds: BTreeMap<TopicPartition, (Offset, Offset)>,
+    /// Why some are not known, as last said.
+    no_bounds: BTreeMap<TopicPartition, NoBounds>,
     settings: BTreeMap<TopicName, TopicSettings>,
     /// Partitions whose bounds are wanted, and those of them that are being asked for.
     wanted: BTreeSet<TopicPartition>,
@@ -82,6 +84,7 @@ impl Feed {
             catalogue: Catalogue::new(all, std::iter::empty()),
             questions: Questions::default(),
             bounds: BTreeMap::new(),
+            no_bounds: BTreeMap::new(),
             settings: BTreeMap::new(),
             wanted: BTreeSet::new(),
             asked: BTreeSet::new(),
@@ -219,13 +222,28 @@ impl Feed {
         for id in asked {
             self.asked.remove(id);
             match beginnings.bounds.get(id) {
-                Some(bounds) => _ = self.bounds.insert(id.clone(), *bounds),
+                Some(bounds) => {
+                    self.no_bounds.remove(id);
+                    self.bounds.insert(id.clone(), *bounds);
+                }
                 None => {
+                    self.unbounded(id, beginnings.refused.get(id));
                     self.wanted.insert(id.clone());
                     self.begin_at = now.after(BEGIN_AGAIN);
                     self.look_soon();
                 }
             }
+        }
+    }
+
+    /// Says why a leader's answer is of no use, once for each reason.
+    fn unbounded(&mut self, id: &TopicPartition, why: Option<&NoBounds>) {
+        let Some(why) = why else {
+            return;
+        };
+        let before = self.no_bounds.insert(id.clone(), why.clone());
+        if before.as_ref() != Some(why) {
+            tracing::warn!("{id} waits: {why}");
         }
     }
 

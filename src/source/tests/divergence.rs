@@ -3,7 +3,7 @@
 use super::super::divergence::{Alignment, align, cut_below};
 use super::super::{Answer, Cause, CursorId, Question, Trouble, Turn, Verdict};
 use super::scene::*;
-use crate::model::{LeaderEpoch, Offset};
+use crate::model::{BrokerId, LeaderEpoch, Offset};
 use crate::protocol::error_code::ErrorCode;
 
 const HELD: [(i32, i64); 3] = [(0, 50), (2, 80), (4, 100)];
@@ -102,6 +102,25 @@ fn a_log_that_holds_records_is_compared_before_it_is_continued() {
     assert_eq!(question(&mut scene), asked);
     let answer = reaches(Some(epoch_end(4, 90)));
     assert_eq!(scene.told(ids[0], answer, &HELD), lost(90, 4));
+}
+
+#[test]
+fn a_log_that_is_said_to_begin_behind_its_end_is_asked_about_again() {
+    let (mut scene, id) = held_scene(false);
+    scene.round(Part::error(0, ErrorCode::OFFSET_OUT_OF_RANGE));
+    assert!(matches!(question(&mut scene), Question::Bounds { .. }));
+    let turn = scene.told(id, bounds(1 << 40, 300), &HELD);
+    let trouble = Trouble::Crossed {
+        broker: BrokerId(1),
+        start: offset(1 << 40),
+        end: offset(300),
+    };
+    let is_said = matches!(turn, Turn::Retry { trouble: said, .. } if said == trouble);
+    assert!(is_said, "{turn:?}");
+    assert_eq!(scene.next_of(id), 100, "nothing is skipped for it");
+    scene.sleep();
+    assert!(scene.source.plan_connect(scene.now).is_none());
+    assert!(matches!(question(&mut scene), Question::Bounds { .. }));
 }
 
 #[test]

@@ -301,17 +301,14 @@ fn records_that_are_gone_are_not_waited_for_though_answers_are_silent() {
     scene.answer(1, [Part::empty(0), Part::empty(1)]);
     let patience = i32::try_from(options().empty_answers_max).expect("small");
     for epoch in 1..patience {
-        assert_eq!(scene.source.next_finished(), None);
+        assert_eq!(scene.source.next_untold(), None);
         assert!(!scene.is_caught_up(ids[1]));
         goes_on(&mut scene, epoch);
         scene.answer(1, []);
     }
-    assert_eq!(scene.source.next_finished(), Some(ids[0]));
-    assert_eq!(
-        scene.source.next_finished(),
-        None,
-        "the other goes on for ever"
-    );
+    assert_eq!(scene.source.next_untold(), Some((ids[0], Turn::Done)));
+    let other = scene.source.next_untold();
+    assert_eq!(other, None, "the other goes on for ever");
     assert!(scene.is_caught_up(ids[1]));
     assert_eq!(goes_on(&mut scene, patience), (vec![], vec![0]));
 }
@@ -327,7 +324,7 @@ fn silence_says_nothing_while_others_take_the_room() {
     for round in 1..20 {
         goes_on(&mut scene, i32::try_from(round).expect("small"));
         scene.answer(1, [Part::records(1, round)]);
-        assert_eq!(scene.source.next_finished(), None);
+        assert_eq!(scene.source.next_untold(), None);
     }
 }
 

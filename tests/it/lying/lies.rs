@@ -7,6 +7,14 @@ pub(crate) enum Lie {
     Records(InRecords),
     /// About an answer as a whole.
     Frame(InFrame),
+    /// The partition's log is said to begin here.
+    Beginning(i64),
+    /// What is fetched is said to be out of range, and the log to begin here.
+    Lost(i64),
+    /// An answer to Fetch does not tell of the partition.
+    LeftOut,
+    /// An answer to Fetch tells of another topic instead.
+    Renamed,
 }
 
 /// What is wrong with a batch, or with all batches of an answer.

@@ -7,13 +7,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{FetchResponse, MetadataResponse, ResponseHeader};
+use kafka_protocol::messages::fetch_response::FetchableTopicResponse;
+use kafka_protocol::messages::{
+    FetchResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataResponse, RequestHeader,
+    ResponseHeader,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::lies::{InFrame, InRecords, Lie, batches};
 
 const FETCH: i16 = 1;
+const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
+/// The timestamp that asks where a log begins.
+const EARLIEST: i64 = -2;
+const OFFSET_OUT_OF_RANGE: i16 = 1;
 /// A trickle's pause between two bytes.
 const TRICKLE: Duration = Duration::from_millis(20);
 
@@ -113,6 +121,7 @@ impl Shared {
             match asked.api {
                 METADATA => client.write_all(&self.metadata(&asked, &answer))?,
                 FETCH => self.fetched(&mut client, &asked, &answer)?,
+                LIST_OFFSETS => client.write_all(&self.bounds(&asked, &request, &answer))?,
                 _ => client.write_all(&answer)?,
             }
         }
@@ -137,10 +146,47 @@ impl Shared {
         encoded(asked.version, &header, &body)
     }
 
+    /// Where logs begin may be a lie.
+    fn bounds(&self, asked: &Asked, request: &[u8], answer: &[u8]) -> Vec<u8> {
+        let told = self.told();
+        let is_once = self.plan.often == Often::Once;
+        let start = match self.plan.lie {
+            Lie::Beginning(start) if told == 0 || !is_once => start,
+            Lie::Lost(start) if told == 1 || told > 0 && !is_once => start,
+            _ => return answer.to_vec(),
+        };
+        let mut bytes = Bytes::copy_from_slice(&request[4..]);
+        let version = ListOffsetsRequest::header_version(asked.version);
+        RequestHeader::decode(&mut bytes, version).expect("an honest client");
+        let request = ListOffsetsRequest::decode(&mut bytes, asked.version);
+        let request = request.expect("an honest client");
+        let mut parts = request.topics.iter().flat_map(|topic| &topic.partitions);
+        if !parts.all(|part| part.timestamp == EARLIEST) {
+            return answer.to_vec();
+        }
+        let (header, mut body): (_, ListOffsetsResponse) = decoded(asked.version, answer);
+        for topic in &mut body.topics {
+            if topic.name.as_str() == self.plan.topic {
+                for part in &mut topic.partitions {
+                    part.offset = start;
+                }
+                self.told.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        encoded(asked.version, &header, &body)
+    }
+
+    fn told(&self) -> u32 {
+        self.told.load(Ordering::SeqCst)
+    }
+
     fn fetched(&self, client: &mut TcpStream, asked: &Asked, answer: &[u8]) -> std::io::Result<()> {
         let (header, mut body): (_, FetchResponse) = decoded(asked.version, answer);
         self.await_others();
-        let has_lied = self.lies(&mut body);
+        let has_lied = match self.plan.lie {
+            Lie::Records(_) | Lie::Frame(_) => self.lies(&mut body),
+            _ => self.lies_about_all(&mut body),
+        };
         let bytes = encoded(asked.version, &header, &body);
         match (has_lied, self.plan.lie) {
             (true, Lie::Frame(lie)) => lie.send(client, bytes),
@@ -163,6 +209,39 @@ impl Shared {
             std::thread::sleep(TRICKLE);
             pauses += 1;
         }
+    }
+
+    /// Lies about all that an answer tells of the partition, where it is time for it.
+    fn lies_about_all(&self, answer: &mut FetchResponse) -> bool {
+        if self.told() > 0 && self.plan.often == Often::Once {
+            return false;
+        }
+        let topic_id = self.seen.lock().expect("nobody panics with it").topic_id;
+        let is_ours = |topic: &FetchableTopicResponse| {
+            topic_id == Some(topic.topic_id) || topic.topic.as_str() == self.plan.topic
+        };
+        if !answer.responses.iter().any(is_ours) {
+            return false;
+        }
+        match self.plan.lie {
+            Lie::LeftOut => answer.responses.retain(|topic| !is_ours(topic)),
+            Lie::Renamed => {
+                for topic in answer.responses.iter_mut().filter(|topic| is_ours(topic)) {
+                    topic.topic_id = uuid::Uuid::from_bytes([9; 16]);
+                    topic.topic = StrBytes::from_static_str("another").into();
+                }
+            }
+            Lie::Lost(_) => {
+                let ours = answer.responses.iter_mut().filter(|topic| is_ours(topic));
+                for part in ours.flat_map(|topic| &mut topic.partitions) {
+                    part.error_code = OFFSET_OUT_OF_RANGE;
+                    part.records = Some(Bytes::new());
+                }
+            }
+            Lie::Beginning(_) | Lie::Records(_) | Lie::Frame(_) => return false,
+        }
+        self.told.fetch_add(1, Ordering::SeqCst);
+        true
     }
 
     /// Lies about the records of an answer, where it is time for it. Says whether.
@@ -205,8 +284,8 @@ impl Shared {
     fn spoiled(&self, records: &Bytes, seen: &Seen) -> Option<Bytes> {
         let found = batches(records);
         let lie = match self.plan.lie {
-            Lie::Frame(_) => return Some(records.clone()),
             Lie::Records(lie) => lie,
+            _ => return Some(records.clone()),
         };
         let (at, _) = *found.iter().find(|(_, last)| *last >= self.plan.offset)?;
         let next = found.iter().map(|(at, _)| *at).find(|next| *next > at);

@@ -188,10 +188,12 @@ impl Play {
             self.has_seen("news");
             assert!(self.number_of(id).is_some(), "news of nobody");
         }
-        while let Some(id) = self.source.next_finished() {
-            self.has_seen("finished in silence");
+        while let Some((id, turn)) = self.source.next_untold() {
+            if turn == Turn::Done {
+                self.has_seen("finished in silence");
+            }
             let number = self.number_of(id).expect("it is followed");
-            self.take_turn(number, Turn::Done);
+            self.take_turn(number, turn);
         }
     }
 

@@ -385,7 +385,7 @@ impl Play {
     /// What holds after every step.
     fn check(&self) {
         assert!(
-            self.source.finished.is_empty(),
+            self.source.untold.is_empty(),
             "the end of a partition is not heard"
         );
         for mirror in &self.mirrors {

@@ -100,10 +100,11 @@ fn name_of(turn: &Turn) -> &'static str {
             Trouble::Refused(_) => "refused",
             Trouble::Corrupt => "corrupt",
             Trouble::EpochAhead => "epoch ahead again",
-            Trouble::Missing => "missing",
+            Trouble::Missing { .. } => "missing",
             Trouble::Unwritten => "unwritten",
             Trouble::Diverging => "diverging",
             Trouble::NoAnswer => "no answer",
+            Trouble::Crossed { .. } => "crossed",
         },
         Turn::Stop(cause) => match cause {
             Cause::SourceTruncated { .. } => "stop: truncated",
