@@ -14,7 +14,8 @@ pub(super) fn contradictions(found: &Found) -> Vec<String> {
         let Some(noted) = found.state.partitions.get(id) else {
             if found.clean {
                 wrong.push(format!(
-                    "{id}: the vault's notes do not know it, whose is it?"
+                    "{id}: the vault's notes do not know it: if it is no topic of the next copy, \
+                     move its directory out of the vault"
                 ));
             }
             continue;

@@ -1,10 +1,11 @@
 //! Why a directory cannot be used as a vault, and what to do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::io::advice;
 use crate::model::ProducerIdShift;
+use crate::stdx::shell::{beside, word};
 
 /// Whose fault it is shows in the variant; each text ends with the way out.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +82,23 @@ pub enum VaultFault {
     /// Neither our notes nor their copy can be read.
     #[error(
         "twinlog.state in {} is damaged, {why}, and so is its copy: restore one of them from a \
-         backup; or `mv {0} {0}.damaged`, and the same copy makes the vault anew", dir.display()
+         backup; or {}", dir.display(), anew(dir)
     )]
     NotesLost {
         /// The vault.
         dir: PathBuf,
         /// What is wrong with the first.
         why: String,
+    },
+    /// Both are gone, and the directory is one that we have made.
+    #[error(
+        "{} was made by twinlog, but neither twinlog.state nor its copy is there. If it is a \
+         vault, restore one of them from a backup; or {}. If it was given to a broker, choose \
+         another directory", dir.display(), anew(dir)
+    )]
+    NotesGone {
+        /// The vault.
+        dir: PathBuf,
     },
     /// The disk said no.
     #[error("{}: {error}{}", path.display(), advice(error))]
@@ -97,6 +108,16 @@ pub enum VaultFault {
         /// What the system says.
         error: io::Error,
     },
+}
+
+/// The command that makes room for a new vault in place of `dir`.
+fn anew(dir: &Path) -> String {
+    let command = match dir.file_name() {
+        Some(_) => format!("mv {} {}", word(dir), word(&beside(dir, ".damaged"))),
+        // What a directory is called is not seen from within it.
+        None => format!(r#"cd {} && mv "$(pwd -P)" "$(pwd -P).damaged""#, word(dir)),
+    };
+    format!("`{command}`, and the same copy makes the vault anew")
 }
 
 fn ids(shift: ProducerIdShift) -> String {
@@ -112,5 +133,25 @@ fn shift_like(held: ProducerIdShift) -> String {
             "leave out --producer-id-shift and the key of that name".to_owned()
         }
         held => format!("give --producer-id-shift {held}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_out_is_a_command_from_wherever_it_is_given() {
+        for (dir, command) in [
+            ("/v", "`mv /v /v.damaged`"),
+            ("my vault/", "`mv 'my vault/' 'my vault.damaged'`"),
+            (".", r#"`cd . && mv "$(pwd -P)" "$(pwd -P).damaged"`"#),
+        ] {
+            let why = "it is missing".to_owned();
+            let dir = PathBuf::from(dir);
+            let gone = VaultFault::NotesGone { dir: dir.clone() }.to_string();
+            let lost = VaultFault::NotesLost { dir, why }.to_string();
+            assert!(gone.contains(command) && lost.contains(command), "{lost}");
+        }
     }
 }

@@ -43,6 +43,19 @@ fn head(body: &str) -> String {
     format!("#twinlog {:08x}", crc32fast::hash(body.as_bytes()))
 }
 
+/// Whether we have written the file that stands in `dir`.
+pub(super) fn is_ours<D: Disk>(disk: &D, dir: &Path) -> Result<bool, VaultFault> {
+    match read_text(disk, &dir.join(FILE)) {
+        Ok(text) => {
+            let text = text.unwrap_or_default();
+            let parts = text.split_once('\n');
+            Ok(parts.is_some_and(|(found, body)| found == head(body)))
+        }
+        Err(VaultFault::Damaged { .. }) => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// What is wrong with the file of a vault that was copied from `cluster_id`, in words.
 pub(super) fn judge<D: Disk>(
     disk: &D,

@@ -80,7 +80,7 @@ impl<D: Disk> Vault<D> {
         shift: ProducerIdShift,
     ) -> Result<(Vault<D>, Found), VaultFault> {
         disk.create_dir(dir).map_err(at(dir))?;
-        refuse_strange(&disk.list(dir).map_err(at(dir))?, dir)?;
+        refuse_strange(&disk, dir)?;
         let lock = lock(&disk, dir)?;
         complete(&disk, dir, identity, shift)?;
         let mut found = Vault::look(&disk, dir)?;
@@ -105,9 +105,7 @@ impl<D: Disk> Vault<D> {
         let entries = disk.list(dir).map_err(at(dir))?;
         let has = |name: &str| entries.iter().any(|entry| entry.name == name);
         if !has(state::FILE) && !has(state::COPY) {
-            return Err(VaultFault::NotAVault {
-                dir: dir.to_owned(),
-            });
+            return Err(strange(disk, dir, &entries)?);
         }
         let mut damage = Vec::new();
         let state = state::read(disk, dir, &mut damage)?;
@@ -242,19 +240,28 @@ fn lock<D: Disk>(disk: &D, dir: &Path) -> Result<D::File, VaultFault> {
 
 /// Our state file makes a directory a vault. Only an empty directory becomes one; a broker's own,
 /// or somebody's files, are never touched.
-fn refuse_strange(entries: &[Entry], dir: &Path) -> Result<(), VaultFault> {
+fn refuse_strange<D: Disk>(disk: &D, dir: &Path) -> Result<(), VaultFault> {
+    let entries = disk.list(dir).map_err(at(dir))?;
     let has = |name: &str| entries.iter().any(|entry| entry.name == name);
     // What a creation that was cut off before its first file may have left.
     let unfinished = format!("{}.tmp", state::FILE);
     let harmless = |entry: &Entry| !entry.is_dir && [LOCK, &unfinished].contains(&&*entry.name);
-    let dir = || dir.to_owned();
-    if has(state::FILE) || has(state::COPY) || entries.iter().all(harmless) {
-        Ok(())
-    } else if has(identity::FILE) {
-        Err(VaultFault::BrokersDirectory { dir: dir() })
-    } else {
-        Err(VaultFault::NotAVault { dir: dir() })
+    match has(state::FILE) || has(state::COPY) || entries.iter().all(harmless) {
+        true => Ok(()),
+        false => Err(strange(disk, dir, &entries)?),
     }
+}
+
+/// Whose directory it seems to be that has no notes of ours.
+fn strange<D: Disk>(disk: &D, dir: &Path, entries: &[Entry]) -> Result<VaultFault, VaultFault> {
+    let is_brokers = entries.iter().any(|entry| entry.name == identity::FILE);
+    let is_ours = identity::is_ours(disk, dir)?;
+    let dir = dir.to_owned();
+    Ok(match (is_ours, is_brokers) {
+        (true, _) => VaultFault::NotesGone { dir },
+        (false, true) => VaultFault::BrokersDirectory { dir },
+        (false, false) => VaultFault::NotAVault { dir },
+    })
 }
 
 /// Makes what a new vault lacks. The state file comes first, as it makes the directory ours.

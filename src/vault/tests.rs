@@ -285,6 +285,31 @@ fn notes_that_are_lost_twice_are_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_vault_without_any_notes_is_told_from_a_brokers_directory() {
+    let (disk, _) = closed();
+    for name in ["twinlog.state", "twinlog.state.copy"] {
+        disk.remove_file(&Path::new(DIR).join(name))
+            .expect("it is there");
+    }
+    let looked = Vault::look(&disk, Path::new(DIR)).map(|_| ());
+    for outcome in [open(&disk).map(|_| ()), looked] {
+        let said = outcome.expect_err("nothing is known").to_string();
+        for word in ["mv /vault /vault.damaged", "from a backup", "twinlog.state"] {
+            assert!(said.contains(word), "nothing of {word}: {said}");
+        }
+    }
+    let meta = Path::new(DIR).join("meta.properties");
+    disk.put(&meta, b"#Mon Nov 30\nversion=1\nnode.id=1\n");
+    for (outcome, word) in [
+        (open(&disk).map(|_| ()), "a broker's log directory"),
+        (Vault::look(&disk, Path::new(DIR)).map(|_| ()), "a broker's"),
+    ] {
+        let said = outcome.expect_err("it is not ours").to_string();
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
 fn a_directory_that_the_notes_do_not_know_is_found() {
     let (disk, _) = closed();
     disk.create_dir(&Path::new(DIR).join("else-0"))
