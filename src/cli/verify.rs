@@ -1,6 +1,6 @@
 //! `twinlog verify`: a vault against itself, or against its source.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Ending, Misuse, screen, text};
 use crate::audit::{AuditFault, Comparison, Lacking, Subject, compare};
-use crate::log::Verified;
+use crate::log::{Verified, take_out};
 use crate::model::{Offset, TopicPartition};
 use crate::session::{BrokerAddress, Opening, Security};
 use crate::uring::{self, RealDisk};
@@ -56,6 +56,7 @@ pub(super) struct Verdict {
     lacking: Vec<(TopicPartition, Lacking)>,
     producer_id_shift: i64,
     is_written: bool,
+    vault: PathBuf,
     gaps: Vec<String>,
     notes: Vec<String>,
     pub(super) faults: Vec<String>,
@@ -111,7 +112,7 @@ impl VerifyArguments {
 
 /// Verifies the vault, and compares it with the source where one is given.
 pub(super) fn verify(
-    vault: &std::path::Path,
+    vault: &Path,
     from: &[BrokerAddress],
     quiet: bool,
 ) -> Result<Verdict, AuditFault> {
@@ -119,13 +120,16 @@ pub(super) fn verify(
     let mut verdict = Verdict {
         producer_id_shift: subject.producer_id_shift().value(),
         is_written: subject.is_written()?,
+        vault: vault.to_owned(),
         ..Verdict::default()
     };
-    verdict.faults.extend(subject.damage().iter().cloned());
+    let damage = subject.damage().iter();
+    let damage = damage.map(|what| format!("{what}: the same `twinlog copy` mends the notes"));
+    verdict.faults.extend(damage);
     for id in subject.missing() {
-        verdict
-            .faults
-            .push(format!("{id}: its directory is missing"));
+        let what = format!("{id}: its directory is missing");
+        let way_out = "the same `twinlog copy` fetches it anew";
+        verdict.faults.push(format!("{what}: {way_out}"));
     }
     let bar = bar(subject.partitions().len() as u64, "verifying", quiet);
     let mut ends = Offsets::new();
@@ -265,7 +269,7 @@ impl Verdict {
             let others = others.iter().filter(|(count, _)| *count > 0);
             lines.extend(others.map(|(count, what)| format!("{} {what}", text::count(*count))));
             let lacking = self.lacking.iter().take(BEHIND_MAX);
-            lines.extend(lacking.map(|(id, lacking)| lacks(id, lacking)));
+            lines.extend(lacking.map(|(id, lacking)| lacks(&self.vault, id, lacking)));
             if self.lacking.len() > BEHIND_MAX {
                 let more = text::count((self.lacking.len() - BEHIND_MAX) as u64);
                 lines.push(format!("{more} more such ranges; --json names all of them"));
@@ -358,8 +362,12 @@ impl Verdict {
     }
 }
 
-/// What the source has and the copy leaves out.
-fn lacks(id: &TopicPartition, lacking: &Lacking) -> String {
+/// What the source has and the copy leaves out, and what leads on.
+fn lacks(vault: &Path, id: &TopicPartition, lacking: &Lacking) -> String {
     let Lacking { from, to, why } = lacking;
-    format!("{id}: the source has offsets {from} to {to}, which are not here: {why}")
+    let command = take_out(&vault.join(id.to_string()));
+    format!(
+        "{id}: the source has offsets {from} to {to}, which are not here: {why}; after `{command}` \
+         the same copy fetches the partition anew"
+    )
 }

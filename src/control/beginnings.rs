@@ -1,7 +1,6 @@
 //! From a partition that has appeared to one that a shard mirrors: where its log begins and ends.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::SourceLoss;
@@ -12,13 +11,15 @@ use crate::io::{Clock, World};
 use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, TopicId, TopicPartition};
 use crate::session::{PartitionAsked, TopicSettings};
 use crate::shard::inbox::{LogOptions, Mirror, Order, Phase};
+use crate::stdx::shell::beside;
 
 /// After a failure its leader is asked again this much later, after further ones up to
 /// [`REST_DOUBLINGS`] times twice as late.
 const REST: Duration = Duration::from_millis(100);
 const REST_DOUBLINGS: u32 = 6;
 
-/// How the name of the directory ends in which lies what was cut off a vault's logs.
+/// How the name of the directory ends in which lies what was cut off a vault's logs. It may not lie
+/// in the vault: a broker would stop on it there.
 const ASIDE: &str = ".aside";
 
 /// A partition that no shard was told of.
@@ -219,19 +220,6 @@ impl<W: World> Control<W> {
                 line.phase = Phase::Stopped(unbegun.why);
             }
         }
-    }
-}
-
-/// The name of what belongs to a vault and may not lie in it: a broker would stop on it there.
-fn beside(vault: &Path, end: &str) -> PathBuf {
-    match vault.file_name() {
-        Some(name) => {
-            let mut name = name.to_owned();
-            name.push(end);
-            vault.with_file_name(name)
-        }
-        // "." and its like.
-        None => vault.join("..").join(format!("vault{end}")),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::io::advice;
 use crate::model::{LeaderEpoch, Offset, TopicId};
 use crate::record::ControlFault;
+use crate::stdx::shell::{beside, word};
 
 /// Whose fault it is shows in the variant; each text says the way out where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,19 @@ pub enum LogFault {
         /// Where it was known to reach.
         durable: Offset,
     },
+    /// A snapshot of producers tells of offsets that were never durable.
+    #[error(
+        "{} tells of producers up to offset {at}, but the log ends at {end}, and no more was \
+         durable: after `rm {}` the same copy does without it", path.display(), word(path)
+    )]
+    SnapshotAhead {
+        /// The snapshot.
+        path: PathBuf,
+        /// Its offset.
+        at: Offset,
+        /// Where the log ends.
+        end: Offset,
+    },
     /// A directory that belongs to another topic.
     #[error(
         "{} holds topic id {found}, it should be {expected}: it comes from elsewhere: {}",
@@ -75,7 +89,7 @@ pub enum LogFault {
     #[error(
         "{} cannot be led in leader epoch {epoch}: its log knows epoch {last}, so that it comes \
          from another cluster, or the cluster has forgotten; look at it with `twinlog inspect {}`",
-        dir.display(), dir.display()
+        dir.display(), word(dir)
     )]
     Led {
         /// The partition's directory.
@@ -96,16 +110,29 @@ pub enum LogFault {
 }
 
 /// The commands that lead on from damage that cannot be mended here.
-fn way_out(dir: Option<&Path>) -> String {
+pub(super) fn way_out(dir: Option<&Path>) -> String {
     let nowhere = Path::new("");
     let dir = dir.unwrap_or(nowhere);
-    let vault = dir.parent().unwrap_or(nowhere).display();
-    let name = dir.file_name().unwrap_or_default().display();
+    let vault = match dir.parent() {
+        None => nowhere,
+        Some(vault) if vault == nowhere => Path::new("."),
+        Some(vault) => vault,
+    };
     format!(
-        "`twinlog verify --vault {vault} --from HOST:PORT` shows what the source still has; after \
-         `mv {} {vault}.{name}.damaged` the same copy fetches the partition anew",
-        dir.display()
+        "`twinlog verify --vault {} --from HOST:PORT` shows what the source still has; after \
+         `{}` the same copy fetches the partition anew",
+        word(vault),
+        take_out(dir)
     )
+}
+
+/// The command that takes a partition's directory out of its vault.
+#[must_use]
+pub fn take_out(dir: &Path) -> String {
+    let vault = dir.parent().unwrap_or(Path::new(""));
+    let name = dir.file_name().unwrap_or_default().display();
+    let aside = beside(vault, &format!(".{name}.damaged"));
+    format!("mv {} {}", word(dir), word(&aside))
 }
 
 impl LogFault {

@@ -108,7 +108,18 @@ pub(super) fn count_while<F: File, T>(
     keep: impl Fn(&T) -> bool,
 ) -> std::io::Result<usize> {
     let size = usize::try_from(file.size()?).unwrap_or(usize::MAX);
-    let (mut low, mut high) = (0, size / entry_bytes);
+    count_within(file, entry_bytes, size / entry_bytes, read, keep)
+}
+
+/// The same of the first `most` entries: what lies behind them is not looked at.
+pub(super) fn count_within<F: File, T>(
+    file: &F,
+    entry_bytes: usize,
+    most: usize,
+    read: impl Fn(&[u8]) -> Option<T>,
+    keep: impl Fn(&T) -> bool,
+) -> std::io::Result<usize> {
+    let (mut low, mut high) = (0, most);
     while low < high {
         let middle = low + (high - low) / 2;
         let entry = entry_at(file, entry_bytes, middle, &read)?;

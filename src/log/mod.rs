@@ -53,7 +53,7 @@ pub use describe::{
     Aborted, Agreement, KnownProducer, Outcome, Piece, Transaction, describe, is_known,
 };
 pub use epochs::LeaderEpochs;
-pub use fault::LogFault;
+pub use fault::{LogFault, take_out};
 pub use layout::is_for_us;
 pub use opening::{Beginning, Opened, Recovered, open};
 pub use options::{LogOptions, Retention};
@@ -62,7 +62,7 @@ pub use retention::Expiry;
 pub use sealing::OpenTransaction;
 pub use store::{Store, SyncPoint};
 pub use truncate::{cut, cut_unsynced, empty, truncate};
-pub use verify::{Claims, Finding, Verified, last_epoch, verify};
+pub use verify::{Claims, Finding, Remedy, Verified, last_epoch, verify};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 //! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
 //! | durable batches with other epochs or another end than was noted | as one that is damaged |
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
+//! | a time index without the times that the offset index implies | the same |
 //! | a torn or damaged batch at or above what was durable | cut there; later segments go |
 //! | a segment that ends before the next one begins | the same: its end was never written |
 //! | a segment without batches far before the next one, or far behind the end | it goes |

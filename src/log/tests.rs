@@ -7,7 +7,7 @@ use super::*;
 use crate::generator::{PartitionLoad, Sizes, Traffic, topics};
 use crate::io::memory::MemoryDisk;
 use crate::model::{Offset, TopicId, WallTime};
-use crate::record::{Expect, check};
+use crate::record::{BatchBuilder, Expect, check};
 use crate::stdx::prng::Prng;
 
 const BATCHES: usize = 24;

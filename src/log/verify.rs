@@ -12,6 +12,7 @@
 
 mod entries;
 mod epochs;
+mod remedy;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use super::producers::Producers;
 use super::recovery::is_lost;
 use super::walk::{Obstacle, Route, walk};
 use entries::Entries;
+pub use remedy::Remedy;
 
 /// More findings of one partition say nothing more.
 const FINDINGS_MAX: usize = 100;
@@ -80,13 +82,21 @@ pub struct Finding {
     pub at: Option<u64>,
     /// What is wrong.
     pub why: String,
+    /// What leads on.
+    pub remedy: Remedy,
 }
 
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.at {
-            Some(at) => write!(f, "{}, byte {at}: {}", self.path.display(), self.why),
-            None => write!(f, "{}: {}", self.path.display(), self.why),
+        let Finding {
+            path,
+            at,
+            why,
+            remedy,
+        } = self;
+        match at {
+            Some(at) => write!(f, "{}, byte {at}: {why}: {remedy}", path.display()),
+            None => write!(f, "{}: {why}: {remedy}", path.display()),
         }
     }
 }
@@ -104,6 +114,7 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
         dir,
         claims,
         verified: Verified::default(),
+        bases: bases.clone(),
         snapshots: snapshots.clone(),
         epochs: LeaderEpochs::default(),
         producers: Producers::default(),
@@ -144,7 +155,7 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
     if claims.is_clean {
         for offset in bases.iter().skip(1).chain([&claims.durable]) {
             if snapshots.binary_search(offset).is_err() {
-                audit.find(layout::path(dir, *offset, SNAPSHOT), None, "it is missing");
+                audit.find_missing(layout::path(dir, *offset, SNAPSHOT));
             }
         }
     }
@@ -190,6 +201,8 @@ struct Audit<'a, D: Disk> {
     dir: &'a Path,
     claims: Claims,
     verified: Verified,
+    /// Where segments begin, rising.
+    bases: Vec<Offset>,
     /// Those that were not compared yet, rising.
     snapshots: Vec<Offset>,
     epochs: LeaderEpochs,
@@ -202,15 +215,33 @@ struct Audit<'a, D: Disk> {
 
 impl<D: Disk> Audit<'_, D> {
     fn find(&mut self, path: PathBuf, at: Option<u64>, why: impl Into<String>) {
+        let remedy = Remedy::of(&path, self.dir, self.led.is_some());
+        self.found(path, at, why.into(), remedy);
+    }
+
+    fn find_missing(&mut self, path: PathBuf) {
+        self.found(path, None, "it is missing".to_owned(), Remedy::Copy);
+    }
+
+    fn found(&mut self, path: PathBuf, at: Option<u64>, why: String, remedy: Remedy) {
         if self.verified.findings.len() < FINDINGS_MAX {
-            let why = why.into();
-            self.verified.findings.push(Finding { path, at, why });
+            self.verified.findings.push(Finding {
+                path,
+                at,
+                why,
+                remedy,
+            });
         }
     }
 
     /// Whether what is said of a batch at `offset` has to be true by now.
     fn is_settled(&self, offset: Offset) -> bool {
         self.claims.is_clean || offset < self.claims.durable
+    }
+
+    /// The same of all that lies before `end`.
+    fn is_settled_up_to(&self, end: Offset) -> bool {
+        self.claims.is_clean || end <= self.claims.durable
     }
 
     fn segment(&mut self, base: Offset, next: Option<Offset>) -> Result<(), LogFault> {
@@ -248,6 +279,12 @@ impl<D: Disk> Audit<'_, D> {
             Some(obstacle) => self.find(name, Some(arrived.position), obstacle.to_string()),
         }
         self.unconfirmed(base, &indexed);
+        if is_settled
+            && self.is_settled_up_to(self.next)
+            && let Some((suffix, at, why)) = indexed.ends()
+        {
+            self.find(layout::path(self.dir, base, suffix), Some(at), why);
+        }
         Ok(())
     }
 
@@ -297,11 +334,15 @@ impl<D: Disk> Audit<'_, D> {
             let Some(bytes) = self.content(&path)? else {
                 // A copy that runs removes those that it needs no more.
                 if self.claims.is_clean {
-                    self.find(path, None, "it is missing");
+                    self.find_missing(path);
                 }
                 continue;
             };
             let is_settled = self.claims.is_clean || at <= self.claims.durable;
+            if self.is_ahead(at) {
+                self.find(path, None, "it tells of producers behind the log's end");
+                continue;
+            }
             let stored = Producers::from_snapshot(&bytes).filter(|stored| {
                 let range = self.verified.range;
                 let knows_all = range.is_some_and(|(first, _)| first == Offset::ZERO);
@@ -312,6 +353,13 @@ impl<D: Disk> Audit<'_, D> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a snapshot at `at` tells of what the log does not reach.
+    fn is_ahead(&self, at: Offset) -> bool {
+        let end = self.verified.range.map_or(self.next, |(_, end)| end);
+        let begins = self.bases.binary_search(&at).is_ok();
+        self.claims.is_clean && at > end.max(self.claims.durable) && !begins
     }
 
     fn ends(&mut self) {
@@ -350,7 +398,13 @@ impl<D: Disk> Audit<'_, D> {
         let text = self.content(&path)?.unwrap_or_default();
         let expected = format!("version: 0\ntopic_id: {topic_id}");
         if String::from_utf8_lossy(&text).trim_end() != expected {
-            self.find(path, None, format!("it does not name topic id {topic_id}"));
+            let why = format!("it does not name topic id {topic_id}");
+            let names = |line: &str| line.starts_with("topic_id: ");
+            match String::from_utf8_lossy(&text).lines().any(names) {
+                true => self.find(path, None, why),
+                // The next copy writes it again.
+                false => self.found(path, None, why, Remedy::Copy),
+            }
         }
         Ok(())
     }

@@ -3,4 +3,5 @@
 pub mod bytes;
 pub mod lines;
 pub mod prng;
+pub mod shell;
 pub mod slots;

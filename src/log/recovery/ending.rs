@@ -18,11 +18,19 @@ impl<D: Disk> Recovery<D> {
         producers_at: Offset,
     ) -> Result<Opened<D>, LogFault> {
         let end = log.watermarks().log_end;
-        if log.log_end.max(log.log_start) < self.known.recovery_point.max(producers_at) {
+        let reached = log.log_end.max(log.log_start);
+        if reached < self.known.recovery_point {
             return Err(LogFault::Missing {
                 dir: self.dir,
                 end,
                 durable: self.known.recovery_point.max(producers_at),
+            });
+        }
+        if reached < producers_at {
+            return Err(LogFault::SnapshotAhead {
+                path: self.path(producers_at, SNAPSHOT),
+                at: producers_at,
+                end,
             });
         }
         for offset in &self.found.snapshots {

@@ -6,7 +6,8 @@ use super::{Recovery, Trusted};
 use crate::io::{Disk, Entry, File, Open};
 use crate::log::fault::{LogFault, at};
 use crate::log::index::{
-    AbortedTxn, OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TXN_ENTRY, TimeEntry, count_while, entry_at,
+    AbortedTxn, OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TXN_ENTRY, TimeEntry, count_while,
+    count_within, entry_at,
 };
 use crate::log::layout::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX};
 use crate::log::segment::Segment;
@@ -30,11 +31,14 @@ pub(super) struct Head {
     begin: Offset,
     last: Offset,
     pub(super) epoch: LeaderEpoch,
-    /// The largest timestamp.
+    /// The largest timestamp; −1 where it holds no record that has one.
     time: i64,
     /// All of the batch.
     bytes: u64,
 }
+
+/// So many headers are read to see whether a time index is whole.
+const HEADS_MAX: usize = 1024;
 
 /// The length field of a batch counts what follows these bytes.
 const BEFORE_LENGTH_COUNTS: u64 = 12;
@@ -58,6 +62,9 @@ impl<D: Disk> Recovery<D> {
             Some(nth) => entry_at(&files.times, TIME_ENTRY, nth, read).map_err(at(&name))?,
             None => None,
         };
+        if !self.times_are_whole(&files, base, (last_time, &entry), offsets)? {
+            return self.keep_nothing(base, files, size, trusted.producers_at);
+        }
         let aborted = self.keep_aborted(&files, base, trusted.producers_at)?;
         let entries = (offsets, times, aborted);
         self.cut_indexes(base, &files, entries)?;
@@ -163,12 +170,56 @@ impl<D: Disk> Recovery<D> {
                 begin,
                 last: begin.checked_add(delta)?,
                 epoch: LeaderEpoch::new(header.leader_epoch.get()),
-                time: header.max_timestamp.get(),
+                time: match header.count.get() {
+                    // Compaction has emptied it: as `BatchFact` has it.
+                    0 => -1,
+                    _ => header.max_timestamp.get(),
+                },
                 bytes: behind_length + BEFORE_LENGTH_COUNTS,
             })
         };
         let whole = head().filter(|head| head.begin >= base && read == HEADER_BYTES);
         Ok(whole)
+    }
+
+    /// Whether the time index tells of every batch up to the last one of the offset index that is
+    /// kept: with each entry there the time index gets one too, if the time has risen. One that was
+    /// cut, or is another's, would have later entries that are not true.
+    fn times_are_whole(
+        &self,
+        files: &Files<D::File>,
+        base: Offset,
+        (last_time, entry): (Option<TimeEntry>, &OffsetEntry),
+        offsets: usize,
+    ) -> Result<bool, LogFault> {
+        let (told, named) = last_time.map_or((-1, None), |time| (time.timestamp, Some(time.last)));
+        let read = |bytes: &[u8]| OffsetEntry::read(bytes, base);
+        let name = self.path(base, INDEX);
+        // The batch that the last entry names lies behind the place of an offset entry before it.
+        let before = |place: &OffsetEntry| named.is_some_and(|named| place.last <= named);
+        // Behind the entries that are kept may be anything.
+        let count = count_within(&files.index, OFFSET_ENTRY, offsets, read, before);
+        let place = match count.map_err(at(&name))?.checked_sub(1) {
+            Some(nth) => entry_at(&files.index, OFFSET_ENTRY, nth, read).map_err(at(&name))?,
+            None => None,
+        };
+        let mut position = place.map_or(0, |place| place.position.value());
+        let mut is_named = named.is_none();
+        let end = entry.position.value();
+        for _ in 0..HEADS_MAX {
+            let head = self.head_at(&files.log, base, position)?;
+            let Some(head) = head.filter(|head| head.time <= told) else {
+                return Ok(false);
+            };
+            is_named |= Some(head.last) == named && head.time == told;
+            if position >= end {
+                return Ok(is_named && position == end);
+            }
+            position += head.bytes;
+        }
+        // Its time has not risen for long: the rest is believed as far as its end goes.
+        let head = self.head_at(&files.log, base, end)?;
+        Ok(is_named && head.is_some_and(|head| head.time <= told))
     }
 
     /// Bytes of the transaction index that tell of markers below `end`.

@@ -18,7 +18,13 @@ pub(super) struct Entries {
     aborted_seen: usize,
     /// The largest timestamp of the batches so far; −1 before the first.
     largest: i64,
+    /// The largest one that the time index has told of so far.
+    told: i64,
+    /// It was told that the time index leaves out times.
+    is_short: bool,
 }
+
+const SHORT: &str = "an entry is missing here: batches before it are later than it tells";
 
 impl<D: Disk> Audit<'_, D> {
     /// The indexes of a segment. What cannot be read as an entry is a finding.
@@ -39,6 +45,8 @@ impl<D: Disk> Audit<'_, D> {
             times_seen: 0,
             aborted_seen: 0,
             largest: -1,
+            told: -1,
+            is_short: false,
         })
     }
 
@@ -53,7 +61,7 @@ impl<D: Disk> Audit<'_, D> {
         let path = layout::path(self.dir, base, suffix);
         let Some(mut bytes) = self.content(&path)? else {
             if suffix != TXN_INDEX && self.is_settled(base) {
-                self.find(path, None, "it is missing");
+                self.find_missing(path);
             }
             return Ok(Vec::new());
         };
@@ -108,6 +116,19 @@ impl<D: Disk> Audit<'_, D> {
 }
 
 impl Entries {
+    /// Where an entry is missing in the time index, told once.
+    fn leaves_out_times(&mut self) -> Option<u64> {
+        let is_news = self.largest > self.told && !self.is_short;
+        self.is_short |= is_news;
+        is_news.then_some((self.times_seen * TIME_ENTRY) as u64)
+    }
+
+    /// All batches of a segment are read that gets no more: its last entry is of the largest time.
+    pub(super) fn ends(&mut self) -> Option<(&'static str, u64, &'static str)> {
+        let at = self.leaves_out_times()?;
+        Some((TIME_INDEX, at, SHORT))
+    }
+
     /// What the indexes say of a batch is true, or else where and what is wrong.
     pub(super) fn confirm(
         &mut self,
@@ -117,6 +138,7 @@ impl Entries {
         first: Offset,
     ) -> Vec<(&'static str, u64, &'static str)> {
         let mut wrong = Vec::new();
+        let mut is_indexed = false;
         if let Some(entry) = self.offsets.get(self.offsets_seen)
             && entry.position <= position
         {
@@ -125,6 +147,7 @@ impl Entries {
                 wrong.push((INDEX, at, "no batch that ends with its offset begins there"));
             }
             self.offsets_seen += 1;
+            is_indexed = true;
         }
         // Of batches with the same time the first one is named, since none before it was as late.
         let is_latest = fact.max_timestamp > self.largest;
@@ -138,7 +161,12 @@ impl Entries {
                 let why = "no batch that ends with its offset is the first to have its time";
                 wrong.push((TIME_INDEX, at, why));
             }
+            self.told = self.told.max(entry.timestamp);
             self.times_seen += 1;
+        }
+        // With each entry of the offset index the time index gets one too, if the time has risen.
+        if is_indexed && let Some(at) = self.leaves_out_times() {
+            wrong.push((TIME_INDEX, at, SHORT));
         }
         let at = (self.aborted_seen * TXN_ENTRY) as u64;
         match (aborted, self.aborted.get(self.aborted_seen).copied()) {

@@ -46,7 +46,7 @@ impl<D: Disk> Audit<'_, D> {
                 .range
                 .is_some_and(|(first, _)| self.is_settled(first))
             {
-                self.find(path, None, "it is missing");
+                self.find_missing(path);
             }
             return Ok(());
         };
