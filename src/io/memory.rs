@@ -11,6 +11,9 @@ use std::rc::{Rc, Weak};
 use super::{Disk, Entry, File, Open};
 use crate::model::Position;
 
+/// What Linux says where a disk fails.
+const EIO: i32 = 5;
+
 #[derive(Clone, Default)]
 struct Inode {
     live: Vec<u8>,
@@ -37,6 +40,8 @@ struct State {
     grows: usize,
     /// Those of them for which it has none, by their numbers.
     full: std::ops::Range<usize>,
+    /// What it says then: that it is full, or else that it is broken.
+    is_broken: bool,
     bytes_read: u64,
 }
 
@@ -119,6 +124,12 @@ impl MemoryDisk {
         state.full = from..from + times;
     }
 
+    /// Cannot write (`EIO`) for `times` changes, after `grows` further ones that need room.
+    pub(crate) fn break_after(&self, grows: usize, times: usize) {
+        self.fill_after(grows, times);
+        self.0.borrow_mut().is_broken = true;
+    }
+
     /// Changes so far for which room was needed.
     pub(crate) fn grows(&self) -> usize {
         self.0.borrow().grows
@@ -129,6 +140,7 @@ impl MemoryDisk {
         let nth = state.grows;
         state.grows += 1;
         match state.full.contains(&nth) {
+            true if state.is_broken => Err(io::Error::from_raw_os_error(EIO)),
             true => Err(io::Error::from(io::ErrorKind::StorageFull)),
             false => Ok(()),
         }

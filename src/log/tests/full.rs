@@ -1,5 +1,5 @@
-//! A disk that is full for a while, at every change that needs room; and one whose sync fails, at
-//! every sync.
+//! A disk that is full for a while, or cannot write, at every change that needs room; and one whose
+//! sync fails, at every sync.
 
 use super::*;
 
@@ -87,6 +87,31 @@ fn a_kill_while_the_disk_is_full_leaves_a_prefix() {
         recovers(&disk.after_kill(), &batches, reached.durable, &what);
         let left = disk.after_power_loss(|| 0);
         recovers(&left, &batches, reached.durable, &what);
+    }
+}
+
+#[test]
+fn a_write_that_fails_leaves_a_prefix_and_all_that_was_durable() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    for after in 0..disk.grows() {
+        for times in [1, usize::MAX >> 1] {
+            let disk = MemoryDisk::default();
+            disk.break_after(after, times);
+            let mut reached = Reached::default();
+            let fault = work(&disk, &batches, &mut reached).expect_err("it cannot write");
+            let what = format!("{times} writes fail after {after}: {fault}");
+            // It names the file, and what the system says.
+            let said = fault.to_string();
+            assert!(
+                said.contains("/vault/t-0") && said.contains("os error 5"),
+                "{what}"
+            );
+            recovers(&disk.after_kill(), &batches, reached.durable, &what);
+            let left = disk.after_power_loss(|| 0);
+            recovers(&left, &batches, reached.durable, &what);
+        }
     }
 }
 
