@@ -245,6 +245,19 @@ impl<W: World> Shard<W> {
             }
             Turn::Done => {
                 partition.is_complete = true;
+                let here = self
+                    .source
+                    .progress(cursor)
+                    .map(|progress| progress.committed.next);
+                if let Some((until, next)) = partition.mirror.until.zip(here)
+                    && next < until
+                {
+                    let id = &partition.id;
+                    tracing::warn!(
+                        "{id}: the source says that its log ends at offset {until}, which is not \
+                         reached: it gives nothing behind {next}"
+                    );
+                }
                 self.sync_soon(cursor);
             }
             Turn::Stop(cause) => {

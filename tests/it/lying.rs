@@ -327,6 +327,23 @@ fn a_log_that_begins_behind_its_end_is_none() {
 }
 
 #[test]
+fn an_end_that_is_never_reached_is_said() {
+    let source = source::start();
+    let proxy = Proxy::start(source, about(Lie::Ending(60), Often::Always));
+    let place = Place::new();
+    let ended = place.copy(proxy.port);
+    let said = &ended.said;
+    for word in ["lies-0", "ends at offset 60", "nothing behind 40"] {
+        assert!(said.contains(word), "nothing of {word}: {said}");
+    }
+    assert!(!said.contains("sound-0"), "{said}");
+    assert!(
+        place.held("lies") == content(TOPICS[1].1, BATCHES),
+        "{said}"
+    );
+}
+
+#[test]
 fn whom_the_answers_leave_out_waits_by_name_and_no_longer_than_there_is_patience() {
     each(&[Lie::LeftOut, Lie::Renamed], |lie| {
         let source = source::start();

@@ -9,6 +9,8 @@ pub(crate) enum Lie {
     Frame(InFrame),
     /// The partition's log is said to begin here.
     Beginning(i64),
+    /// The partition's log is said to end here.
+    Ending(i64),
     /// What is fetched is said to be out of range, and the log to begin here.
     Lost(i64),
     /// An answer to Fetch does not tell of the partition.

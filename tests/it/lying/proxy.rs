@@ -21,6 +21,8 @@ const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
 /// The timestamp that asks where a log begins.
 const EARLIEST: i64 = -2;
+/// The one that asks where it ends.
+const LATEST: i64 = -1;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
 /// A trickle's pause between two bytes.
 const TRICKLE: Duration = Duration::from_millis(20);
@@ -146,13 +148,14 @@ impl Shared {
         encoded(asked.version, &header, &body)
     }
 
-    /// Where logs begin may be a lie.
+    /// Where logs begin and end may be a lie.
     fn bounds(&self, asked: &Asked, request: &[u8], answer: &[u8]) -> Vec<u8> {
         let told = self.told();
         let is_once = self.plan.often == Often::Once;
-        let start = match self.plan.lie {
-            Lie::Beginning(start) if told == 0 || !is_once => start,
-            Lie::Lost(start) if told == 1 || told > 0 && !is_once => start,
+        let (which, offset) = match self.plan.lie {
+            Lie::Beginning(start) if told == 0 || !is_once => (EARLIEST, start),
+            Lie::Ending(end) if told == 0 || !is_once => (LATEST, end),
+            Lie::Lost(start) if told == 1 || told > 0 && !is_once => (EARLIEST, start),
             _ => return answer.to_vec(),
         };
         let mut bytes = Bytes::copy_from_slice(&request[4..]);
@@ -161,14 +164,14 @@ impl Shared {
         let request = ListOffsetsRequest::decode(&mut bytes, asked.version);
         let request = request.expect("an honest client");
         let mut parts = request.topics.iter().flat_map(|topic| &topic.partitions);
-        if !parts.all(|part| part.timestamp == EARLIEST) {
+        if !parts.all(|part| part.timestamp == which) {
             return answer.to_vec();
         }
         let (header, mut body): (_, ListOffsetsResponse) = decoded(asked.version, answer);
         for topic in &mut body.topics {
             if topic.name.as_str() == self.plan.topic {
                 for part in &mut topic.partitions {
-                    part.offset = start;
+                    part.offset = offset;
                 }
                 self.told.fetch_add(1, Ordering::SeqCst);
             }
@@ -238,7 +241,7 @@ impl Shared {
                     part.records = Some(Bytes::new());
                 }
             }
-            Lie::Beginning(_) | Lie::Records(_) | Lie::Frame(_) => return false,
+            _ => return false,
         }
         self.told.fetch_add(1, Ordering::SeqCst);
         true
