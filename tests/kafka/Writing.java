@@ -31,7 +31,8 @@ final class Writing {
         Properties options = new Properties();
         options.put("bootstrap.servers", bootstrap);
         options.put("linger.ms", "5");
-        options.put("delivery.timeout.ms", "60000");
+        // Twenty thousand batches of one record each take a while where the machine has more to do.
+        options.put("delivery.timeout.ms", "200000");
         options.put("request.timeout.ms", "10000");
         options.put("max.block.ms", "60000");
         options.put("reconnect.backoff.max.ms", "300");
