@@ -58,15 +58,38 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
         let workload = Arc::new(Workload::start(&version));
         let source = Cluster::start(&workload, "serving-source", 1, &[]);
         source.ask("menagerie prefix=zoo. seed=5 rf=1 tiny=500");
-        let offsets = source.offsets("zoo\\..*");
+        let count = source.offsets("zoo\\..*").len();
         let mut destination = Cluster::start(&workload, "serving-destination", 2, &APART);
         let mut node = Node::member(&destination, "member");
         node.declare("dr", &source, "zoo\\..*");
         node.start();
-        node.until("caught up", offsets.len(), |one| one.is_caught_up());
+        node.until("caught up", count, |one| one.is_caught_up());
+        // Nothing comes while it is paused, and nothing is missing once it goes on.
+        let tiny = ["--mirror", "dr", "--topics", "zoo.tiny"];
+        node.mirrors(&[&["pause"], &tiny[..]].concat())
+            .expect_code(0);
+        let paused = node.until("paused", count, |one| {
+            (one.topic == "zoo.tiny") == (one.state == "PAUSED")
+        });
+        source.ask("produce topic=zoo.tiny count=100");
+        let end = |all: &[node::Described]| {
+            let tiny = all.iter().filter(|one| one.topic == "zoo.tiny");
+            tiny.map(|one| one.destination_offset).sum::<i64>()
+        };
+        assert_eq!(end(&node.describe()), end(&paused));
+        node.mirrors(&[&["resume"], &tiny[..]].concat())
+            .expect_code(0);
+        let offsets = source.offsets("zoo\\..*");
+        node.until("resumed", count, |one| {
+            let of = |theirs: &&cluster::Partition| {
+                theirs.topic == one.topic && i64::from(theirs.index) == one.partition
+            };
+            let theirs = offsets.iter().find(of).expect("it was there before");
+            one.is_caught_up() && one.destination_offset == theirs.high_watermark
+        });
         node.mirrors(&["stop", "--mirror", "dr", "--topics", ".*", "--wait"])
             .expect_code(0);
-        node.until("stopped", offsets.len(), |one| one.state == "STOPPED");
+        node.until("stopped", count, |one| one.state == "STOPPED");
         is_readable(&destination, "zoo\\..*", &offsets);
         destination.stop(2);
         destination.stop(1);
