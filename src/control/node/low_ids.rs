@@ -2,13 +2,12 @@
 //! them writes to a topic that was a mirror, its records may be taken for ones that are there
 //! already, and are lost without a word. Looked for now and then, so that a stop need not wait.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::control::destination::Brokers;
-use crate::control::destination::producer_ids::{Mark, Running, running_below};
+use crate::control::destination::producer_ids::{Mark, Running, led, running_below};
 use crate::io::{Clock, World};
-use crate::model::{BrokerId, Instant, ProducerId, TopicPartition};
+use crate::model::{Instant, ProducerId, TopicName, TopicPartition};
 use crate::session::BrokerAddress;
 
 use super::Node;
@@ -54,10 +53,12 @@ impl<W: World> Node<W> {
         if self.low_ids_deadline().is_none_or(|at| now < at) {
             return;
         }
-        let led = self.led_by_others();
+        let registry = self.file.log().registry();
         let Some(membership) = &mut self.membership else {
             return;
         };
+        let is_no_mirror = |topic: &TopicName| registry.topic(topic).is_none();
+        let led = led(membership.image(), is_no_mirror);
         membership.low_ids.is_looking = true;
         let largest = membership.ids.largest();
         let brokers: Brokers = membership
@@ -76,25 +77,6 @@ impl<W: World> Node<W> {
         let membership = self.membership.as_ref()?;
         let is_due = membership.is_serving && membership.ids.largest().is_some();
         is_due.then(|| membership.low_ids.deadline()).flatten()
-    }
-
-    fn led_by_others(&self) -> BTreeMap<BrokerId, Vec<TopicPartition>> {
-        let mut led: BTreeMap<BrokerId, Vec<TopicPartition>> = BTreeMap::new();
-        let Some(membership) = &self.membership else {
-            return led;
-        };
-        let registry = self.state().registry();
-        let topics = membership.image().topics.iter();
-        for (_, topic) in topics.filter(|(_, topic)| registry.topic(&topic.name).is_none()) {
-            for (number, partition) in &topic.partitions {
-                if let Some(leader) = partition.leader.filter(|id| *id != membership.us) {
-                    let (topic, partition) = (topic.name.clone(), *number);
-                    let all = led.entry(leader).or_default();
-                    all.push(TopicPartition { topic, partition });
-                }
-            }
-        }
-        led
     }
 
     pub(super) fn producers_seen(&mut self, running: Running) {

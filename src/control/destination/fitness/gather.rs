@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::producer_ids::{Mark, Running, running_below};
+use super::super::producer_ids::{Mark, Running, led, running_below};
 use super::super::watch::look;
 use super::judge::judge;
 use super::{Facts, Finding, Joining, Known, Level, Met, NODE_LISTENER, RightsThere};
 use crate::io::World;
 use crate::kraft::{Broker, Image, Offer};
-use crate::model::{BrokerId, TopicName, TopicPartition};
+use crate::model::{BrokerId, TopicName};
 use crate::protocol::controller::DescribeCluster;
 use crate::protocol::metadata_record::Listener;
 use crate::session::{
@@ -168,7 +168,7 @@ impl<W: World> Survey<'_, W> {
         };
         facts.rights = self.rights(at, &facts.seen.image).await;
         facts.authorizer = self.authorizer(at).await;
-        let led = led(&facts.seen.image);
+        let led = led(&facts.seen.image, |_| true);
         let all = Mark::beyond(crate::model::ProducerId::from_wire(i64::MAX), 0);
         facts.producers = running_below(self.world, self.opening, &brokers, led, all).await;
     }
@@ -232,21 +232,4 @@ fn address(listener: &Listener) -> BrokerAddress {
         host: listener.host.clone(),
         port: listener.port,
     }
-}
-
-/// Partitions by their leaders.
-fn led(image: &Image) -> BTreeMap<BrokerId, Vec<TopicPartition>> {
-    let mut led: BTreeMap<BrokerId, Vec<TopicPartition>> = BTreeMap::new();
-    for (_, topic) in image.topics.iter() {
-        for (number, partition) in &topic.partitions {
-            let id = TopicPartition {
-                topic: topic.name.clone(),
-                partition: *number,
-            };
-            if let Some(leader) = partition.leader {
-                led.entry(leader).or_default().push(id);
-            }
-        }
-    }
-    led
 }

@@ -6,7 +6,8 @@ use super::super::Brokers;
 use super::super::together::together;
 use super::Mark;
 use crate::io::World;
-use crate::model::{BrokerId, TopicPartition};
+use crate::kraft::Image;
+use crate::model::{BrokerId, TopicName, TopicPartition};
 use crate::session::{ActiveProducer, Client, Opening, Refusal, SessionFault};
 
 /// Partitions in one question.
@@ -21,6 +22,27 @@ pub struct Running {
     pub untold: BTreeMap<TopicPartition, Refusal>,
     /// Brokers that could not be asked.
     pub silent: BTreeMap<BrokerId, SessionFault>,
+}
+
+/// The partitions of wanted topics, by who leads them.
+pub fn led(
+    image: &Image,
+    is_wanted: impl Fn(&TopicName) -> bool,
+) -> BTreeMap<BrokerId, Vec<TopicPartition>> {
+    let mut led: BTreeMap<BrokerId, Vec<TopicPartition>> = BTreeMap::new();
+    let topics = image.topics.iter();
+    for (_, topic) in topics.filter(|(_, topic)| is_wanted(&topic.name)) {
+        for (number, partition) in &topic.partitions {
+            let id = TopicPartition {
+                topic: topic.name.clone(),
+                partition: *number,
+            };
+            if let Some(leader) = partition.leader {
+                led.entry(leader).or_default().push(id);
+            }
+        }
+    }
+    led
 }
 
 /// Looks for producers below `mark` in partitions that stock brokers lead. One that has not
