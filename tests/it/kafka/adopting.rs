@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use super::cluster::Partition;
 use super::program::Ended;
@@ -173,13 +172,13 @@ fn replicates(heir: &Cluster, vault: &Vault, partitions: &[Partition]) {
     }
     let mut risen = 0;
     for partition in partitions {
-        let mut held = epochs(&vault.partition(partition));
+        let mut held = compare::epochs(&vault.partition(partition));
         // A broker's epochs begin at the log start, ours at the batch that it lies in.
         for (_, start) in &mut held {
             *start = partition.log_start.max(*start);
         }
         risen += usize::from(held.last().is_some_and(|(epoch, _)| *epoch > 0));
-        let there = epochs(&heir.log_dir(2).join(partition.directory()));
+        let there = compare::epochs(&heir.log_dir(2).join(partition.directory()));
         assert!(there.starts_with(&held), "{partition:?}: {there:?}");
         assert!(held.len() < there.len(), "{partition:?}: {there:?}");
     }
@@ -191,18 +190,6 @@ fn replicates(heir: &Cluster, vault: &Vault, partitions: &[Partition]) {
     );
     let version = &heir.workload.release.version;
     eprintln!("Kafka {version}: adopted {equal:?}, {risen} of an epoch above 0");
-}
-
-/// What `leader-epoch-checkpoint` says: epochs and where they begin.
-fn epochs(partition: &Path) -> Vec<(i32, i64)> {
-    let path = partition.join("leader-epoch-checkpoint");
-    let text = fs::read_to_string(&path).unwrap_or_default();
-    let entries = text.lines().skip(2).map(|line| {
-        let (epoch, start) = line.split_once(' ').expect("two numbers");
-        let epoch = epoch.parse().expect("an epoch");
-        (epoch, start.parse().expect("an offset"))
-    });
-    entries.collect()
 }
 
 /// A group commits, leaves, and returns to where it was.

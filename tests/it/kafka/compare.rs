@@ -68,6 +68,18 @@ pub(super) fn segments(partition: &Path) -> Vec<PathBuf> {
     logs
 }
 
+/// What a broker's checkpoint says of a log's epochs: each with the offset where it began.
+pub(super) fn epochs(partition: &Path) -> Vec<(i32, i64)> {
+    let path = partition.join("leader-epoch-checkpoint");
+    let text = fs::read_to_string(&path).unwrap_or_default();
+    let entries = text.lines().skip(2).map(|line| {
+        let (epoch, start) = line.split_once(' ').expect("two numbers");
+        let epoch = epoch.parse().expect("an epoch");
+        (epoch, start.parse().expect("an offset"))
+    });
+    entries.collect()
+}
+
 /// Reads a partition's batches. Offsets have to rise from batch to batch and from file to file, and
 /// only the last file may end within a batch.
 pub(super) fn read(partition: &Path) -> Result<Batches, String> {

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::jars::{self, Release};
+use super::program;
 
 /// How many lines of a log are shown where a process disappoints.
 const TAIL_LINES: usize = 40;
@@ -82,9 +83,7 @@ impl Jvm {
     }
 
     fn signal(&self, which: &str) {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill").args([which, &id]).status();
-        assert!(status.expect("kill is there").success(), "it runs");
+        assert!(program::signal(&self.child, which), "it runs");
     }
 
     /// Asks a broker for a clean shutdown; killed where that takes longer than `patience`.

@@ -115,7 +115,7 @@ impl Mirrored {
     /// The last leader epoch of partition 0 in which a record was written.
     pub(super) fn last_epoch(&self, topic: &str) -> i32 {
         let dir = self.destination.log_dir(1).join(format!("{topic}-0"));
-        epochs(&dir).last().expect("it has records").0
+        compare::epochs(&dir).last().expect("it has records").0
     }
 
     /// Whether the leader of each partition is as `is_it` says; −1 is who is not seen by clients.
@@ -157,22 +157,10 @@ impl Mirrored {
     }
 }
 
-/// What a broker's checkpoint says of a log's epochs: each with the offset where it began.
-fn epochs(dir: &Path) -> Vec<(i32, i64)> {
-    let path = dir.join("leader-epoch-checkpoint");
-    let text = fs::read_to_string(&path).unwrap_or_default();
-    let entries = text.lines().skip(2).map(|line| {
-        let (epoch, start) = line.split_once(' ').expect("two numbers");
-        let epoch = epoch.parse().expect("an epoch");
-        (epoch, start.parse().expect("an offset"))
-    });
-    entries.collect()
-}
-
 /// Every batch has the epoch in which its offset was written: no leader has stamped or served
 /// under an epoch that was over.
 fn stamps_are_true(dir: &Path) {
-    let epochs = epochs(dir);
+    let epochs = compare::epochs(dir);
     let batches = compare::read(dir).unwrap_or_else(|fault| panic!("{fault}"));
     for batch in &batches.whole {
         let begun = epochs.iter().take_while(|(_, start)| *start <= batch.base);

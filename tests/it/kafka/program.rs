@@ -36,6 +36,13 @@ pub(super) fn run(dir: &Path, args: &[&str]) -> Ended {
     Running::start(dir, args).await_end(COMMAND_WITHIN)
 }
 
+/// Sends a signal; says whether the process was still there.
+pub(super) fn signal(child: &Child, which: &str) -> bool {
+    let id = child.id().to_string();
+    let status = Command::new("kill").args([which, &id]).status();
+    status.expect("kill is there").success()
+}
+
 impl Running {
     /// Starts a command; what it prints is kept in `dir`.
     pub(super) fn start(dir: &Path, args: &[&str]) -> Self {
@@ -107,9 +114,7 @@ impl Running {
     }
 
     fn signal(&self, which: &str) {
-        let id = self.child.id().to_string();
-        let status = Command::new("kill").args([which, &id]).status();
-        let sent = status.expect("kill is there").success();
+        let sent = signal(&self.child, which);
         assert!(sent, "{} had ended already\n{}", self.words, self.said());
     }
 
