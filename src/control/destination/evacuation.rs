@@ -9,7 +9,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::kraft::{Image, Partition, Role};
-use crate::model::{BrokerId, TopicId, TopicName, TopicPartition};
+use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicName, TopicPartition};
+use crate::protocol::metadata_record::Recovery;
 
 /// Topics of coordinators: nothing of their groups or transactions goes on while we lead them.
 const COORDINATORS: [&str; 3] = [
@@ -116,6 +117,17 @@ impl Evacuation {
         });
         moves
     }
+}
+
+/// We lead it, and nobody has any record of it: we take none, and nobody else has ever led it.
+#[must_use]
+pub fn is_surely_empty(us: BrokerId, partition: &Partition) -> bool {
+    let others = partition.replicas.iter().filter(|broker| **broker != us);
+    let mut old = others.filter(|broker| !partition.adding.contains(broker));
+    let is_alone = partition.leader == Some(us) && partition.isr == [us];
+    let is_first = partition.leader_epoch == LeaderEpoch::new(0);
+    let is_ours = is_first || old.next().is_none();
+    is_alone && is_ours && partition.recovery == Recovery::Recovered
 }
 
 /// Brokers that may have replicas: not us, alive, and with room for what is new.

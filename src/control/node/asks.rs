@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_millis(30);
 
 impl<W: World> Node<W> {
     /// Everything that is due at the destination.
-    pub(super) fn ask_destination(&mut self) {
+    pub(super) async fn ask_destination(&mut self) {
         let now = self.world.clock().now();
         while let Some((kind, keys)) = self.chores.next(now) {
             match kind {
@@ -35,8 +35,8 @@ impl<W: World> Node<W> {
         }
         self.push_producer_ids();
         self.look_for_low_ids();
-        if self.evacuate_at().is_some_and(|at| at <= now) {
-            self.evacuate();
+        if self.strangers_deadline().is_some_and(|at| at <= now) {
+            self.evacuate().await;
         }
     }
 

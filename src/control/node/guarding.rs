@@ -1,24 +1,22 @@
 //! What keeps a destination from harm while we lead, and after: its producer ids stay apart from
-//! the source's, nobody writes to what is mirrored, and what is no mirror does not stay with us.
+//! the source's, and nobody writes to what is mirrored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::control::destination::Brokers;
 use crate::control::destination::fence::{Fences, lower, raise};
 use crate::control::destination::producer_ids::{
     self, Barrier, BarrierFault, Mark, Registered, drain, push,
 };
-use crate::control::destination::{Brokers, reassign};
 use crate::io::{Clock, World};
 use crate::mirror::PartitionKey;
-use crate::model::{
-    BrokerEpoch, BrokerId, Instant, ProducerId, TopicId, TopicName, TopicPartition,
-};
+use crate::model::{BrokerEpoch, BrokerId, Instant, ProducerId, TopicName};
 use crate::session::BrokerAddress;
 use crate::shard::inbox::Endpoint;
 
 use super::Node;
-use super::asks::{Done, connect};
+use super::asks::Done;
 use super::chores::{Kind, Outcome, Result};
 use super::event::Event;
 
@@ -286,68 +284,6 @@ impl<W: World> Node<W> {
                 Err(fault) => Done::Nothing(fault.to_string()),
             }
         });
-    }
-
-    /// When something is to be moved away again.
-    pub(super) fn evacuate_at(&self) -> Option<Instant> {
-        self.membership.as_ref()?.evacuate_at
-    }
-
-    /// Has what is no mirror moved away that has landed on us.
-    pub(super) fn evacuate(&mut self) {
-        if let Some(membership) = &mut self.membership {
-            membership.evacuate_at = None;
-        }
-        let ours: BTreeSet<TopicId> = {
-            let Some(membership) = &self.membership else {
-                return;
-            };
-            let topics = self.state().registry().topics();
-            let topics = topics.filter(|(name, _)| self.is_our_topic(name));
-            let ids = topics.filter_map(|(name, _)| membership.image().topics.id_of(name));
-            ids.collect()
-        };
-        let Some(membership) = &mut self.membership else {
-            return;
-        };
-        let image = membership.image().clone();
-        let is_mirror = |topic: TopicId| ours.contains(&topic);
-        let moves = membership
-            .evacuation
-            .next_moves(membership.us, &image, is_mirror);
-        if moves.is_empty() {
-            return;
-        }
-        for (id, _) in &moves {
-            tracing::warn!("{id} is no mirror of ours: it is moved to other brokers");
-        }
-        let controller = membership.controller.clone();
-        self.errand(move |world, opening| async move {
-            let refused = match connect(&world, controller, opening).await {
-                Ok(mut client) => match reassign(&mut client, &moves).await {
-                    Ok(refused) => refused.into_keys().collect(),
-                    Err(fault) => {
-                        tracing::warn!("what is no mirror stays here for now: {fault}");
-                        moves.into_iter().map(|(id, _)| id).collect()
-                    }
-                },
-                Err(why) => {
-                    tracing::warn!("what is no mirror stays here for now: {why}");
-                    moves.into_iter().map(|(id, _)| id).collect()
-                }
-            };
-            Event::Chore(Outcome::Evacuated(refused))
-        });
-    }
-
-    pub(super) fn evacuated(&mut self, refused: &[TopicPartition]) {
-        let now = self.world.clock().now();
-        if let Some(membership) = &mut self.membership {
-            for id in refused {
-                membership.evacuation.refused(id);
-            }
-            membership.evacuate_at = (!refused.is_empty()).then(|| now.after(AGAIN));
-        }
     }
 }
 

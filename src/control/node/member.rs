@@ -7,14 +7,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::control::MemberOptions;
-use crate::control::destination::evacuation::Evacuation;
 use crate::control::destination::topics::Seat;
 use crate::control::membership::MemberOrder;
 use crate::io::World;
 use crate::kraft::{self, Fate, Image, Life, News, PartitionNews, Wish};
 use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership, Lease};
 use crate::mirror::PartitionKey;
-use crate::model::{BrokerEpoch, BrokerId, Instant, Offset, TopicId, TopicPartition};
+use crate::model::{BrokerEpoch, BrokerId, Offset, TopicId, TopicPartition};
 use crate::session::BrokerAddress;
 use crate::shard::inbox::{Endpoint, Order};
 
@@ -24,6 +23,7 @@ use super::feed::ShardTie;
 use super::guarding::ProducerIds;
 use super::identity::Kept;
 use super::low_ids::LowIds;
+use super::strangers::Strangers;
 
 /// Our membership of the destination's cluster.
 #[derive(Debug)]
@@ -54,9 +54,7 @@ pub(super) struct Membership {
     eligible: Eligible,
     pub(super) ids: ProducerIds,
     pub(super) low_ids: LowIds,
-    pub(super) evacuation: Evacuation,
-    /// When what could not be moved away is to be moved again.
-    pub(super) evacuate_at: Option<Instant>,
+    pub(super) strangers: Strangers,
     /// What hinders us, as last told.
     pub(super) trouble: Option<String>,
     /// The controller has let us go: our life has ended in order, once our logs have.
@@ -99,8 +97,7 @@ impl Membership {
             eligible: Eligible::new(),
             ids: ProducerIds::default(),
             low_ids: LowIds::default(),
-            evacuation: Evacuation::default(),
-            evacuate_at: None,
+            strangers: Strangers::default(),
             trouble: None,
             has_left: false,
             is_gone: false,
@@ -264,7 +261,7 @@ impl<W: World> Node<W> {
                 self.brokers_changed().await;
                 self.touch_all();
                 drop(all);
-                self.evacuate();
+                self.evacuate().await;
             }
             News::Changed { partitions, delta } => {
                 if !delta.brokers().is_empty() {
@@ -323,7 +320,7 @@ impl<W: World> Node<W> {
                 self.tell_follower(&key, news).await;
             }
         }
-        self.evacuate();
+        self.evacuate().await;
     }
 
     /// The follower shard learns of another leader of what it follows.
@@ -436,7 +433,7 @@ impl<W: World> Node<W> {
         }
     }
 
-    async fn lead(&self, order: leading::Order) {
+    pub(super) async fn lead(&self, order: leading::Order) {
         if let Some(membership) = &self.membership {
             // Where that thread has ended, the node is about to.
             drop(membership.leading.send(order).await);

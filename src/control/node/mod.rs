@@ -33,6 +33,7 @@ mod running;
 mod shelf;
 mod steps;
 mod stops;
+mod strangers;
 mod telling;
 mod topics;
 mod turns;

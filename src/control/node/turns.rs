@@ -74,7 +74,7 @@ impl<W: World> Node<W> {
         }
         self.ask_sources();
         self.answer_shards().await;
-        self.ask_destination();
+        self.ask_destination().await;
         self.look_at_plans();
         self.write_books().await;
         self.tell_metrics();
@@ -283,7 +283,7 @@ impl<W: World> Node<W> {
             self.chores.deadline(),
             self.planned.deadline(),
             self.low_ids_deadline(),
-            self.evacuate_at(),
+            self.strangers_deadline(),
             Some(self.write_books_at),
             Some(self.tell_metrics_at),
         ];

@@ -141,6 +141,8 @@ impl Scene {
 
     /// Broker 3 stands still while 2 takes what only we fetch, and then 2 dies.
     fn is_cut_where_a_new_leader_has_less(&mut self) {
+        // Whom the leader has let go of would not hold its high watermark back.
+        self.until("all in sync", |_, node| isr(node).len() == 3);
         let before = self.end();
         self.cluster.pause(3);
         // The first one answers a fetch that 3 has sent before, and it finds it when it goes on.

@@ -171,3 +171,32 @@ fn a_partition_that_only_we_have_is_given_to_a_stock_broker() {
     apply(&mut alone, &[partition(ORDERS, &[9001], &[9001])]);
     assert_eq!(moves(&mut evacuation, &alone), [], "there is nobody");
 }
+
+/// Whoever would follow us gives up what we do not have.
+#[test]
+fn only_what_nobody_can_have_records_of_is_empty() {
+    let is_empty = |partition: &[u8], change: &dyn Fn(&mut PartitionChange)| {
+        let mut changed = PartitionChange::of(ORDERS, PartitionIndex::new(0).expect("no sign"));
+        change(&mut changed);
+        let image = cluster(&[partition.to_vec(), spoken::change_partition(&changed)]);
+        let here = image.partitions_of(US);
+        is_surely_empty(US, here[0].partition.as_ref().expect("it is there"))
+    };
+    let alone = partition(ORDERS, &[9001], &[9001]);
+    let with_one = partition(ORDERS, &[9001, 1], &[9001]);
+    let both = partition(ORDERS, &[9001, 1], &[9001, 1]);
+    let elected_anew = |change: &mut PartitionChange| change.leader = Some(Some(US));
+    assert!(is_empty(&alone, &|_| {}));
+    assert!(is_empty(&alone, &elected_anew));
+    assert!(is_empty(&with_one, &|_| {}));
+    assert!(!is_empty(&both, &|_| {}), "the other one goes on");
+    assert!(!is_empty(&with_one, &elected_anew), "1 may have led");
+    let is_given = |change: &mut PartitionChange| {
+        change.replicas = Some(ids(&[2, 9001]));
+        change.adding = Some(ids(&[2]));
+        elected_anew(change);
+    };
+    assert!(is_empty(&alone, &is_given), "2 is to get it from us");
+    let is_unclean = |change: &mut PartitionChange| change.recovery = Some(Recovery::Recovering);
+    assert!(!is_empty(&alone, &is_unclean));
+}
