@@ -177,6 +177,7 @@ final class Writing {
             Map<String, String> options = new HashMap<>();
             options.put("compression.type", args.text("codec", "none"));
             options.put("enable.idempotence", args.text("idempotent", "true"));
+            options.putAll(args.under("p."));
             Shape shape = Shape.of(args);
             String topic = args.text("topic");
             long pause = 1_000_000_000L / args.number("rate", 100);

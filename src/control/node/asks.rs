@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use crate::control::destination::succession::{self, Left, LeftEnd, Verdict};
 use crate::io::{Clock, World};
 use crate::mirror::PartitionKey;
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
-use crate::protocol::ErrorCode;
-use crate::session::{BrokerAddress, Client, LogEnd, Opening, PartitionAsked, Refusal};
+use crate::model::{BrokerId, TopicPartition};
+use crate::session::{BrokerAddress, Client, Opening, PartitionAsked, Refusal};
 use crate::shard::inbox::Endpoint;
 
 use super::Node;
@@ -223,14 +223,13 @@ impl<W: World> Node<W> {
         });
     }
 
-    /// Asks the new leaders where their logs end: no earlier than ours did, in a later epoch.
+    /// Asks the new leaders for what they have taken over: exactly what we had, in a later epoch.
     fn verify(&mut self, keys: Vec<PartitionKey>) {
-        let mut by_leader: BTreeMap<BrokerId, Vec<Verified>> = BTreeMap::new();
+        let mut by_leader: BTreeMap<BrokerId, Vec<(PartitionKey, Left)>> = BTreeMap::new();
         let mut results = Vec::new();
         for key in keys {
-            let leader = self.verifiable(&key);
-            match leader {
-                Some((leader, verified)) => by_leader.entry(leader).or_default().push(verified),
+            match self.left(&key) {
+                Some((leader, left)) => by_leader.entry(leader).or_default().push((key, left)),
                 None => {
                     let why = "nobody leads the partition at the destination";
                     results.push((key, Result::Again(why.to_owned())));
@@ -238,11 +237,11 @@ impl<W: World> Node<W> {
             }
         }
         // One that does not answer holds up nobody but those that it leads.
-        for (leader, verified) in by_leader {
+        for (leader, left) in by_leader {
             let membership = self.membership.as_ref();
             let endpoint = membership.and_then(|member| member.endpoint(leader));
             self.errand(move |world, opening| async move {
-                let results = see_ends(&world, opening, endpoint, &verified).await;
+                let results = compared(&world, opening, endpoint, left).await;
                 Event::Chore(Outcome::Chore(Kind::Verify, results))
             });
         }
@@ -253,21 +252,23 @@ impl<W: World> Node<W> {
         }
     }
 
-    fn verifiable(&self, key: &PartitionKey) -> Option<(BrokerId, Verified)> {
+    /// What we left to the leader of a partition.
+    fn left(&self, key: &PartitionKey) -> Option<(BrokerId, Left)> {
         let one = self.partitions.get(key)?;
         let membership = self.membership.as_ref()?;
         let (_, partition) = membership.partition(&one.id)?;
         let position = self.state().positions().get(key)?.offset?;
-        let verified = Verified {
-            key: key.clone(),
+        let left = Left {
             asked: PartitionAsked {
                 id: one.id.clone(),
                 leader_epoch: partition.leader_epoch,
             },
-            least: one.sealed_end.unwrap_or(position).max(position),
-            after: one.led_in,
+            end: one
+                .sealed_end
+                .map_or(LeftEnd::NotBelow(position), LeftEnd::At),
+            led_in: one.led_in,
         };
-        Some((partition.leader?, verified))
+        Some((partition.leader?, left))
     }
 }
 
@@ -277,16 +278,6 @@ pub(super) enum Done {
     Nothing(String),
     /// All but these.
     But(BTreeMap<TopicPartition, Result>),
-}
-
-/// A partition whose new leader is asked for its end.
-struct Verified {
-    key: PartitionKey,
-    asked: PartitionAsked,
-    /// Its log ends here or later.
-    least: Offset,
-    /// Its leader's epoch is a later one.
-    after: LeaderEpoch,
 }
 
 pub(super) fn again(
@@ -306,72 +297,32 @@ pub(super) async fn connect<W: World>(
     client.map_err(|fault| fault.to_string())
 }
 
-async fn see_ends<W: World>(
+/// What a new leader says of each that it has taken over.
+async fn compared<W: World>(
     world: &W,
     opening: Opening,
     leader: Option<Endpoint>,
-    verified: &[Verified],
+    left: Vec<(PartitionKey, Left)>,
 ) -> Vec<(PartitionKey, Result)> {
-    let ends = match leader {
-        Some(leader) => ends_at(world, opening, &leader, verified).await,
+    let (keys, left): (Vec<_>, Vec<_>) = left.into_iter().unzip();
+    let verdicts = match leader.as_ref().map(BrokerAddress::from) {
+        Some(leader) => succession::compare(world, opening, &leader, &left)
+            .await
+            .map_err(|fault| fault.to_string()),
         None => Err("the leader is not alive".to_owned()),
     };
-    let result = |one: &Verified| match &ends {
-        Err(why) => Result::Again(why.clone()),
-        Ok(ends) => match ends.get(&one.asked.id) {
-            Some(Ok(end)) => one.judge(*end),
-            Some(Err(code)) if is_new_to_it(*code) => {
-                Result::Soon(format!("its leader answers {code}"))
-            }
-            Some(Err(code)) => Result::Again(format!("its leader answers {code}")),
-            None => Result::Again("its leader does not tell where it ends".to_owned()),
-        },
+    let results: Vec<Result> = match verdicts {
+        Ok(verdicts) => verdicts.into_iter().map(result).collect(),
+        Err(why) => keys.iter().map(|_| Result::Again(why.clone())).collect(),
     };
-    verified
-        .iter()
-        .map(|one| (one.key.clone(), result(one)))
-        .collect()
+    keys.into_iter().zip(results).collect()
 }
 
-/// What a broker says that has yet to take in that it leads.
-fn is_new_to_it(code: ErrorCode) -> bool {
-    [
-        ErrorCode::NOT_LEADER_OR_FOLLOWER,
-        ErrorCode::LEADER_NOT_AVAILABLE,
-        ErrorCode::FENCED_LEADER_EPOCH,
-        ErrorCode::UNKNOWN_LEADER_EPOCH,
-        ErrorCode::OFFSET_NOT_AVAILABLE,
-    ]
-    .contains(&code)
-}
-
-async fn ends_at<W: World>(
-    world: &W,
-    opening: Opening,
-    leader: &Endpoint,
-    verified: &[Verified],
-) -> std::result::Result<BTreeMap<TopicPartition, std::result::Result<LogEnd, ErrorCode>>, String> {
-    let client = Client::connect(world, &BrokerAddress::from(leader), opening).await;
-    let mut client = client.map_err(|fault| fault.to_string())?;
-    let asked: Vec<PartitionAsked> = verified.iter().map(|one| one.asked.clone()).collect();
-    let ends = client.log_ends(&asked).await;
-    Ok(ends
-        .map_err(|fault| fault.to_string())?
-        .into_iter()
-        .collect())
-}
-
-impl Verified {
-    fn judge(&self, end: LogEnd) -> Result {
-        if end.leader_epoch <= self.after && self.after.is_some() {
-            return Result::Soon("its new leader does not lead yet".to_owned());
-        }
-        if end.offset < self.least {
-            return Result::Refused(format!(
-                "its new leader's log ends at {}, ours at {}: records are missing there",
-                end.offset, self.least
-            ));
-        }
-        Result::Done
+fn result(verdict: Verdict) -> Result {
+    match verdict {
+        Verdict::Same => Result::Done,
+        Verdict::NotYet(why) => Result::Soon(why),
+        Verdict::Unknown(why) => Result::Again(why),
+        Verdict::Differs(why) => Result::Refused(why),
     }
 }

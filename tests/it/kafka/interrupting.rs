@@ -28,23 +28,25 @@ fn a_stop_goes_on_wherever_it_was_cut_off() {
     let Some(_turn) = Turn::take("a_stop_goes_on_wherever_it_was_cut_off") else {
         return;
     };
-    let mut scene = Scene::begin();
-    scene.killed_on_its_way(
-        "fetching-ends",
-        |marks| marks.is_stopping,
-        |after| !after.has_position,
-    );
-    scene.killed_on_its_way(
-        "position",
-        |marks| marks.has_position,
-        |after| !after.has_markers,
-    );
-    scene.killed_on_its_way("seal", |marks| marks.has_markers, |after| after.has_markers);
-    scene.killed_while_it_drains();
-    scene.killed_before_writers_are_let_in();
-    scene.killed_while_its_heir_is_silent();
-    scene.killed_while_ids_are_not_apart_and_nobody_is_there_to_inherit();
-    scene.all_is_as_it_was_at_the_source();
+    for version in versions() {
+        let mut scene = Scene::begin(&version);
+        scene.killed_on_its_way(
+            "fetching-ends",
+            |marks| marks.is_stopping,
+            |after| !after.has_position,
+        );
+        scene.killed_on_its_way(
+            "position",
+            |marks| marks.has_position,
+            |after| !after.has_markers,
+        );
+        scene.killed_on_its_way("seal", |marks| marks.has_markers, |after| after.has_markers);
+        scene.killed_while_it_drains();
+        scene.killed_before_writers_are_let_in();
+        scene.killed_while_its_heir_is_silent();
+        scene.killed_while_ids_are_not_apart_and_nobody_is_there_to_inherit();
+        scene.all_is_as_it_was_at_the_source();
+    }
 }
 
 struct Scene {
@@ -115,8 +117,8 @@ fn bytes(log: &std::path::Path) -> u64 {
 }
 
 impl Scene {
-    fn begin() -> Scene {
-        let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    fn begin(version: &str) -> Scene {
+        let workload = Arc::new(Workload::start(version));
         let mirrored = Mirrored::begin(&workload, "interrupting", TOPICS);
         let mut scene = Scene {
             mirrored,

@@ -16,7 +16,13 @@ fn what_others_wrote_is_refused_or_set_aside() {
     let Some(_turn) = Turn::take(test) else {
         return;
     };
-    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    for version in versions() {
+        is_refused_or_set_aside(&version);
+    }
+}
+
+fn is_refused_or_set_aside(version: &str) {
+    let workload = Arc::new(Workload::start(version));
     let source = Cluster::start(&workload, "intruding-source", 1, &[]);
     source.ask("create topic=intruded assign=1");
     source.ask("produce topic=intruded count=300 batch=1000");
@@ -72,7 +78,13 @@ fn a_stop_is_refused_while_producers_may_be_taken_for_others() {
     let Some(_turn) = Turn::take(test) else {
         return;
     };
-    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    for version in versions() {
+        is_refused_unless_forced(&version);
+    }
+}
+
+fn is_refused_unless_forced(version: &str) {
+    let workload = Arc::new(Workload::start(version));
     let source = Cluster::start(&workload, "twins-source", 1, &[]);
     let destination = Cluster::start(&workload, "twins-destination", 1, &APART);
     // The first ids of either cluster are the same ones.

@@ -13,7 +13,13 @@ fn what_is_wrong_is_named_and_all_else_goes_on() {
     let Some(_turn) = Turn::take("what_is_wrong_is_named_and_all_else_goes_on") else {
         return;
     };
-    let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    for version in versions() {
+        is_named(&version);
+    }
+}
+
+fn is_named(version: &str) {
+    let workload = Arc::new(Workload::start(version));
     let source = Cluster::start(&workload, "mistaken-source", 1, &[]);
     source.ask("create topic=good partitions=2");
     source.ask("produce topic=good count=400");

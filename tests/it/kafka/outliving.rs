@@ -22,14 +22,16 @@ fn a_mirror_outlives_those_who_carry_it() {
     let Some(_turn) = Turn::take("a_mirror_outlives_those_who_carry_it") else {
         return;
     };
-    let mut scene = Scene::begin();
-    scene.node_is_back_within_its_session();
-    scene.node_is_back_after_its_session();
-    scene.node_leaves_in_order_and_comes_back();
-    scene.node_stands_still();
-    scene.follower_is_away_while_a_stop_drains();
-    scene.controller_is_away();
-    scene.node_is_dead_for_good();
+    for version in versions() {
+        let mut scene = Scene::begin(&version);
+        scene.node_is_back_within_its_session();
+        scene.node_is_back_after_its_session();
+        scene.node_leaves_in_order_and_comes_back();
+        scene.node_stands_still();
+        scene.follower_is_away_while_a_stop_drains();
+        scene.controller_is_away();
+        scene.node_is_dead_for_good();
+    }
 }
 
 struct Scene {
@@ -38,8 +40,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn begin() -> Scene {
-        let workload = Arc::new(Workload::start(DEFAULT_VERSION));
+    fn begin(version: &str) -> Scene {
+        let workload = Arc::new(Workload::start(version));
         let mut mirrored = Mirrored::begin(&workload, "outliving", TOPICS);
         let source = &mirrored.source;
         source.ask(&format!("create topic={LOAD} partitions=3"));

@@ -5,7 +5,7 @@ mod barrier;
 mod departure;
 mod fence;
 mod fitness;
-mod handover;
+mod succession;
 mod topics;
 
 use std::future::Future;
