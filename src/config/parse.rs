@@ -14,7 +14,7 @@ use super::{Config, Fault, Wrong, mirrors, relations};
 const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Dots outside of quotes and comments, of which the parser makes a table each: so many in any
 /// text, and one more for so many bytes of it.
-const DOTS_MAX: usize = 64;
+const DOTS_MAX: usize = 48;
 const BYTES_PER_DOT: usize = 8;
 /// More that is wrong with a file says nothing more.
 const FAULTS_MAX: usize = 100;

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::metadata_response::{
-    MetadataResponsePartition, MetadataResponseTopic,
-};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -17,57 +14,16 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::view::{self, ClusterView};
 use super::{BrokerAddress, Client, Opening, SessionFault};
 use crate::io::World;
-use crate::model::{
-    BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, TopicPartition,
-};
+use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicName, TopicPartition};
 use crate::protocol::ErrorCode;
-use crate::protocol::fetch::Endpoint;
 
 /// Whoever is no broker.
 const NO_REPLICA: WireBroker = WireBroker(-1);
 /// `ConfigResource.Type.TOPIC`.
 pub(super) const TOPIC: i8 = 2;
-
-/// A cluster as one of its brokers sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClusterView {
-    /// The cluster's id.
-    pub cluster_id: String,
-    /// Where its brokers listen.
-    pub brokers: Vec<Endpoint>,
-    /// Its topics, or those that were asked for.
-    pub topics: Vec<TopicView>,
-}
-
-/// One topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicView {
-    /// Its name.
-    pub name: TopicName,
-    /// Its id; where the source tells none, the one that stands for its name.
-    pub id: TopicId,
-    /// Its error, if it cannot be described.
-    pub error: ErrorCode,
-    /// Its partitions, by number.
-    pub partitions: Vec<PartitionView>,
-}
-
-/// One partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionView {
-    /// Its number.
-    pub index: PartitionIndex,
-    /// Who leads it, if anyone.
-    pub leader: Option<BrokerId>,
-    /// The leader's epoch.
-    pub epoch: LeaderEpoch,
-    /// Who holds it, those that a reassignment adds or removes among them.
-    pub replicas: Vec<BrokerId>,
-    /// Those of them that may lead it; none where all went and eligible replicas are kept apart.
-    pub in_sync: Vec<BrokerId>,
-}
 
 /// Which end of a log is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,16 +99,6 @@ pub async fn look_at<'a, W: World>(
     Err(last.expect("there is a broker to begin with"))
 }
 
-impl ClusterView {
-    /// A partition and its topic, where both are there.
-    #[must_use]
-    pub fn find(&self, id: &TopicPartition) -> Option<(&TopicView, &PartitionView)> {
-        let topic = self.topics.iter().find(|topic| topic.name == id.topic)?;
-        let mut partitions = topic.partitions.iter();
-        Some((topic, partitions.find(|one| one.index == id.partition)?))
-    }
-}
-
 impl<W: World> Client<W> {
     /// Brokers and topics: all of them, or those named.
     ///
@@ -170,22 +116,7 @@ impl<W: World> Client<W> {
             .with_allow_auto_topic_creation(false);
         let answer = self.call(&request).await?;
         self.refused::<MetadataRequest>(answer.error_code)?;
-        let brokers = answer.brokers.iter().filter_map(|broker| {
-            Some(Endpoint {
-                broker: BrokerId(broker.node_id.0),
-                host: broker.host.to_string(),
-                port: u16::try_from(broker.port).ok()?,
-            })
-        });
-        Ok(ClusterView {
-            cluster_id: answer
-                .cluster_id
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-            brokers: brokers.collect(),
-            topics: answer.topics.iter().filter_map(topic_view).collect(),
-        })
+        view::read(&answer).map_err(|why| self.unreadable::<MetadataRequest>(why))
     }
 
     /// Where the logs of partitions that this broker leads begin or end.
@@ -327,36 +258,6 @@ impl<W: World> Client<W> {
             })
             .collect())
     }
-}
-
-fn topic_view(topic: &MetadataResponseTopic) -> Option<TopicView> {
-    let name = TopicName::new(topic.name.as_ref()?)?;
-    let id = match TopicId::new(topic.topic_id.into_bytes()) {
-        TopicId::ZERO => TopicId::of_name(&name),
-        id => id,
-    };
-    let mut partitions: Vec<PartitionView> =
-        topic.partitions.iter().filter_map(partition_view).collect();
-    partitions.sort_by_key(|partition| partition.index);
-    partitions.dedup_by_key(|partition| partition.index);
-    Some(TopicView {
-        name,
-        id,
-        error: ErrorCode(topic.error_code),
-        partitions,
-    })
-}
-
-fn partition_view(partition: &MetadataResponsePartition) -> Option<PartitionView> {
-    let leader = partition.leader_id.0;
-    let ids = |nodes: &[WireBroker]| nodes.iter().map(|node| BrokerId(node.0)).collect();
-    Some(PartitionView {
-        index: PartitionIndex::new(partition.partition_index)?,
-        leader: (leader >= 0).then_some(BrokerId(leader)),
-        epoch: LeaderEpoch::new(partition.leader_epoch),
-        replicas: ids(&partition.replica_nodes),
-        in_sync: ids(&partition.isr_nodes),
-    })
 }
 
 pub(super) fn partition(name: &WireName, index: i32) -> Option<TopicPartition> {

@@ -154,11 +154,7 @@ impl<W: World> Client<W> {
         let answer = self.answer(name::<R>()).await?;
         read::<R>(answer, version, correlation).map_err(|fault| match fault {
             AnswerFault::Malformed(fault) => self.malformed(name::<R>(), fault),
-            AnswerFault::Unreadable(why) => SessionFault::Unreadable {
-                at: self.at.clone(),
-                what: name::<R>(),
-                why,
-            },
+            AnswerFault::Unreadable(why) => self.unreadable::<R>(why),
         })
     }
 
@@ -285,6 +281,15 @@ impl<W: World> Client<W> {
         SessionFault::Lost {
             at: self.at.clone(),
             error,
+        }
+    }
+
+    /// An answer whose shape is right, and that says what cannot be.
+    pub(super) fn unreadable<R: Request>(&self, why: String) -> SessionFault {
+        SessionFault::Unreadable {
+            at: self.at.clone(),
+            what: name::<R>(),
+            why,
         }
     }
 

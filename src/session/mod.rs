@@ -15,14 +15,15 @@ mod producers;
 mod survey;
 mod topics;
 mod versions;
+mod view;
 
 pub use crate::model::{BrokerAddress, NotAnAddress};
 pub use acls::{Permission, TopicEntry};
 pub use admin::{Reassignment, Refusal, Refusals};
 pub use answers::Answered;
 pub use calls::{
-    Bound, ClusterView, EndReply, EpochAsked, EpochReply, LogEnd, OffsetReply, PartitionAsked,
-    PartitionView, TopicSettings, TopicView, look_at,
+    Bound, EndReply, EpochAsked, EpochReply, LogEnd, OffsetReply, PartitionAsked, TopicSettings,
+    look_at,
 };
 pub use channel::{Channel, Security};
 pub use client::{CLIENT_ID, Client, Fetched, Opening};
@@ -32,3 +33,4 @@ pub use producers::ActiveProducer;
 pub use survey::{Operation, Rights, TopicRights};
 pub use topics::{Growth, NewTopic, Origin, Setting, Settings, Trial};
 pub use versions::Negotiated;
+pub use view::{ClusterView, PartitionView, TopicView};

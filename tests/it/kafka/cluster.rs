@@ -321,8 +321,8 @@ impl Cluster {
         self.await_running();
     }
 
-    /// Waits until all nodes that were started are alive.
-    fn await_running(&mut self) {
+    /// Waits until all nodes that were started are alive, and nobody else is taken for alive.
+    pub(super) fn await_running(&mut self) {
         let running = self.nodes.iter().filter(|node| node.jvm.is_some()).count();
         let wanted = u32::try_from(running).expect("a handful");
         self.await_alive(wanted)

@@ -26,6 +26,7 @@ fn is_named(version: &str) {
     let settings = [&APART[..], &[("default.replication.factor", "2")]].concat();
     let mut destination = Cluster::start(&workload, "mistaken-destination", 2, &settings);
     destination.stop(2);
+    destination.await_running();
     let mut node = Node::member(&destination, "member");
     node.declare("dr", &source, "good");
     node.configure(&format!(
