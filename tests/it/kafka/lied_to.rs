@@ -5,7 +5,7 @@ use std::fs;
 use super::vault::{Vault, await_that};
 use super::*;
 use crate::lying::IMPATIENT;
-use crate::lying::lies::{FRAMES, InRecords, Lie, RECORDS};
+use crate::lying::lies::{FRAMES, InFrame, InRecords, Lie, RECORDS};
 use crate::lying::proxy::{Often, Plan, Proxy};
 
 /// The offset in whose batch the lie is; in the midst of several answers' worth of batches.
@@ -38,6 +38,9 @@ fn a_real_broker_may_be_lied_about() {
     }
     for lie in RECORDS {
         told.always(lie);
+    }
+    for lie in FRAMES {
+        told.always_about_answers(lie);
     }
     told.followed(InRecords::PayloadBit);
 }
@@ -108,6 +111,35 @@ impl Told<'_> {
         vault.verify(Some(self.cluster)).expect_code(0);
     }
 
+    /// An answer with a field that is too long, or that comes byte by byte, has all its records. Of
+    /// the others too little comes, for whichever partitions they tell of: each of those is named.
+    fn always_about_answers(&self, about: InFrame) {
+        let lie = Lie::Frame(about);
+        let (proxy, vault) = (
+            self.proxy(lie, Often::Always),
+            self.vault(lie, Often::Always),
+        );
+        let from = format!("127.0.0.1:{}", proxy.port);
+        let ended = vault.run(&self.args(&vault, &from));
+        assert!(proxy.told() > 0, "{lie:?}");
+        if [InFrame::HugeField, InFrame::ByteByByte].contains(&about) {
+            ended.expect_code(0);
+            vault.assert_identical(self.cluster, 1, &self.cluster.offsets("lied\\..*"));
+        } else {
+            let ended = ended.expect_code(1);
+            ended.expect_said(&["broker 1", "lied.lies-0 stop"]);
+            for name in ["lied.lies-0", "lied.sound-0"] {
+                self.is_prefix(&vault, name);
+            }
+            if about == InFrame::Cut {
+                // What comes before the cut counts, but nothing does of the last batch.
+                let copy = compare::read(&vault.dir.join("lied.lies-0")).expect("readable");
+                assert!(copy.end() > Some(DAMAGED), "{:?}", copy.end());
+            }
+        }
+        vault.verify(Some(self.cluster)).expect_code(0);
+    }
+
     /// Who follows goes on asking, says so, and copies the others.
     fn followed(&self, lie: InRecords) {
         let lie = Lie::Records(lie);
@@ -127,14 +159,19 @@ impl Told<'_> {
         self.holds_a_prefix(&vault);
     }
 
+    /// All of the one partition, and the other one up to the lie.
     fn holds_a_prefix(&self, vault: &Vault) {
-        let [source, copy] = [self.cluster.log_dir(1), vault.dir.clone()];
-        let name = "lied.lies-0";
-        compare::prefix(&source.join(name), &copy.join(name))
-            .unwrap_or_else(|error| panic!("{error}"));
-        let end = compare::read(&copy.join(name)).expect("readable").end();
+        self.is_prefix(vault, "lied.lies-0");
+        let copy = compare::read(&vault.dir.join("lied.lies-0"));
+        let end = copy.expect("readable").end();
         let is_before = end.is_some_and(|end| 0 < end && end <= DAMAGED);
         assert!(is_before, "{}: ends at {end:?}", vault.path());
         vault.assert_partitions_identical(self.cluster, 1, &self.cluster.offsets("lied\\.sound"));
+    }
+
+    fn is_prefix(&self, vault: &Vault, name: &str) {
+        let [source, copy] = [self.cluster.log_dir(1), vault.dir.clone()];
+        compare::prefix(&source.join(name), &copy.join(name))
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 }
