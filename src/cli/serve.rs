@@ -80,6 +80,9 @@ fn unfit(config: &Config) -> Result<Option<String>, Misuse> {
     let findings = uring::run(None, |world| async move {
         survey(&world, opening, &joining).await
     });
+    for warning in findings.iter().filter(|one| one.level == Level::Warn) {
+        screen::say(&warning.to_string());
+    }
     let refused = findings.iter().filter(|one| one.level == Level::Refuse);
     let lines: Vec<String> = refused.map(ToString::to_string).collect();
     Ok((!lines.is_empty()).then(|| lines.join("\n")))

@@ -1,21 +1,27 @@
 //! Whether what a vault's top-level files say of its partitions is the same everywhere.
 
+use std::path::Path;
+
 use super::{Found, Offsets};
 use crate::model::TopicPartition;
+use crate::stdx::shell::{beside, word};
 
 /// Everything in which our notes, the checkpoints and the directories contradict each other, in
-/// words.
+/// words; the vault lies in `dir`.
 ///
 /// The notes are written last, so that in a vault that was not closed cleanly they may lag behind
 /// the checkpoints.
-pub(super) fn contradictions(found: &Found) -> Vec<String> {
+pub(super) fn contradictions(found: &Found, dir: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     for id in &found.partitions {
         let Some(noted) = found.state.partitions.get(id) else {
             if found.clean {
+                let (from, to) = (dir.join(id.to_string()), beside(dir, &format!(".{id}")));
                 wrong.push(format!(
                     "{id}: the vault's notes do not know it: if it is no topic of the next copy, \
-                     move its directory out of the vault"
+                     `mv {} {}`",
+                    word(&from),
+                    word(&to)
                 ));
             }
             continue;

@@ -157,7 +157,7 @@ impl<D: Disk> Vault<D> {
             damage,
         };
         if notes_are_sound {
-            let contradictions = agreement::contradictions(&found);
+            let contradictions = agreement::contradictions(&found, dir);
             found.damage.extend(contradictions);
             if found.clean {
                 found.damage.extend(strangers);

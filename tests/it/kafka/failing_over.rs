@@ -98,6 +98,9 @@ fn change_hands(mirrored: &mut Mirrored, trial: usize, count: usize) -> Duration
             5 * partitions,
             100 * partitions
         ));
+        // The next trial is to find brokers that have no more to do than this one did.
+        mirrored.destination.ask(&format!("delete topic={topic}"));
+        mirrored.source.ask(&format!("delete topic={topic}"));
     }
     took
 }
