@@ -73,12 +73,20 @@ pub async fn compare<W: World>(
     for (id, end) in client.log_ends(&all).await? {
         said.entry(id).or_default().end = Some(end);
     }
-    let epochs = left.iter().map(|one| EpochAsked {
+    // To those that are not led yet the broker has nothing else to say, and it has enough to do.
+    let is_led = |one: &&Left| {
+        let said = said.get(&one.asked.id);
+        said.is_some_and(|said| matches!(said.end, Some(Ok(_))))
+    };
+    let epochs = left.iter().filter(is_led).map(|one| EpochAsked {
         partition: one.asked.clone(),
         epoch: one.led_in,
     });
-    for (id, end) in client.epoch_ends(&epochs.collect::<Vec<_>>()).await? {
-        said.entry(id).or_default().epoch_end = Some(end);
+    let epochs: Vec<EpochAsked> = epochs.collect();
+    if !epochs.is_empty() {
+        for (id, end) in client.epoch_ends(&epochs).await? {
+            said.entry(id).or_default().epoch_end = Some(end);
+        }
     }
     let said_of = |said: &BTreeMap<TopicPartition, Said>, one: &Left| {
         said.get(&one.asked.id).copied().unwrap_or_default()

@@ -28,7 +28,7 @@ fn a_stop_goes_on_wherever_it_was_cut_off() {
     let Some(_turn) = Turn::take("a_stop_goes_on_wherever_it_was_cut_off") else {
         return;
     };
-    for version in versions() {
+    for version in oldest_and_newest() {
         let mut scene = Scene::begin(&version);
         scene.killed_on_its_way(
             "fetching-ends",

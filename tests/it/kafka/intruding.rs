@@ -16,7 +16,7 @@ fn what_others_wrote_is_refused_or_set_aside() {
     let Some(_turn) = Turn::take(test) else {
         return;
     };
-    for version in versions() {
+    for version in oldest_and_newest() {
         is_refused_or_set_aside(&version);
     }
 }
@@ -78,7 +78,7 @@ fn a_stop_is_refused_while_producers_may_be_taken_for_others() {
     let Some(_turn) = Turn::take(test) else {
         return;
     };
-    for version in versions() {
+    for version in oldest_and_newest() {
         is_refused_unless_forced(&version);
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! Where Java 17 and Maven are not found, every test here says that it was skipped and passes;
 //! `TWINLOG_KAFKA=require` turns that into a failure. `TWINLOG_KAFKA_VERSIONS` (commas between)
-//! chooses the releases of the tests that run on several. A few run at a time, since each starts
-//! several JVMs.
+//! chooses the releases of the tests that run on several; those that take minutes run on the first
+//! and the last of them, or with `TWINLOG_KAFKA_MATRIX=whole` on all. A few run at a time, since
+//! each starts several JVMs.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests stand outside: real files, threads and clocks"
@@ -118,10 +119,11 @@ fn versions() -> Vec<String> {
         .collect()
 }
 
-/// The first and the last of them: where the middle would show nothing new.
+/// The first and the last of them, or all where nobody minds the time.
 fn oldest_and_newest() -> Vec<String> {
     let mut all = versions();
-    if all.len() > 2 {
+    let is_whole = std::env::var("TWINLOG_KAFKA_MATRIX").is_ok_and(|value| value == "whole");
+    if all.len() > 2 && !is_whole {
         all.drain(1..all.len() - 1);
     }
     all
