@@ -8,21 +8,23 @@ const POLYNOMIAL: u32 = 0x82f6_3b78;
 /// 1.
 const ONE: u32 = 1 << 31;
 
-/// Bits of a count of bytes that one table of powers stands for. With thirteen, one product does
-/// for 8 KiB and two for 64 MiB; a table is 32 KiB, of which a call touches one line.
-const DIGIT_BITS: u32 = 13;
-const DIGITS: usize = 1 << DIGIT_BITS;
-/// What is left of 32 bits above two digits.
-const TOP_DIGITS: usize = 1 << (u32::BITS - 2 * DIGIT_BITS);
+/// The lowest bits of a count of bytes, which one table of powers stands for: a product does for
+/// 8 KiB. The table is 32 KiB, of which a call touches one line.
+const LOW_BITS: u32 = 13;
+const LOW_POWERS: usize = 1 << LOW_BITS;
+/// The bits above, so many at a time: each digit of them that is not 0 is a few look-ups more.
+const DIGIT_BITS: u32 = 4;
+const DIGITS: usize = (u32::BITS - LOW_BITS).div_ceil(DIGIT_BITS) as usize;
 
-/// x⁸ to the powers below [`DIGITS`], of that many bytes, and of that many of those.
-static LOW: [u32; DIGITS] = powers(BYTE);
-static MIDDLE: [u32; DIGITS] = powers(DIGIT);
-static HIGH: [u32; TOP_DIGITS] = powers(TWO_DIGITS);
+/// x⁸ to the powers below [`LOW_POWERS`].
+static LOW: [u32; LOW_POWERS] = powers(BYTE);
+/// `HIGH[n][d]`: multiplying by x⁸ to the power of d × 2¹³ × 16ⁿ.
+static HIGH: [[Factor; 1 << DIGIT_BITS]; DIGITS] = factors();
 /// x⁸.
 const BYTE: u32 = ONE >> 8;
-const DIGIT: u32 = raised(BYTE);
-const TWO_DIGITS: u32 = raised(DIGIT);
+
+/// A fixed factor: what each value of each byte of the other one contributes to the product.
+type Factor = [[u32; 256]; 4];
 
 /// `BYTES[n][b]`: the remainder of byte `b` with n further bytes of zeros behind it.
 static BYTES: [[u32; 256]; 8] = bytes();
@@ -45,14 +47,25 @@ pub(super) fn remainder(bytes: u64) -> u32 {
 /// `value` times x⁸ to the power of `bytes`.
 pub(super) fn shifted(value: u32, bytes: u32) -> u32 {
     let mut value = product(value, power(&LOW, bytes));
+    let mut left = bytes >> LOW_BITS;
     // Batches are of similar sizes: the processor guesses these well.
-    if bytes >> DIGIT_BITS != 0 {
-        value = product(value, power(&MIDDLE, bytes >> DIGIT_BITS));
-    }
-    if bytes >> (2 * DIGIT_BITS) != 0 {
-        value = product(value, power(&HIGH, bytes >> (2 * DIGIT_BITS)));
+    for factors in &HIGH {
+        if left == 0 {
+            break;
+        }
+        let digit = left as usize & factors.len().wrapping_sub(1);
+        if digit != 0 {
+            value = times(value, factors.get(digit).expect("it is below their number"));
+        }
+        left >>= DIGIT_BITS;
     }
     value
+}
+
+fn times(value: u32, factor: &Factor) -> u32 {
+    let [first, second, third, fourth] = value.to_be_bytes();
+    let [a, b, c, d] = factor;
+    at(a, first) ^ at(b, second) ^ at(c, third) ^ at(d, fourth)
 }
 
 /// The power that the lowest bits of `exponent` stand for.
@@ -146,16 +159,64 @@ const fn powers<const N: usize>(base: u32) -> [u32; N] {
     powers
 }
 
-/// `base` to the power of [`DIGITS`].
+/// All of [`HIGH`].
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the compiler runs it: what is out of bounds does not compile"
+)]
+const fn factors() -> [[Factor; 1 << DIGIT_BITS]; DIGITS] {
+    let mut all = [[[[0; 256]; 4]; 1 << DIGIT_BITS]; DIGITS];
+    let mut base = raised(BYTE, LOW_BITS);
+    let mut nth = 0;
+    while nth < DIGITS {
+        let mut power = ONE;
+        let mut digit = 0;
+        while digit < 1 << DIGIT_BITS {
+            all[nth][digit] = factor(power);
+            power = slow_product(power, base);
+            digit += 1;
+        }
+        base = power;
+        nth += 1;
+    }
+    all
+}
+
+/// The products of every byte, in each of its places, with one number.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the compiler runs it: what is out of bounds does not compile"
+)]
+const fn factor(power: u32) -> Factor {
+    let mut tables = [[0; 256]; 4];
+    let mut place = 0;
+    while place < 4 {
+        let mut byte = 1;
+        while byte < 256 {
+            let rest = byte & (byte - 1);
+            tables[place][byte] = match rest {
+                0 => slow_product((byte as u32) << (8 * (3 - place)), power),
+                rest => tables[place][rest] ^ tables[place][byte ^ rest],
+            };
+            byte += 1;
+        }
+        place += 1;
+    }
+    tables
+}
+
+/// `base` squared so many times.
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "the compiler runs it: what overflows does not compile"
 )]
-const fn raised(base: u32) -> u32 {
-    let (mut power, mut squarings) = (base, 0);
-    while squarings < DIGIT_BITS {
+const fn raised(base: u32, squarings: u32) -> u32 {
+    let (mut power, mut done) = (base, 0);
+    while done < squarings {
         power = slow_product(power, power);
-        squarings += 1;
+        done += 1;
     }
     power
 }
