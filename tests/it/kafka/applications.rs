@@ -9,7 +9,7 @@ use super::jars;
 use super::workload::Answer;
 
 /// What franz-go is built with at least.
-const GO_MIN: (u32, u32) = (1, 18);
+const GO_MIN: (u32, u32) = (1, 21);
 
 /// One that can be told to write and to read.
 pub(super) enum Application {
@@ -90,7 +90,7 @@ fn rdkafka() -> Result<PathBuf, String> {
 fn franz() -> Result<PathBuf, String> {
     let (major, minor) = go_version().ok_or("found no Go (Debian's golang-go)")?;
     if (major, minor) < GO_MIN {
-        return Err(format!("found Go {major}.{minor}, older than 1.18"));
+        return Err(format!("found Go {major}.{minor}, older than 1.21"));
     }
     let program = built("franz");
     let mut compile = Command::new("go");
