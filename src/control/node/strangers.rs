@@ -75,14 +75,13 @@ impl<W: World> Node<W> {
         }
         let controller = membership.controller.clone();
         self.errand(move |world, opening| async move {
-            let refused = match connect(&world, controller, opening).await {
-                Ok(mut client) => match reassign(&mut client, &moves).await {
-                    Ok(refused) => refused.into_keys().collect(),
-                    Err(fault) => {
-                        tracing::warn!("what is no mirror stays here for now: {fault}");
-                        moves.into_iter().map(|(id, _)| id).collect()
-                    }
-                },
+            let moved = async {
+                let mut client = connect(&world, controller, opening).await?;
+                let refused = reassign(&mut client, &moves).await;
+                refused.map_err(|fault| fault.to_string())
+            };
+            let refused = match moved.await {
+                Ok(refused) => refused.into_keys().collect(),
                 Err(why) => {
                     tracing::warn!("what is no mirror stays here for now: {why}");
                     moves.into_iter().map(|(id, _)| id).collect()
