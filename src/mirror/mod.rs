@@ -24,8 +24,8 @@ pub use lifecycle::{Decision, Desired, State, allowed, decide, is_terminal, resu
 pub use name::MirrorName;
 pub use partition::{Action, Ending, Input, Partition, Step, Ticket, WriteRefusal};
 pub use records::{
-    ClusterMirror, LastMirrorEpochs, MirrorPartitionState, MirrorTopic, PartitionKey, Record,
-    RecordFault, StateEpoch,
+    ClusterMirror, HandOver, LastMirrorEpochs, MirrorPartitionState, MirrorTopic, PartitionKey,
+    Record, RecordFault, StateEpoch,
 };
 pub use refusal::Refusal;
 pub use registry::{

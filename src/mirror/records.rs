@@ -14,6 +14,8 @@
 //!        topic id uuid, mirror, desired state i8, partitions i32
 //! 1001 ClusterMirror         mirror
 //!        source's cluster id?, include [pattern], exclude [pattern], settings [name, value, tags]
+//! 1002 HandOver              mirror, topic id uuid, partition i32
+//!        position i64, end i64, leader epoch at the destination i32, late [broker i32]
 //! ```
 //!
 //! The first two are records of KIP-1279's state topic, in its layout: −1 stands for no epoch, no
@@ -29,22 +31,30 @@ mod fields;
 
 use std::collections::BTreeMap;
 
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
+use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
 use crate::protocol::{Malformed, Reader, Unread, Writer, written};
 
 use super::lifecycle::{Desired, State};
 use super::name::MirrorName;
 use super::retry::Retry;
 use fields::{
-    cluster_mirror, long_text, mirror_name, mirror_topic, nothing_left, partition_key,
-    partition_state, position, put_mirror, put_partition, put_position, put_state, put_topic,
-    topic_name, whole,
+    cluster_mirror, hand_over, long_text, mirror_name, mirror_topic, nothing_left, partition_key,
+    partition_state, position, put_hand_over, put_mirror, put_partition, put_position, put_state,
+    put_topic, topic_name, whole,
 };
 
 const LAST_MIRROR_EPOCHS: i16 = 0;
 const MIRROR_PARTITION_STATE: i16 = 1;
 const MIRROR_TOPIC: i16 = 1_000;
 const CLUSTER_MIRROR: i16 = 1_001;
+const HAND_OVER: i16 = 1_002;
+const KINDS: [i16; 5] = [
+    LAST_MIRROR_EPOCHS,
+    MIRROR_PARTITION_STATE,
+    MIRROR_TOPIC,
+    CLUSTER_MIRROR,
+    HAND_OVER,
+];
 /// The only version of every value.
 const VERSION: i16 = 0;
 
@@ -128,6 +138,19 @@ pub struct LastMirrorEpochs {
     pub offset: Option<Offset>,
 }
 
+/// What a partition is handed over with: its new leader is compared with that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Where what was mirrored ended: it is of the stop with that position, and of no other.
+    pub position: Offset,
+    /// Where the log ends behind the markers of the stop.
+    pub end: Offset,
+    /// The leader epoch, at the destination, in which we led it.
+    pub leader_epoch: LeaderEpoch,
+    /// Who was not in sync, and is to have a replica again.
+    pub late: Vec<BrokerId>,
+}
+
 /// A topic that belongs to a mirror, or did until it was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorTopic {
@@ -159,6 +182,8 @@ pub struct ClusterMirror {
 pub enum Record {
     /// Where a partition's log ended when it was stopped.
     Position(PartitionKey, Option<LastMirrorEpochs>),
+    /// What a partition is handed over with.
+    HandOver(PartitionKey, Option<HandOver>),
     /// Where a partition is.
     State(PartitionKey, Option<MirrorPartitionState>),
     /// A topic of a mirror.
@@ -200,17 +225,11 @@ impl Record {
         let about = |reader: &mut Reader<'_>| match kind {
             LAST_MIRROR_EPOCHS => Ok(Record::Position(partition_key(reader)?, None)),
             MIRROR_PARTITION_STATE => Ok(Record::State(partition_key(reader)?, None)),
+            HAND_OVER => Ok(Record::HandOver(partition_key(reader)?, None)),
             MIRROR_TOPIC => Ok(Record::Topic(topic_name(long_text(reader)?)?, None)),
             _ => Ok(Record::Mirror(mirror_name(long_text(reader)?)?, None)),
         };
-        if ![
-            LAST_MIRROR_EPOCHS,
-            MIRROR_PARTITION_STATE,
-            MIRROR_TOPIC,
-            CLUSTER_MIRROR,
-        ]
-        .contains(&kind)
-        {
+        if !KINDS.contains(&kind) {
             return Err(RecordFault::Kind { kind });
         }
         let record = whole(about(&mut reader), "a record's key")?;
@@ -231,6 +250,7 @@ impl Record {
         let read = |reader: &mut Reader<'_>| {
             let record = match self {
                 Record::Position(key, _) => Record::Position(key, Some(position(reader)?)),
+                Record::HandOver(key, _) => Record::HandOver(key, Some(hand_over(reader)?)),
                 Record::State(key, _) => Record::State(key, Some(partition_state(reader)?)),
                 Record::Topic(name, _) => Record::Topic(name, Some(mirror_topic(reader)?)),
                 Record::Mirror(name, _) => Record::Mirror(name, Some(cluster_mirror(reader)?)),
@@ -248,6 +268,7 @@ impl Record {
     pub fn key(&self) -> Vec<u8> {
         written(|writer| match self {
             Record::Position(key, _) => put_partition(writer, LAST_MIRROR_EPOCHS, key),
+            Record::HandOver(key, _) => put_partition(writer, HAND_OVER, key),
             Record::State(key, _) => put_partition(writer, MIRROR_PARTITION_STATE, key),
             Record::Topic(name, _) => {
                 writer.i16(MIRROR_TOPIC);
@@ -275,6 +296,10 @@ impl Record {
                 let said = said.as_ref()?;
                 value(&|writer| put_position(writer, said))
             }
+            Record::HandOver(_, said) => {
+                let said = said.as_ref()?;
+                value(&|writer| put_hand_over(writer, said))
+            }
             Record::State(_, said) => {
                 let said = said.as_ref()?;
                 value(&|writer| put_state(writer, said))
@@ -295,6 +320,7 @@ impl Record {
     pub fn tombstone(self) -> Record {
         match self {
             Record::Position(key, _) => Record::Position(key, None),
+            Record::HandOver(key, _) => Record::HandOver(key, None),
             Record::State(key, _) => Record::State(key, None),
             Record::Topic(name, _) => Record::Topic(name, None),
             Record::Mirror(name, _) => Record::Mirror(name, None),

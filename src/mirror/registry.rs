@@ -206,7 +206,7 @@ impl Registry {
                 self.mirrors.remove(name);
             }
             Record::Topic(name, said) => self.put_topic(offset, name, said.as_ref()),
-            Record::Position(..) | Record::State(..) => {}
+            Record::Position(..) | Record::HandOver(..) | Record::State(..) => {}
         }
         Ok(())
     }
@@ -459,7 +459,12 @@ fn forgotten(
     let states = states.keys().filter(|key| is_of(&key.mirror));
     let positions = positions.keys().filter(|key| is_of(&key.mirror));
     let states = states.map(|key| Record::State(key.clone(), None));
-    let positions = positions.map(|key| Record::Position(key.clone(), None));
+    let positions = positions.flat_map(|key| {
+        [
+            Record::Position(key.clone(), None),
+            Record::HandOver(key.clone(), None),
+        ]
+    });
     states.chain(positions).collect()
 }
 

@@ -4,10 +4,14 @@
 //! order across keys nor the way from one state to the next can be relied on. What cannot be
 //! understood ends the replay: a record of a newer twinlog may say what makes ours wrong.
 
+use std::collections::BTreeMap;
+
 use crate::model::Offset;
 
 use super::partition::WriteRefusal;
-use super::records::{MirrorPartitionState, PartitionKey, Record, RecordFault, StateEpoch};
+use super::records::{
+    HandOver, MirrorPartitionState, PartitionKey, Record, RecordFault, StateEpoch,
+};
 use super::registry::{PartitionStates, Positions, Registry};
 use super::selection::SelectionFault;
 
@@ -38,12 +42,15 @@ pub enum ReplayFaultKind {
     },
 }
 
+type HandOvers = BTreeMap<PartitionKey, HandOver>;
+
 /// All that the records say. Control owns it, and gives every record to it that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateLog {
     registry: Registry,
     states: PartitionStates,
     positions: Positions,
+    hand_overs: HandOvers,
     last: Option<Offset>,
 }
 
@@ -70,6 +77,15 @@ impl StateLog {
     #[must_use]
     pub fn positions(&self) -> &Positions {
         &self.positions
+    }
+
+    /// What a partition is handed over with by its last stop.
+    #[must_use]
+    pub fn hand_over(&self, key: &PartitionKey) -> Option<&HandOver> {
+        let position = self.positions.get(key)?.offset;
+        let said = self.hand_overs.get(key)?;
+        // Keys know nothing of each other: it may be left of an earlier stop.
+        (position == Some(said.position)).then_some(said)
     }
 
     /// The offset of the last record: what an operator who looks now has seen.
@@ -122,6 +138,12 @@ impl StateLog {
             Record::Position(key, None) => {
                 self.positions.remove(&key);
             }
+            Record::HandOver(key, Some(said)) => {
+                self.hand_overs.insert(key, said);
+            }
+            Record::HandOver(key, None) => {
+                self.hand_overs.remove(&key);
+            }
             Record::Topic(..) | Record::Mirror(..) => {}
         }
         Ok(())
@@ -150,7 +172,11 @@ impl StateLog {
         let states = states.map(|(key, said)| Record::State(key.clone(), Some(said.clone())));
         let positions = self.positions.iter();
         let positions = positions.map(|(key, said)| Record::Position(key.clone(), Some(*said)));
-        self.registry.records().chain(states).chain(positions)
+        let hand_overs = self.hand_overs.iter();
+        let hand_overs =
+            hand_overs.map(|(key, said)| Record::HandOver(key.clone(), Some(said.clone())));
+        let of_partitions = states.chain(positions).chain(hand_overs);
+        self.registry.records().chain(of_partitions)
     }
 }
 

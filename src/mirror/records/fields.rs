@@ -1,11 +1,11 @@
 //! The fields of keys and values, each read and written in one place.
 
-use crate::model::{LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
+use crate::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName};
 use crate::protocol::{Malformed, Reader, Unread, Writer};
 
 use super::{
-    ClusterMirror, Desired, LastMirrorEpochs, MirrorName, MirrorPartitionState, MirrorTopic,
-    PartitionKey, Retry, State, StateEpoch,
+    ClusterMirror, Desired, HandOver, LastMirrorEpochs, MirrorName, MirrorPartitionState,
+    MirrorTopic, PartitionKey, Retry, State, StateEpoch,
 };
 
 /// What stands for no offset, and for a failure that is not tried again.
@@ -87,6 +87,29 @@ pub(super) fn put_position(writer: &mut Writer<'_>, position: &LastMirrorEpochs)
     writer.i32(position.epoch.value());
     let offset = position.offset.map(Offset::value);
     writer.i64(offset.unwrap_or(i64::from(NONE)));
+}
+
+pub(super) fn hand_over(reader: &mut Reader<'_>) -> Result<HandOver, Unread> {
+    const LATE: &str = "brokers that are late";
+    let offset = |reader: &mut Reader<'_>, field| {
+        let value = reader.i64()?;
+        Offset::from_wire(value).ok_or_else(|| impossible(field, value))
+    };
+    Ok(HandOver {
+        position: offset(reader, "a position")?,
+        end: offset(reader, "a log's end")?,
+        leader_epoch: LeaderEpoch::new(reader.i32()?),
+        late: reader
+            .list(4, LATE, |reader| Ok(BrokerId(reader.i32()?)))?
+            .ok_or_else(|| impossible(LATE, NONE))?,
+    })
+}
+
+pub(super) fn put_hand_over(writer: &mut Writer<'_>, said: &HandOver) {
+    writer.i64(said.position.value());
+    writer.i64(said.end.value());
+    writer.i32(said.leader_epoch.value());
+    writer.list(said.late.iter(), |writer, broker| writer.i32(broker.0));
 }
 
 pub(super) fn partition_state(reader: &mut Reader<'_>) -> Result<MirrorPartitionState, Unread> {

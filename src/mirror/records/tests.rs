@@ -13,8 +13,9 @@ fn key() -> PartitionKey {
     }
 }
 
-fn partition_bytes(kind: u8) -> Vec<u8> {
-    let mut bytes = vec![0, kind, 0, 2, b'd', b'r'];
+fn partition_bytes(kind: i16) -> Vec<u8> {
+    let mut bytes = kind.to_be_bytes().to_vec();
+    bytes.extend([0, 2, b'd', b'r']);
     bytes.extend(TOPIC);
     bytes.extend([0, 0, 1, 2]);
     bytes
@@ -86,6 +87,29 @@ fn the_last_position_byte_by_byte() {
 }
 
 #[test]
+fn a_hand_over_byte_by_byte() {
+    let said = HandOver {
+        position: Offset::new(7),
+        end: Offset::new(9),
+        leader_epoch: LeaderEpoch::new(4),
+        late: vec![BrokerId(2)],
+    };
+    #[rustfmt::skip]
+    let value = [
+        0, 0,                   // version
+        0, 0, 0, 0, 0, 0, 0, 7, // position
+        0, 0, 0, 0, 0, 0, 0, 9, // end
+        0, 0, 0, 4,             // leader epoch
+        2, 0, 0, 0, 2,          // who was late
+        0,                      // no tagged fields
+    ];
+    let bytes = partition_bytes(1_002);
+    let written = Record::HandOver(key(), Some(said));
+    check(written, &bytes, Some(&value));
+    check(Record::HandOver(key(), None), &bytes, None);
+}
+
+#[test]
 fn a_topic_and_a_mirror_byte_by_byte() {
     let topic = MirrorTopic {
         id: TopicId::new(TOPIC),
@@ -139,7 +163,17 @@ fn any(chance: &mut Prng) -> Record {
         partition: PartitionIndex::new((chance.next_u64() >> 33) as i32).expect("positive"),
     };
     let is_there = chance.below(5) > 0;
-    match chance.below(4) {
+    match chance.below(5) {
+        4 => {
+            let offset = |chance: &mut Prng| Offset::new((chance.next_u64() >> 1) as i64);
+            let said = HandOver {
+                position: offset(chance),
+                end: offset(chance),
+                leader_epoch: LeaderEpoch::new(chance.next_u64() as i32),
+                late: (0..chance.below(4) as i32).map(BrokerId).collect(),
+            };
+            Record::HandOver(key, is_there.then_some(said))
+        }
         0 => {
             let position = LastMirrorEpochs {
                 epoch: LeaderEpoch::new(chance.next_u64() as i32),

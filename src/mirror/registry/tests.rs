@@ -465,9 +465,21 @@ fn only_a_mirror_that_is_stopped_whole_is_removed_and_nothing_of_it_stays() {
         epoch: crate::model::LeaderEpoch::NONE,
         offset: Some(Offset::ZERO),
     };
-    desk.keep(vec![Record::Position(key, Some(said))]);
+    let handed_over = crate::mirror::HandOver {
+        position: Offset::ZERO,
+        end: Offset::ZERO,
+        leader_epoch: crate::model::LeaderEpoch::new(3),
+        late: Vec::new(),
+    };
+    desk.keep(vec![
+        Record::Position(key.clone(), Some(said)),
+        Record::HandOver(key.clone(), Some(handed_over)),
+    ]);
+    assert!(desk.log.hand_over(&key).is_some());
     let records = desk.delete("dr").expect("all is stopped");
-    assert_eq!(records.len(), 5);
+    assert_eq!(records.len(), 6);
+    let of_hand_over = Record::HandOver(key, None);
+    assert!(records.contains(&of_hand_over), "{records:?}");
     assert!(records.iter().all(|record| record.value().is_none()));
     refused(&desk.registry().mirror("dr"), 137);
     let left: Vec<_> = desk

@@ -8,7 +8,7 @@ use crate::mirror::name::MirrorName;
 use crate::mirror::partition::{Action, Ending, Input, Partition, Step};
 use crate::mirror::records::{ClusterMirror, LastMirrorEpochs, MirrorTopic};
 use crate::mirror::retry::RetryOptions;
-use crate::model::{LeaderEpoch, PartitionIndex, TopicId, TopicName};
+use crate::model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId, TopicName};
 use crate::stdx::prng::Prng;
 
 fn key(partition: i32) -> PartitionKey {
@@ -50,6 +50,43 @@ fn replayed(records: &[Record]) -> StateLog {
             .expect("our own record");
     }
     log
+}
+
+fn handed_over(position: Offset) -> HandOver {
+    HandOver {
+        position,
+        end: Offset::new(position.value() + 2),
+        leader_epoch: LeaderEpoch::new(4),
+        late: vec![BrokerId(2)],
+    }
+}
+
+#[test]
+fn a_hand_over_is_of_the_stop_with_its_position() {
+    let stopped = |offset| {
+        let said = LastMirrorEpochs {
+            epoch: LeaderEpoch::new(3),
+            offset: Some(Offset::new(offset)),
+        };
+        Record::Position(key(0), Some(said))
+    };
+    let first = handed_over(Offset::new(9));
+    let mut records = vec![
+        mirror("a"),
+        topic("t", Desired::Stopped),
+        stopped(9),
+        Record::HandOver(key(0), Some(first.clone())),
+    ];
+    assert_eq!(replayed(&records).hand_over(&key(0)), Some(&first));
+    assert_eq!(replayed(&records).hand_over(&key(1)), None);
+    records.push(stopped(12));
+    assert_eq!(
+        replayed(&records).hand_over(&key(0)),
+        None,
+        "an earlier one"
+    );
+    records.push(stopped(9).tombstone());
+    assert_eq!(replayed(&records).hand_over(&key(0)), None);
 }
 
 #[test]
@@ -210,8 +247,11 @@ fn any(chance: &mut Prng) -> Record {
         _ => {
             let epoch = LeaderEpoch::new(chance.below(9) as i32);
             let offset = Offset::from_wire(chance.below(99) as i64);
-            let said = LastMirrorEpochs { epoch, offset };
-            Record::Position(key(chance.below(4) as i32), Some(said))
+            let key = key(chance.below(4) as i32);
+            match (chance.below(2), offset) {
+                (0, Some(position)) => Record::HandOver(key, Some(handed_over(position))),
+                _ => Record::Position(key, Some(LastMirrorEpochs { epoch, offset })),
+            }
         }
     };
     match chance.below(4) {
