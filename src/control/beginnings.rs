@@ -172,6 +172,7 @@ impl<W: World> Control<W> {
         let (start, end) = bounds;
         let line = self.ledger.lines.get(id).filter(|line| line.is_open);
         let was_open = line.map(|line| Known {
+            topic_id: Some(line.topic_id),
             log_start: line.log_start,
             recovery_point: line.durable,
             gaps: Vec::new(),

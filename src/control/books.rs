@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::ledger::{Ledger, Line};
 use crate::io::Disk;
-use crate::model::{Offset, TopicPartition};
+use crate::model::{Offset, TopicId, TopicPartition};
 use crate::shard::inbox::Phase;
 use crate::vault::{
     Checkpoint, Ending, Found, Gap, Offsets, PartitionState, State, Vault, VaultFault,
@@ -20,6 +20,8 @@ pub(super) struct Books<D: Disk> {
 
 /// What the vault knows of a partition.
 pub(super) struct Known {
+    /// The topic that its notes name; none where a log has no notes yet.
+    pub(super) topic_id: Option<TopicId>,
     pub(super) log_start: Offset,
     pub(super) recovery_point: Offset,
     pub(super) gaps: Vec<(Offset, Offset)>,
@@ -50,6 +52,7 @@ impl<D: Disk> Books<D> {
         let state = self.found.state.partitions.get(id);
         let gaps = state.into_iter().flat_map(|state| &state.gaps);
         Some(Known {
+            topic_id: state.map(|state| state.topic_id),
             log_start: start,
             recovery_point: offset(&self.found.recovery_points).unwrap_or(start),
             gaps: gaps.map(|gap| (gap.from, gap.to)).collect(),

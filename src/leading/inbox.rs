@@ -18,8 +18,11 @@ pub use crate::replica::Eligible;
 pub enum Order {
     /// We lead a partition, or it has changed while we do.
     Lead(Box<Leadership>),
-    /// We lead it no longer: whoever fetches is told so, those that are held back at once.
+    /// We lead it no longer: whoever fetches is told so, those that are held back at once. Where a
+    /// topic of another id is led under the name by now, nothing changes.
     Resign {
+        /// Its topic's id in the destination.
+        topic_id: TopicId,
         /// Which partition.
         id: TopicPartition,
     },

@@ -210,7 +210,7 @@ impl<W: World> Leads<W> {
     pub(super) fn obey(&mut self, order: Order, now: Instant) {
         match order {
             Order::Lead(told) => self.lead(*told, now),
-            Order::Resign { id } => self.resign(&id),
+            Order::Resign { topic_id, id } => self.resign(&id, topic_id),
             Order::Brokers(brokers) => {
                 self.server.tell_brokers(brokers.clone());
                 self.brokers = brokers;
@@ -286,16 +286,19 @@ impl<W: World> Leads<W> {
         };
         let all = self.keys.range(first..);
         let all = all.take_while(|(of, _)| of.topic == *topic);
-        let stale = all.filter(|(_, key)| key.0 != id).map(|(of, _)| of.clone());
-        for stale in stale.collect::<Vec<_>>() {
-            self.resign(&stale);
+        let stale = all.filter(|(_, key)| key.0 != id);
+        let stale = stale.map(|(of, key)| (of.clone(), key.0));
+        for (stale, topic_id) in stale.collect::<Vec<_>>() {
+            self.resign(&stale, topic_id);
         }
     }
 
-    fn resign(&mut self, id: &TopicPartition) {
-        let Some(key) = self.keys.remove(id) else {
+    fn resign(&mut self, id: &TopicPartition, topic_id: TopicId) {
+        let key = (topic_id, id.partition);
+        if self.keys.get(id) != Some(&key) {
             return;
-        };
+        }
+        self.keys.remove(id);
         if let Some(mut entry) = self.entries.0.remove(&key) {
             self.connections.wake(&mut entry.watchers);
         }

@@ -195,11 +195,18 @@ final class Topics {
         }
     }
 
+    /** To partitions=, or assign=1+2,2+1 to those that come to it; with nowait=true leaders are not waited for. */
     private static void grow(Workload.Args args, Workload.Answer answer) throws Exception {
         String topic = args.text("topic");
         int partitions = args.number("partitions");
-        Map<String, NewPartitions> wish = Map.of(topic, NewPartitions.increaseTo(partitions));
-        admin(args.text("b")).createPartitions(wish).all().get();
+        List<List<Integer>> assign = new ArrayList<>();
+        for (String replicas : args.text("assign", "").split(",")) {
+            if (!replicas.isEmpty()) assign.add(brokers(replicas));
+        }
+        NewPartitions wish = assign.isEmpty()
+            ? NewPartitions.increaseTo(partitions) : NewPartitions.increaseTo(partitions, assign);
+        admin(args.text("b")).createPartitions(Map.of(topic, wish)).all().get();
+        if (args.flag("nowait")) return;
         until(topic + " has grown", () -> led(args.text("b"), topic, partitions));
     }
 

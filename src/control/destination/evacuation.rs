@@ -6,9 +6,9 @@
 //! partition gets back as many replicas as it had.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kraft::{Image, Partition, Role};
+use crate::kraft::{Image, Partition, PartitionNews, Role};
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicName, TopicPartition};
 use crate::protocol::metadata_record::Recovery;
 
@@ -25,8 +25,8 @@ pub type Move = (TopicPartition, Vec<BrokerId>);
 /// Evacuations that are under way.
 #[derive(Debug, Default)]
 pub struct Evacuation {
-    /// What was asked for, and in which partition epoch: once in each.
-    asked: BTreeMap<TopicPartition, i32>,
+    /// What was asked for, of which topic and in which partition epoch: once in each.
+    asked: BTreeMap<TopicPartition, (TopicId, i32)>,
     /// Who is to have those that we were on, once we are off.
     restoring: BTreeMap<TopicPartition, Restored>,
 }
@@ -41,30 +41,28 @@ struct Restored {
 
 impl Evacuation {
     /// What is to be reassigned now, the most urgent first, as `image` has the cluster.
-    /// `is_mirror` knows our own topics by their ids at the destination.
+    /// `strangers` are those partitions that name us and are not ours.
     pub fn next_moves(
         &mut self,
         us: BrokerId,
         image: &Image,
-        is_mirror: impl Fn(TopicId) -> bool,
+        strangers: &[PartitionNews],
     ) -> Vec<Move> {
         let stock = stock(us, image);
-        let mut strangers = image.partitions_of(us);
-        strangers.retain(|news| !is_mirror(news.topic_id));
-        let here = |id: &TopicPartition| strangers.iter().any(|news| news.id == *id);
-        self.asked.retain(|id, _| here(id));
+        let here: BTreeSet<&TopicPartition> = strangers.iter().map(|news| &news.id).collect();
+        self.asked.retain(|id, _| here.contains(id));
         let mut moves = self.restorations(us, image);
         let mut away = Vec::new();
         for news in strangers {
             let Some(partition) = &news.partition else {
                 continue;
             };
-            if self.asked.get(&news.id) == Some(&partition.partition_epoch) {
+            let asked = (news.topic_id, partition.partition_epoch);
+            if self.asked.get(&news.id) == Some(&asked) {
                 continue;
             }
             if let Some((to, then)) = decide(us, partition, &stock, &news.id) {
-                self.asked
-                    .insert(news.id.clone(), partition.partition_epoch);
+                self.asked.insert(news.id.clone(), asked);
                 if then.len() > to.len() {
                     let restored = Restored {
                         topic: news.topic_id,
@@ -74,7 +72,8 @@ impl Evacuation {
                     // What it had at first counts, not what is left of it.
                     self.restoring.entry(news.id.clone()).or_insert(restored);
                 }
-                away.push((Reverse(urgency(&news.id.topic, news.now.role)), news.id, to));
+                let urgency = Reverse(urgency(&news.id.topic, news.now.role));
+                away.push((urgency, news.id.clone(), to));
             }
         }
         away.sort();
@@ -122,12 +121,28 @@ impl Evacuation {
 /// We lead it, and nobody has any record of it: we take none, and nobody else has ever led it.
 #[must_use]
 pub fn is_surely_empty(us: BrokerId, partition: &Partition) -> bool {
-    let others = partition.replicas.iter().filter(|broker| **broker != us);
-    let mut old = others.filter(|broker| !partition.adding.contains(broker));
-    let is_alone = partition.leader == Some(us) && partition.isr == [us];
     let is_first = partition.leader_epoch == LeaderEpoch::new(0);
-    let is_ours = is_first || old.next().is_none();
-    is_alone && is_ours && partition.recovery == Recovery::Recovered
+    let is_untouched = is_first && partition.recovery == Recovery::Recovered;
+    is_alone(us, partition) && (is_untouched || old_replicas(us, partition).is_empty())
+}
+
+/// We alone count as in sync, and have nothing of it: those brokers may have its records, and none
+/// of them can become its leader as long as we are there.
+#[must_use]
+pub fn stranded(us: BrokerId, partition: &Partition) -> Option<Vec<BrokerId>> {
+    let is_stranded = is_alone(us, partition) && !is_surely_empty(us, partition);
+    is_stranded.then(|| old_replicas(us, partition))
+}
+
+fn is_alone(us: BrokerId, partition: &Partition) -> bool {
+    partition.leader == Some(us) && partition.isr == [us]
+}
+
+/// Others who had it before anybody was asked to take it over.
+fn old_replicas(us: BrokerId, partition: &Partition) -> Vec<BrokerId> {
+    let others = partition.replicas.iter().filter(|broker| **broker != us);
+    let old = others.filter(|broker| !partition.adding.contains(broker));
+    old.copied().collect()
 }
 
 /// Brokers that may have replicas: not us, alive, and with room for what is new.
@@ -174,12 +189,15 @@ fn decide(
     if !in_sync.is_empty() {
         return Some((in_sync, then));
     }
-    // Somebody has to catch up with us first: the controller lets us go when they have.
-    let to = match staying.is_empty() {
+    // Somebody has to catch up with us first: the controller lets us go when they have. Whoever was
+    // to, and has died since, has nothing of it.
+    let has_died = |broker: &BrokerId| partition.adding.contains(broker) && !stock.contains(broker);
+    let is_vain = staying.iter().all(has_died);
+    let to = match is_vain {
         true => filled(&[], 1, stock, id),
         false => staying,
     };
-    (!are_leaving && !to.is_empty()).then_some((to, then))
+    ((is_vain || !are_leaving) && !to.is_empty()).then_some((to, then))
 }
 
 /// These and as many others, different ones for each partition.

@@ -82,6 +82,8 @@ pub(super) struct Place {
     pub(super) is_vault: bool,
     /// The source has told where the log begins and who leads it, or a log is there already.
     pub(super) can_open: bool,
+    /// There is a log of it here.
+    pub(super) has_log: bool,
     /// The source has told enough of the topic to make it at the destination.
     pub(super) can_create: bool,
     /// Where the stop that is under way, or done, has left off.
@@ -90,6 +92,8 @@ pub(super) struct Place {
     pub(super) ceased: Option<Offset>,
     /// All transactions have been ended behind the position.
     pub(super) is_sealed: bool,
+    /// What its new leader is to be compared with is on record.
+    pub(super) is_noted: bool,
     /// Every replica in sync has all that we have.
     pub(super) is_drained: bool,
     /// No producer id of the log can be given out by the destination.
@@ -139,6 +143,8 @@ pub(super) enum Next {
     RecordPosition,
     /// End open transactions.
     Seal,
+    /// Put on record what it is handed over with.
+    RecordHandOver,
     /// Let nobody write but the mirror.
     Fence,
     /// Let everybody write who may.
@@ -153,6 +159,8 @@ pub(super) enum Next {
     Done,
     /// It cannot be done, and another try is no use.
     Refuse(&'static str),
+    /// The destination's topic is gone, and our log is of that one.
+    RefuseLog,
     /// The log holds what is not the source's, from the one offset to the other, and that may not
     /// be cut off.
     RefuseOthers(Offset, Offset),
@@ -177,9 +185,11 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
     match goal {
         Goal::Act(action) => toward(action, place),
         Goal::Keep => match toward(Action::Align, place) {
-            Next::Create | Next::Done | Next::Refuse(_) | Next::RefuseOthers(..) => {
-                Next::Wait("nothing is fetched")
-            }
+            Next::Create
+            | Next::Done
+            | Next::Refuse(_)
+            | Next::RefuseLog
+            | Next::RefuseOthers(..) => Next::Wait("nothing is fetched"),
             step => step,
         },
         Goal::Leave => match place.log {
@@ -208,6 +218,8 @@ fn toward(action: Action, place: &Place) -> Next {
 fn missing(action: Action, place: &Place) -> Next {
     match (action, place.log) {
         (_, LogAt::Open { .. }) => Next::Release,
+        // It would be the log of another topic, and the records in it are not to be lost.
+        (Action::Align | Action::Mirror, _) if place.has_log => Next::RefuseLog,
         (Action::Align | Action::Mirror, _) if place.can_create => Next::Create,
         (Action::Align | Action::Mirror, _) => Next::Wait("the source was not heard of yet"),
         // What was never made has nothing to stop or to wait for.
@@ -305,6 +317,8 @@ fn stop(place: &Place) -> Next {
         _ if place.position != place.ceased => Next::RecordPosition,
         _ if place.is_vault => Next::Release,
         _ if !place.is_sealed => Next::Seal,
+        // While replicas fetch the rest, so that nobody waits for the disk.
+        _ if !place.is_noted => Next::RecordHandOver,
         _ if !place.is_drained => Next::Wait("a replica in sync still lacks records"),
         _ if !place.is_apart => {
             Next::Wait("producer ids of the source may still be given out by the destination")

@@ -16,7 +16,7 @@ use crate::shard::inbox::Endpoint;
 use super::Node;
 use super::asks::Done;
 use super::chores::{Kind, Result};
-use super::member::Membership;
+use super::whose::Whose;
 
 /// What is wanted of the destination, and who can be asked about it.
 struct Order {
@@ -50,7 +50,7 @@ impl<W: World> Node<W> {
                 partitions: known.partitions as usize,
                 settings: BTreeMap::new(),
             };
-            wanted.push((source, held(membership, topic, known.id)));
+            wanted.push((source, self.has(topic, known.id)));
         }
         let sources = by_mirror.into_iter().flat_map(|(mirror, topics)| {
             let feed = self.feeds.get(&mirror);
@@ -70,21 +70,23 @@ impl<W: World> Node<W> {
             carry_out(&world, opening, client, order, &ids).await
         });
     }
-}
 
-/// A topic of that name at the destination. It is our mirror where we are first in every partition:
-/// nobody but us places us there.
-fn held(membership: &Membership, topic: &TopicName, source: TopicId) -> Option<Held> {
-    let image = membership.image();
-    let id = image.topics.id_of(topic)?;
-    let partitions = &image.topics.get(id)?.partitions;
-    let is_ours = |replicas: &[BrokerId]| replicas.first() == Some(&membership.us);
-    let is_mirror = partitions.values().all(|one| is_ours(&one.replicas));
-    Some(Held {
-        id,
-        partitions: partitions.len(),
-        mirrors: is_mirror.then_some(source),
-    })
+    /// A topic of that name at the destination. It is our mirror where any of it is ours.
+    fn has(&self, topic: &TopicName, source: TopicId) -> Option<Held> {
+        let image = self.membership.as_ref()?.image();
+        let id = image.topics.id_of(topic)?;
+        let partitions = &image.topics.get(id)?.partitions;
+        let mut ids = partitions.keys().map(|partition| TopicPartition {
+            topic: topic.clone(),
+            partition: *partition,
+        });
+        let is_mirror = ids.any(|id| self.whose(&id) != Whose::Others);
+        Some(Held {
+            id,
+            partitions: partitions.len(),
+            mirrors: is_mirror.then_some(source),
+        })
+    }
 }
 
 async fn carry_out<W: World>(

@@ -23,7 +23,9 @@ use super::feed::ShardTie;
 use super::guarding::ProducerIds;
 use super::identity::Kept;
 use super::low_ids::LowIds;
+use super::mirrored::Led;
 use super::strangers::Strangers;
+use super::whose::Whose;
 
 /// Our membership of the destination's cluster.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(super) struct Membership {
     pub(super) lease: Lease,
     image: Arc<Image>,
     /// The image is whole, and we are in it.
-    has_begun: bool,
+    pub(super) has_begun: bool,
     /// The controller trusts us.
     pub(super) is_serving: bool,
     /// How we stand with it.
@@ -391,22 +393,29 @@ impl<W: World> Node<W> {
             let stood = one.stood.as_ref().map(|stood| stood.high_watermark);
             (shelf.dir_of(&one.id), stood.unwrap_or(Offset::ZERO))
         });
+        let known = known.filter(|_| self.whose(&one.id) != Whose::Others);
         let leads = known.and_then(|known| membership.leadership(&one.id, one, known));
-        let now = leads
-            .as_ref()
-            .map(|leads| (leads.leader_epoch, leads.partition_epoch, leads.min_isr));
+        let now = leads.as_ref().map(|leads| Led {
+            topic_id: leads.topic_id,
+            epoch: leads.leader_epoch,
+            partition_epoch: leads.partition_epoch,
+            min_isr: leads.min_isr,
+        });
         if one.led == now {
             return;
         }
         let id = one.id.clone();
         let one = self.partitions.get_mut(key).expect("just seen");
-        one.led = now;
-        if let Some((epoch, _, _)) = now {
-            one.led_in = epoch;
-        }
-        match leads {
-            Some(leads) => self.lead(leading::Order::Lead(Box::new(leads))).await,
-            None => self.lead(leading::Order::Resign { id }).await,
+        let before = std::mem::replace(&mut one.led, now);
+        if let Some(leads) = leads {
+            let membership = self.membership.as_mut().expect("just seen");
+            let adopted = membership.strangers.adopted(&id);
+            let lead = leading::Order::Lead(Box::new(leads));
+            for order in adopted.into_iter().chain([lead]) {
+                self.lead(order).await;
+            }
+        } else if let Some(Led { topic_id, .. }) = before {
+            self.lead(leading::Order::Resign { topic_id, id }).await;
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::leading::inbox::Stood;
 use crate::mirror::{Action, Partition, State, Ticket};
-use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicPartition};
+use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicId, TopicPartition};
 use crate::protocol::mirror_rpc::StopReport;
 use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
 
@@ -40,13 +40,10 @@ pub(super) struct Mirrored {
     pub(super) is_fenced: bool,
     pub(super) is_unfenced: bool,
     pub(super) is_verified: bool,
-    /// Who was not in sync when it was handed over, and is to have a replica again.
-    pub(super) late: Vec<BrokerId>,
-    /// What the leading thread was told last: in which epoch, as of which change, and
-    /// how many have to be in sync.
-    pub(super) led: Option<(LeaderEpoch, i32, usize)>,
-    /// The last epoch in which we led it.
-    pub(super) led_in: LeaderEpoch,
+    /// Those that were late at the hand-over have their replicas again.
+    pub(super) is_restored: bool,
+    /// What the leading thread was told last.
+    pub(super) led: Option<Led>,
     pub(super) stood: Option<Stood>,
     pub(super) status: Option<Status>,
     /// Since when records of the source have been missing here.
@@ -55,6 +52,8 @@ pub(super) struct Mirrored {
     pub(super) waits_for: &'static str,
     /// What went wrong last with a step that is tried again.
     pub(super) trouble: Option<String>,
+    /// Since when something has been about to come about at the destination.
+    pub(super) soon_since: Option<Instant>,
     /// How far its stop is.
     pub(super) progress: Progress,
     /// What our part in it was when something was asked of the destination last.
@@ -78,14 +77,29 @@ pub(super) struct Ceased {
     pub(super) source_epoch: LeaderEpoch,
 }
 
+/// How the leading thread has a partition served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Led {
+    /// Its topic, at the destination.
+    pub(super) topic_id: TopicId,
+    pub(super) epoch: LeaderEpoch,
+    /// As of which change.
+    pub(super) partition_epoch: i32,
+    /// How many have to be in sync.
+    pub(super) min_isr: usize,
+}
+
 /// What of a [`Place`] a partition does not know itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Surroundings {
     pub(super) part: Part,
     pub(super) is_vault: bool,
     pub(super) can_open: bool,
+    pub(super) has_log: bool,
     pub(super) can_create: bool,
     pub(super) position: Option<Offset>,
+    pub(super) is_noted: bool,
+    pub(super) were_some_late: bool,
     pub(super) is_apart: bool,
     pub(super) cuts_others: bool,
     pub(super) can_fetch: bool,
@@ -111,14 +125,14 @@ impl Mirrored {
             is_fenced: false,
             is_unfenced: false,
             is_verified: false,
-            late: Vec::new(),
+            is_restored: false,
             led: None,
-            led_in: LeaderEpoch::NONE,
             stood: None,
             status: None,
             missing_since: None,
             waits_for: "nothing was read of it yet",
             trouble: None,
+            soon_since: None,
             progress: Progress::default(),
             asked_as: None,
         }
@@ -142,16 +156,18 @@ impl Mirrored {
             is_busy: self.is_busy || self.rests,
             is_vault: around.is_vault,
             can_open: around.can_open,
+            has_log: around.has_log,
             can_create: around.can_create,
             position: around.position,
             ceased: self.ceased.map(|ceased| ceased.log_end),
             is_sealed: self.aborted.is_some(),
+            is_noted: around.is_noted,
             is_drained: self.is_drained(),
             is_apart: around.is_apart,
             is_fenced: self.is_fenced,
             is_unfenced: self.is_unfenced,
             is_verified: self.is_verified,
-            lacks_replicas: !self.late.is_empty(),
+            lacks_replicas: around.were_some_late && !self.is_restored,
             others: self.others(),
             cuts_others: around.cuts_others && self.is_known_in_part(),
             can_fetch: around.can_fetch,
@@ -173,11 +189,11 @@ impl Mirrored {
 
     /// Every replica in sync has fetched all that the log has now, in our present epoch.
     fn is_drained(&self) -> bool {
-        let (Some(stood), Some((epoch, _, _))) = (&self.stood, self.led) else {
+        let (Some(stood), Some(led)) = (&self.stood, self.led) else {
             return false;
         };
         let end = self.log_end();
-        stood.is_drained && stood.leader_epoch == epoch && Some(stood.log_end) >= end
+        stood.is_drained && stood.leader_epoch == led.epoch && Some(stood.log_end) >= end
     }
 
     /// Another action begins: what the last one had seen is to be seen again.
@@ -187,6 +203,7 @@ impl Mirrored {
         self.aborted = None;
         self.is_unfenced = false;
         self.is_verified = false;
+        self.is_restored = false;
         self.trouble = None;
     }
 

@@ -16,6 +16,7 @@ mod describe;
 mod event;
 mod feed;
 mod guarding;
+mod handing_over;
 mod hearing;
 mod identity;
 mod lifecycle;
@@ -37,6 +38,7 @@ mod strangers;
 mod telling;
 mod topics;
 mod turns;
+mod whose;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -29,6 +29,8 @@ impl Next {
             Next::Cease => "fetching ends",
             Next::RecordPosition => "its position is put on record",
             Next::Seal => "open transactions are ended",
+            Next::RecordHandOver => "what it is handed over with is put on record",
+            Next::RefuseLog => "its log is of a topic that is gone",
             Next::Fence => "writers are kept out",
             Next::Unfence => "writers are let in",
             Next::HandOver => "it is handed over",

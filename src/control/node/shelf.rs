@@ -22,6 +22,8 @@ pub(super) struct Shelf<D: Disk> {
 /// What a shard has to know of a log before it opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Held {
+    /// The topic that it is of; none where no notes were written yet.
+    pub(super) topic_id: Option<TopicId>,
     pub(super) log_start: Offset,
     pub(super) recovery_point: Offset,
     pub(super) is_clean: bool,
@@ -40,6 +42,7 @@ impl<D: Disk> Shelf<D> {
     pub(super) fn held(&self, id: &TopicPartition) -> Option<Held> {
         if let Some(line) = self.ledger.lines.get(id).filter(|line| line.is_open) {
             return Some(Held {
+                topic_id: Some(line.topic_id),
                 log_start: line.log_start,
                 recovery_point: line.durable,
                 is_clean: self.released.get(id) == Some(&true),
@@ -47,6 +50,7 @@ impl<D: Disk> Shelf<D> {
         }
         let known = self.books.known(id)?;
         Some(Held {
+            topic_id: known.topic_id,
             log_start: known.log_start,
             recovery_point: known.recovery_point,
             is_clean: self.books.found().clean,

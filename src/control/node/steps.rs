@@ -2,7 +2,7 @@
 
 use crate::io::{Clock, World};
 use crate::mirror::{Ending, LastMirrorEpochs, PartitionKey, Record};
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicName, TopicPartition};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::shard::inbox::{Mirror, Order};
 
 use super::Node;
@@ -11,6 +11,7 @@ use super::course::{Home, LogAt, Next, Part, next};
 use super::event::Then;
 use super::feed::ShardTie;
 use super::mirrored::Surroundings;
+use super::whose::Whose;
 use crate::control::RogueWrites;
 use crate::control::beginnings::{log_options, refetchable};
 
@@ -64,29 +65,6 @@ impl<W: World> Node<W> {
         Some(step)
     }
 
-    /// The destination's topic of that name is our mirror: we have a log of it, or nobody but us is
-    /// first in any of its partitions that was not handed over.
-    pub(super) fn is_our_topic(&self, topic: &TopicName) -> bool {
-        let Some(membership) = &self.membership else {
-            return true;
-        };
-        let image = membership.image();
-        let there = image.topics.id_of(topic);
-        let Some(there) = there.and_then(|there| image.topics.get(there)) else {
-            return true;
-        };
-        let shelf = self.shelves.get(&None);
-        there.partitions.iter().all(|(number, partition)| {
-            let id = TopicPartition {
-                topic: topic.clone(),
-                partition: *number,
-            };
-            let is_first = partition.replicas.first() == Some(&membership.us);
-            let is_held = || shelf.is_some_and(|shelf| shelf.held(&id).is_some());
-            is_first || is_held()
-        })
-    }
-
     fn surroundings(&self, key: &PartitionKey) -> Option<Surroundings> {
         let one = self.partitions.get(key)?;
         let is_vault = self.membership.is_none();
@@ -99,15 +77,21 @@ impl<W: World> Node<W> {
         Some(Surroundings {
             part: match &self.membership {
                 None => Part::Lead(LeaderEpoch::NONE),
-                Some(membership) if !is_held && !self.is_our_topic(&one.id.topic) => {
-                    membership.part(&one.id).of_others()
-                }
-                Some(membership) => membership.part(&one.id),
+                Some(membership) => match self.whose(&one.id) {
+                    Whose::Others => membership.part(&one.id).of_others(),
+                    Whose::Ours | Whose::Former => membership.part(&one.id),
+                },
             },
             is_vault,
             can_open: shelf.is_some() && (told || is_held),
+            has_log: is_held,
             can_create: feed.is_some_and(|feed| feed.topic(&one.id.topic).is_some()),
             position: position.and_then(|position| position.offset),
+            is_noted: self.is_noted(key),
+            were_some_late: self
+                .state()
+                .hand_over(key)
+                .is_some_and(|said| !said.late.is_empty()),
             can_fetch: feed
                 .is_some_and(|feed| feed.trouble.is_none() && feed.leader(&one.id).is_some()),
             cuts_others: self.chosen.destination.rogue_writes == RogueWrites::SetAside,
@@ -151,6 +135,7 @@ impl<W: World> Node<W> {
                 };
                 self.note_position(key, Some(position))
             }
+            Next::RecordHandOver => self.note_hand_over(key),
             Next::Done => {
                 self.ended(key, Ending::Done);
                 false
@@ -160,11 +145,29 @@ impl<W: World> Node<W> {
                 self.fails(key, why, false);
                 false
             }
+            Next::RefuseLog => {
+                let why = self.of_a_topic_that_is_gone(key);
+                self.fails(key, why, false);
+                false
+            }
             Next::RefuseOthers(from, to) => {
                 self.fails(key, not_the_sources(from, to), false);
                 false
             }
         }
+    }
+
+    fn of_a_topic_that_is_gone(&self, key: &PartitionKey) -> String {
+        let shelf = self.shelves.get(&self.shelf_of(key));
+        let one = self.partitions.get(key);
+        let dir = shelf.zip(one).map(|(shelf, one)| shelf.dir_of(&one.id));
+        let (dir, aside) = (dir.unwrap_or_default(), self.chosen.data_dir.join(ASIDE));
+        let (dir, aside) = (dir.display(), aside.display());
+        format!(
+            "the destination does not have the topic any more, and this node has what it mirrored \
+             into it: end the node, run mkdir -p {aside} && mv {dir} {aside}/, start the node and \
+             have the topic recovered (twinlog mirrors recover) to mirror it from its beginning"
+        )
     }
 
     /// A refusal with the ids of both topics, where the destination has one: names are not enough.
@@ -182,8 +185,15 @@ impl<W: World> Node<W> {
     }
 
     fn note_position(&mut self, key: &PartitionKey, position: Option<LastMirrorEpochs>) -> bool {
+        if position.is_none() && self.state().hand_over(key).is_some() {
+            let record = Record::HandOver(key.clone(), None);
+            self.writes.push((record, Then::Nothing));
+        }
+        self.note(key, Record::Position(key.clone(), position))
+    }
+
+    pub(super) fn note(&mut self, key: &PartitionKey, record: Record) -> bool {
         self.partitions.get_mut(key).expect("it was there").is_busy = true;
-        let record = Record::Position(key.clone(), position);
         self.writes.push((record, Then::Step(key.clone())));
         false
     }

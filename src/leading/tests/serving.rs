@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kafka_protocol::messages::{ListOffsetsRequest, MetadataRequest};
 
+use super::logs::TOPIC;
 use super::scene::{EPOCH, ONE, PATIENCE, Scene, TWO, error, id, play, wanted};
 use crate::leading::Options;
 use crate::leading::inbox::{Moved, Order, Report};
@@ -13,6 +14,9 @@ use crate::protocol::ErrorCode;
 
 /// A wait that nobody should need.
 const LONG_MS: i32 = 20_000;
+
+/// A topic that is made anew under the name.
+const ANOTHER: TopicId = TopicId::new([8; 16]);
 
 #[test]
 fn followers_get_every_byte_and_the_drained_log_is_told() {
@@ -178,7 +182,7 @@ fn held_fetches_are_told_at_once_that_something_has_changed() {
         scene.lead(0, &log).await;
         let end = log.end();
         let resigned = held(&scene, end, async |scene| {
-            scene.order(Order::Resign { id: id(0) }).await;
+            scene.order(resign(TOPIC)).await;
         });
         assert_eq!(resigned.await.0, ErrorCode::NOT_LEADER_OR_FOLLOWER);
 
@@ -191,9 +195,10 @@ fn held_fetches_are_told_at_once_that_something_has_changed() {
         });
         assert_eq!(led_anew.await.0, ErrorCode::FENCED_LEADER_EPOCH);
 
-        scene.order(Order::Resign { id: id(0) }).await;
+        scene.order(resign(TOPIC)).await;
         scene.lead(0, &log).await;
         let cut = held(&scene, end, async |scene| {
+            scene.order(resign(ANOTHER)).await;
             let moved = Moved {
                 id: id(0),
                 stamp: LeaderEpoch::new(EPOCH),
@@ -205,15 +210,20 @@ fn held_fetches_are_told_at_once_that_something_has_changed() {
         });
         assert_eq!(cut.await, (ErrorCode::NONE, 2), "it is told to cut as well");
 
-        scene.order(Order::Resign { id: id(0) }).await;
+        scene.order(resign(TOPIC)).await;
         scene.lead(0, &log).await;
         let anew = held(&scene, end, async |scene| {
             let mut told = scene.leadership(0, &log);
-            told.topic_id = TopicId::new([8; 16]);
+            told.topic_id = ANOTHER;
             scene.order(Order::Lead(Box::new(told))).await;
         });
         assert_eq!(anew.await.0, ErrorCode::UNKNOWN_TOPIC_ID);
     });
+}
+
+fn resign(topic_id: TopicId) -> Order {
+    let id = id(0);
+    Order::Resign { topic_id, id }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Others at the destination: they write to a mirror topic while its node is away, and it stops and
 //! says so, or sets their records aside and cuts them off at every replica; or they write elsewhere
-//! under ids that the source has given as well, and nothing is stopped unless that is forced.
+//! under ids that the source has given as well, and nothing is stopped unless that is forced; or
+//! they add partitions to a mirror topic, or make it anew, and what they made is theirs.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::node::{APART, Node};
+use super::node::{APART, Described, Node};
+use super::serving::replicas_equal;
 use super::*;
 
 /// The topic that is written to.
@@ -114,4 +117,128 @@ fn is_refused_unless_forced(version: &str) {
         .expect_code(0);
     node.until("stopped", 1, |one| one.state == "STOPPED");
     node.stop().expect_code(0);
+}
+
+#[test]
+fn what_others_add_is_theirs_and_the_rest_is_mirrored_on() {
+    let test = "what_others_add_is_theirs_and_the_rest_is_mirrored_on";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    for version in oldest_and_newest() {
+        is_theirs_and_the_rest_is_mirrored_on(&version);
+    }
+}
+
+fn is_theirs_and_the_rest_is_mirrored_on(version: &str) {
+    let workload = Arc::new(Workload::start(version));
+    let source = Cluster::start(&workload, "adding-source", 1, &[]);
+    let mut destination = Cluster::start(&workload, "adding-destination", 2, &APART);
+    for topic in ["grown", "again"] {
+        source.ask(&format!("create topic={topic} assign=1,1"));
+        source.ask(&format!("produce topic={topic} count=200"));
+    }
+    let mut node = Node::member(&destination, "adding");
+    node.declare("dr", &source, "grown|again");
+    node.start();
+    node.until("caught up", 4, |one| one.is_caught_up());
+
+    // They have as many replicas as the others, one of them on the node, which is to go away.
+    destination.ask("grow topic=grown partitions=4 assign=1+2+9001,9001+2+1 nowait=true");
+    for partition in [2, 3] {
+        let theirs = format!("produce topic=grown partition={partition} count=9 acks=all");
+        destination.ask(&theirs);
+    }
+    source.ask("produce topic=grown count=100 seed=2");
+    node.until("mirrored on", 4, |one| one.is_caught_up());
+    source.ask("grow topic=grown partitions=4");
+    let is_theirs = |one: &Described| one.topic == "grown" && one.partition >= 2;
+    let all = node.until("the others are refused", 6, |one| {
+        one.is_caught_up() != is_theirs(one) && (one.state == "FAILED") == is_theirs(one)
+    });
+    let refused = all
+        .iter()
+        .find(|one| is_theirs(one))
+        .expect("there are two");
+    let why = refused.error.clone().unwrap_or_default();
+    assert!(why.contains("not ours"), "{why}");
+
+    is_made_again(&source, &destination, &mut node);
+    let end = |all: &[cluster::Partition], index: usize| all[index].high_watermark;
+    let offsets = source.offsets("grown");
+    let stop = ["stop", "--mirror", "dr", "--topics", "grown", "--wait"];
+    node.mirrors(&stop)
+        .expect_code(1)
+        .expect_said(&["grown-2", "grown-3", "not ours"]);
+    let there = destination.offsets("grown");
+    assert_eq!(
+        [0, 1].map(|one| end(&there, one)),
+        [0, 1].map(|one| end(&offsets, one))
+    );
+    assert_eq!([2, 3].map(|one| end(&there, one)), [9, 9], "untouched");
+    node.stop().expect_code(0);
+    for broker in [1, 2] {
+        destination.stop(broker);
+        replicas_equal(&source, &destination.log_dir(broker), &offsets[..2]);
+    }
+}
+
+/// A topic that is deleted at the destination is not made again over its old logs, and one that
+/// somebody else makes in its place is left alone. An operator who wants it mirrored again is told
+/// how.
+fn is_made_again(source: &Cluster, destination: &Cluster, node: &mut Node) {
+    let is_it = |one: &Described| one.topic == "again";
+    destination.ask("delete topic=again");
+    let gone = node.until("the topic is gone", 6, |one| {
+        !is_it(one) || one.state == "FAILED"
+    });
+    let why = gone.iter().find(|one| is_it(one));
+    let why = why.and_then(|one| one.error.clone()).unwrap_or_default();
+    assert!(why.contains("&& mv ") && why.contains("recover"), "{why}");
+    destination.ask("create topic=again rf=2 partitions=2");
+    destination.ask("produce topic=again count=30 acks=all");
+    let recover = ["recover", "--mirror", "dr", "--topics", "again"];
+    node.mirrors(&recover).expect_code(0);
+    node.until("theirs is refused", 6, |one| {
+        let is_told = || {
+            one.error
+                .as_deref()
+                .is_some_and(|why| why.contains("not ours"))
+        };
+        !is_it(one) || one.state == "FAILED" && is_told()
+    });
+    let theirs: i64 = destination
+        .offsets("again")
+        .iter()
+        .map(|one| one.high_watermark)
+        .sum();
+    assert_eq!(theirs, 30, "untouched");
+
+    destination.ask("delete topic=again");
+    node.stop().expect_code(0);
+    let commands = why
+        .split("run ")
+        .nth(1)
+        .and_then(|rest| rest.split(", start").next());
+    for index in [0, 1] {
+        let command = commands
+            .expect("they are told")
+            .replace("again-0", &format!("again-{index}"));
+        let command = command.replace("again-1", &format!("again-{index}"));
+        let done = Command::new("sh").args(["-ec", &command]).status();
+        assert!(done.expect("there is a shell").success(), "{command}");
+    }
+    node.start();
+    node.mirrors(&recover).expect_code(0);
+    node.until("mirrored again", 6, |one| !is_it(one) || one.is_caught_up());
+    let ends = |cluster: &Cluster| {
+        cluster
+            .offsets("again")
+            .iter()
+            .map(|one| one.range())
+            .collect::<Vec<_>>()
+    };
+    let stop = ["stop", "--mirror", "dr", "--topics", "again", "--wait"];
+    node.mirrors(&stop).expect_code(0);
+    assert_eq!(ends(source), ends(destination));
 }

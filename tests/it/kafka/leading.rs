@@ -31,6 +31,7 @@ const WITHIN: Duration = Duration::from_secs(90);
 
 /// A log of ours that grows, stamped with the epoch in which we lead it.
 struct Grown {
+    topic_id: TopicId,
     load: PartitionLoad,
     log: Log,
     store: Store<RealDisk>,
@@ -57,6 +58,7 @@ impl Grown {
         };
         let kind = usize::try_from(index).expect("an index");
         Grown {
+            topic_id,
             load: PartitionLoad::new(&topics(11, 1)[kind], 0, sizes),
             log,
             store,
@@ -375,10 +377,12 @@ fn takes_over(cluster: &Cluster, leader: &mut Leader) {
     let took = leader.until("nothing names us", |leader| {
         leader.node.partitions.is_empty()
     });
-    let ids: Vec<String> = leader.logs.keys().cloned().collect();
-    for name in ids {
-        let id = name.parse().expect("a partition's name");
-        leader.order(Order::Resign { id });
+    let ids = leader.logs.iter().map(|(name, grown)| Order::Resign {
+        topic_id: grown.topic_id,
+        id: name.parse().expect("a partition's name"),
+    });
+    for resign in ids.collect::<Vec<_>>() {
+        leader.order(resign);
     }
     cluster.ask(&format!("reassign topic={TOPIC} replicas=1+2"));
     eprintln!("handed over after {took:?}");

@@ -25,6 +25,15 @@ fn ids(ids: &[i32]) -> Vec<BrokerId> {
 }
 
 fn broker(id: i32, is_cordoned: bool) -> Vec<u8> {
+    registered(id, is_cordoned, false)
+}
+
+/// Its life is over.
+fn fenced(id: i32) -> Vec<u8> {
+    registered(id, false, true)
+}
+
+fn registered(id: i32, is_cordoned: bool, is_fenced: bool) -> Vec<u8> {
     let directory = Uuid::new([5; 16]);
     let broker = RegisterBroker {
         broker: BrokerId(id),
@@ -33,7 +42,7 @@ fn broker(id: i32, is_cordoned: bool) -> Vec<u8> {
         listeners: Vec::new(),
         features: Vec::new(),
         rack: None,
-        is_fenced: false,
+        is_fenced,
         is_shutting_down: false,
         directories: vec![directory],
         cordoned: if is_cordoned {
@@ -71,6 +80,16 @@ fn moved(topic: TopicId, replicas: &[i32], isr: &[i32]) -> Vec<u8> {
     spoken::change_partition(&change)
 }
 
+/// A broker is to take over what only we have.
+fn given(to: i32) -> Vec<u8> {
+    let number = PartitionIndex::new(0).expect("not negative");
+    let mut change = PartitionChange::of(ORDERS, number);
+    change.replicas = Some(ids(&[to, 9001]));
+    change.adding = Some(ids(&[to]));
+    change.removing = Some(ids(&[9001]));
+    spoken::change_partition(&change)
+}
+
 fn cluster(partitions: &[Vec<u8>]) -> Image {
     let mut image = Image::default();
     let records = [
@@ -92,7 +111,9 @@ fn id(name: &str) -> TopicPartition {
 }
 
 fn moves(evacuation: &mut Evacuation, image: &Image) -> Vec<(String, Vec<i32>)> {
-    let moves = evacuation.next_moves(US, image, |topic| topic == MIRROR);
+    let mut strangers = image.partitions_of(US);
+    strangers.retain(|news| news.topic_id != MIRROR);
+    let moves = evacuation.next_moves(US, image, &strangers);
     let plain = |to: Vec<BrokerId>| to.iter().map(|id| id.0).collect();
     moves
         .into_iter()
@@ -153,16 +174,11 @@ fn whoever_is_not_in_sync_comes_back_afterwards() {
 fn a_partition_that_only_we_have_is_given_to_a_stock_broker() {
     let mut image = cluster(&[partition(ORDERS, &[9001], &[9001])]);
     let mut evacuation = Evacuation::default();
-    let given = moves(&mut evacuation, &image);
-    assert_eq!(given.len(), 1);
-    assert!([vec![1], vec![2]].contains(&given[0].1), "{given:?}");
-    let to = given[0].1[0];
-    let number = PartitionIndex::new(0).expect("not negative");
-    let mut change = PartitionChange::of(ORDERS, number);
-    change.replicas = Some(ids(&[to, 9001]));
-    change.adding = Some(ids(&[to]));
-    change.removing = Some(ids(&[9001]));
-    apply(&mut image, &[spoken::change_partition(&change)]);
+    let asked = moves(&mut evacuation, &image);
+    assert_eq!(asked.len(), 1);
+    assert!([vec![1], vec![2]].contains(&asked[0].1), "{asked:?}");
+    let to = asked[0].1[0];
+    apply(&mut image, &[given(to)]);
     assert_eq!(moves(&mut evacuation, &image), [], "it has to catch up");
     apply(&mut image, &[moved(ORDERS, &[to], &[to])]);
     assert_eq!(moves(&mut evacuation, &image), []);
@@ -198,5 +214,58 @@ fn only_what_nobody_can_have_records_of_is_empty() {
     };
     assert!(is_empty(&alone, &is_given), "2 is to get it from us");
     let is_unclean = |change: &mut PartitionChange| change.recovery = Some(Recovery::Recovering);
-    assert!(!is_empty(&alone, &is_unclean));
+    assert!(!is_empty(&with_one, &is_unclean), "1 may have led");
+    assert!(is_empty(&alone, &is_unclean), "nobody else has it");
+}
+
+#[test]
+fn whoever_dies_before_it_has_taken_over_is_replaced() {
+    let mut image = cluster(&[partition(ORDERS, &[9001], &[9001])]);
+    let mut evacuation = Evacuation::default();
+    let to = moves(&mut evacuation, &image)[0].1[0];
+    let other = 3 - to;
+    apply(&mut image, &[given(to), fenced(to)]);
+    let again = ("orders-0".to_owned(), vec![other]);
+    assert_eq!(moves(&mut evacuation, &image), [again]);
+    let mut image = cluster(&[partition(ORDERS, &[9001], &[9001]), given(to)]);
+    apply(&mut image, &[fenced(to), fenced(other)]);
+    assert_eq!(
+        moves(&mut Evacuation::default(), &image),
+        [],
+        "nobody lives"
+    );
+}
+
+#[test]
+fn a_topic_made_again_is_moved_again() {
+    let mut image = cluster(&[partition(ORDERS, &[9001, 1], &[9001, 1])]);
+    let mut evacuation = Evacuation::default();
+    assert_eq!(moves(&mut evacuation, &image).len(), 1);
+    let again = TopicId::new([4; 16]);
+    let records = [
+        spoken::remove_topic(ORDERS),
+        spoken::topic("orders", again),
+        partition(again, &[9001, 1], &[9001, 1]),
+    ];
+    apply(&mut image, &records);
+    assert_eq!(moves(&mut evacuation, &image).len(), 1, "another topic");
+    assert_eq!(moves(&mut evacuation, &image), []);
+}
+
+/// Nothing can be done about it from here, but to say so.
+#[test]
+fn what_others_have_and_cannot_lead_is_stranded() {
+    let of = |partition: &[u8], change: &dyn Fn(&mut PartitionChange)| {
+        let mut changed = PartitionChange::of(ORDERS, PartitionIndex::new(0).expect("no sign"));
+        change(&mut changed);
+        let image = cluster(&[partition.to_vec(), spoken::change_partition(&changed)]);
+        let here = image.partitions_of(US);
+        stranded(US, here[0].partition.as_ref().expect("it is there"))
+    };
+    let with_one = partition(ORDERS, &[1, 9001], &[9001]);
+    let elected = |change: &mut PartitionChange| change.leader = Some(Some(US));
+    assert_eq!(of(&with_one, &elected), Some(ids(&[1])));
+    assert_eq!(of(&partition(ORDERS, &[9001], &[9001]), &elected), None);
+    let both = partition(ORDERS, &[1, 9001], &[1, 9001]);
+    assert_eq!(of(&both, &|_| {}), None, "1 leads");
 }

@@ -9,10 +9,12 @@ fn place() -> Place {
         is_busy: false,
         is_vault: false,
         can_open: true,
+        has_log: false,
         can_create: true,
         position: None,
         ceased: None,
         is_sealed: false,
+        is_noted: false,
         is_drained: false,
         is_apart: false,
         is_fenced: false,
@@ -54,13 +56,15 @@ fn carry_out(place: &mut Place, step: &Next) {
         Next::ForgetPosition => place.position = None,
         Next::RecordPosition => place.position = place.ceased,
         Next::Seal => (place.is_sealed, place.is_drained, place.is_apart) = (true, true, true),
+        Next::RecordHandOver => place.is_noted = true,
         Next::Fence => place.is_fenced = true,
         Next::Unfence => place.is_unfenced = true,
         Next::HandOver => place.part = Part::Foreign { is_led: true },
         Next::Verify => place.is_verified = true,
         Next::Restore => place.lacks_replicas = false,
         Next::Cut(_) => place.others = None,
-        Next::Wait(_) | Next::Done | Next::Refuse(_) | Next::RefuseOthers(..) => {}
+        Next::Wait(_) | Next::Done => {}
+        Next::Refuse(_) | Next::RefuseLog | Next::RefuseOthers(..) => {}
     }
 }
 
@@ -97,6 +101,7 @@ fn a_new_partition_is_made_opened_fetched_stopped_and_handed_over() {
         Next::Cease,
         Next::RecordPosition,
         Next::Seal,
+        Next::RecordHandOver,
         Next::Unfence,
         Next::HandOver,
         Next::Verify,
@@ -182,15 +187,16 @@ fn nothing_is_handed_over_before_all_that_must_hold_holds() {
         is_fetching: false,
     };
     ready.position = Some(Offset::new(7));
-    (ready.is_sealed, ready.is_drained) = (true, true);
+    (ready.is_sealed, ready.is_noted, ready.is_drained) = (true, true, true);
     ready.ceased = ready.position;
     (ready.is_apart, ready.is_unfenced) = (true, true);
     assert_eq!(next(Goal::Act(Action::Stop), &ready), Next::HandOver);
-    let spoils: [fn(&mut Place); 8] = [
+    let spoils: [fn(&mut Place); 9] = [
         |place| place.is_busy = true,
         |place| place.position = None,
         |place| place.ceased = None,
         |place| place.is_sealed = false,
+        |place| place.is_noted = false,
         |place| place.is_drained = false,
         |place| place.is_apart = false,
         |place| place.is_unfenced = false,
@@ -233,6 +239,10 @@ fn a_vault_is_stopped_without_anybody_else() {
 #[test]
 fn what_is_not_ours_is_refused_and_what_never_was_is_stopped() {
     let mut place = place();
+    place.part = Part::Missing;
+    place.has_log = true;
+    let refused = next(Goal::Act(Action::Mirror), &place);
+    assert_eq!(refused, Next::RefuseLog, "of another topic");
     place.part = Part::Foreign { is_led: true };
     for action in [Action::Align, Action::Mirror, Action::Stop] {
         assert!(

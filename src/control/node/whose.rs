@@ -1,0 +1,225 @@
+//! Whose a partition of the destination is: ours as long as it is the one that we made, whatever
+//! its name and whoever else has replicas of it.
+//!
+//! Names are not enough. Somebody may delete a topic and make another of its name, or add partitions
+//! to one of ours, or have had one of that name all along.
+
+use crate::io::World;
+use crate::kraft::Topic;
+use crate::model::{BrokerId, PartitionIndex, TopicId, TopicPartition};
+
+use super::Node;
+use super::course::Goal;
+
+/// Whose a partition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A mirror of ours, or about to be one.
+    Ours,
+    /// It was a mirror: we have a log of it, and others may have more.
+    Former,
+    /// Somebody else's.
+    Others,
+}
+
+/// What we have of a partition of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ties {
+    /// It is to be mirrored.
+    is_wanted: bool,
+    log: Log,
+}
+
+/// A log of a partition, by the topic that it is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Log {
+    /// There is none.
+    #[default]
+    None,
+    /// Of this topic.
+    Same,
+    /// Of another one that had the name.
+    Another,
+}
+
+impl<W: World> Node<W> {
+    /// Whose the partition of that name is at the destination; ours where there is none.
+    pub(super) fn whose(&self, id: &TopicPartition) -> Whose {
+        let Some(membership) = &self.membership else {
+            return Whose::Ours;
+        };
+        let image = membership.image();
+        let topic_id = image.topics.id_of(&id.topic);
+        let topic = topic_id.and_then(|id| Some((id, image.topics.get(id)?)));
+        let Some((topic_id, topic)) = topic else {
+            return Whose::Ours;
+        };
+        let ties = |partition| {
+            let topic = id.topic.clone();
+            self.ties_to(&TopicPartition { topic, partition }, topic_id)
+        };
+        whose(membership.us, topic, id.partition, ties)
+    }
+
+    fn ties_to(&self, id: &TopicPartition, topic: TopicId) -> Ties {
+        let key = self.by_id.get(id);
+        let one = key.and_then(|key| self.partitions.get(key));
+        let shelf = self.shelves.get(&None);
+        let held = shelf.and_then(|shelf| shelf.held(id));
+        Ties {
+            is_wanted: one.is_some_and(|one| one.goal() != Some(Goal::Leave)),
+            // Files that the notes do not name yet are looked at before they are taken for ours.
+            log: match held.map(|held| held.topic_id) {
+                None => Log::None,
+                Some(Some(of)) if of != topic => Log::Another,
+                Some(_) => Log::Same,
+            },
+        }
+    }
+}
+
+fn whose(
+    us: BrokerId,
+    topic: &Topic,
+    number: PartitionIndex,
+    ties: impl Fn(PartitionIndex) -> Ties,
+) -> Whose {
+    let own = ties(number);
+    match own.log {
+        Log::Same if own.is_wanted => Whose::Ours,
+        Log::Same => Whose::Former,
+        Log::None if own.is_wanted && is_made_by_us(us, topic, number, ties) => Whose::Ours,
+        Log::None | Log::Another => Whose::Others,
+    }
+}
+
+/// Whether we have made a partition that we have no log of yet. We are first in what we make, and
+/// nobody else would have us first in all partitions of a topic. One that is ours in part may have
+/// been grown by others.
+fn is_made_by_us(
+    us: BrokerId,
+    topic: &Topic,
+    number: PartitionIndex,
+    ties: impl Fn(PartitionIndex) -> Ties,
+) -> bool {
+    let is_first = |number: &PartitionIndex| {
+        let partition = topic.partitions.get(number);
+        partition.is_none_or(|partition| partition.replicas.first() == Some(&us))
+    };
+    let has_log = |number: &PartitionIndex, log| ties(*number).log == log;
+    let mut all = topic.partitions.keys();
+    let is_all_new = all.all(|number| is_first(number) && !has_log(number, Log::Another));
+    let mut all = topic.partitions.keys();
+    is_first(&number) && (is_all_new || all.any(|number| has_log(number, Log::Same)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kraft::{Delta, Image};
+    use crate::model::LeaderEpoch;
+    use crate::protocol::metadata_record::{MetadataRecord, NewPartition, Recovery, spoken};
+
+    const US: BrokerId = BrokerId(9001);
+    const TOPIC: TopicId = TopicId::new([7; 16]);
+    const NEW: Ties = Ties {
+        is_wanted: true,
+        log: Log::None,
+    };
+    const HELD: Ties = Ties {
+        is_wanted: true,
+        log: Log::Same,
+    };
+    const OF_ANOTHER: Ties = Ties {
+        is_wanted: true,
+        log: Log::Another,
+    };
+    const UNWANTED: Ties = Ties {
+        is_wanted: false,
+        log: Log::None,
+    };
+    const STOPPED: Ties = Ties {
+        is_wanted: false,
+        log: Log::Same,
+    };
+
+    /// Whose partitions with these replicas are, each with what we have of it.
+    fn judged(partitions: &[(&[i32], Ties)]) -> Vec<Whose> {
+        let number = |number: usize| {
+            let number = i32::try_from(number).ok().and_then(PartitionIndex::new);
+            number.expect("small")
+        };
+        let mut records = vec![spoken::topic("orders", TOPIC)];
+        records.extend(partitions.iter().enumerate().map(|(index, (replicas, _))| {
+            let replicas: Vec<BrokerId> = replicas.iter().map(|id| BrokerId(*id)).collect();
+            spoken::partition(&NewPartition {
+                topic: TOPIC,
+                partition: number(index),
+                isr: replicas.clone(),
+                leader: replicas.first().copied(),
+                replicas,
+                removing: Vec::new(),
+                adding: Vec::new(),
+                leader_epoch: LeaderEpoch::new(0),
+                partition_epoch: 0,
+                recovery: Recovery::Recovered,
+                elr: Vec::new(),
+                last_known_elr: Vec::new(),
+            })
+        }));
+        let mut image = Image::default();
+        for bytes in &records {
+            let record = MetadataRecord::read(bytes).expect("sound");
+            let applied = image.apply(record, &mut Delta::default());
+            applied.expect("it fits");
+        }
+        let topic = image.topics.get(TOPIC).expect("just made");
+        let ties = |at: PartitionIndex| partitions[at.value() as usize].1;
+        let all = (0..partitions.len()).map(|index| whose(US, topic, number(index), ties));
+        all.collect()
+    }
+
+    #[test]
+    fn what_we_have_just_made_is_ours() {
+        let ours = judged(&[(&[9001, 1], NEW), (&[9001, 2], NEW)]);
+        assert_eq!(ours, [Whose::Ours; 2]);
+        let unwanted = judged(&[(&[9001], UNWANTED)]);
+        assert_eq!(unwanted, [Whose::Others], "it has landed on us");
+    }
+
+    #[test]
+    fn a_topic_of_others_is_not_ours_where_we_happen_to_be_first() {
+        let theirs = judged(&[(&[9001, 1], NEW), (&[1, 9001], NEW), (&[1, 2], NEW)]);
+        assert_eq!(theirs, [Whose::Others; 3]);
+    }
+
+    #[test]
+    fn partitions_that_others_add_are_theirs_and_the_rest_stays_ours() {
+        let grown = judged(&[
+            (&[9001, 1], HELD),
+            (&[9001, 2], NEW),
+            (&[1, 2], NEW),
+            (&[9001, 1], UNWANTED),
+        ]);
+        let expected = [Whose::Ours, Whose::Ours, Whose::Others, Whose::Others];
+        assert_eq!(grown, expected);
+    }
+
+    #[test]
+    fn replicas_in_another_order_change_nothing() {
+        let ours = judged(&[(&[1, 9001], HELD), (&[1, 2], HELD), (&[9001, 1], NEW)]);
+        assert_eq!(ours, [Whose::Ours; 3]);
+    }
+
+    #[test]
+    fn a_topic_made_again_by_others_is_theirs() {
+        let again = judged(&[(&[9001, 1], OF_ANOTHER), (&[9001, 2], NEW)]);
+        assert_eq!(again, [Whose::Others; 2]);
+    }
+
+    #[test]
+    fn what_was_handed_over_is_not_taken_back() {
+        let former = judged(&[(&[1, 2], STOPPED), (&[1, 9001], STOPPED)]);
+        assert_eq!(former, [Whose::Former; 2]);
+    }
+}
