@@ -241,15 +241,11 @@ impl Findings {
             let found = format!("{found}; none of their partitions will be put on a node");
             return self.ok(about, found);
         }
-        // Share groups are new, and few use them.
-        let level = match missing[..] {
-            ["__share_group_state"] => Level::Warn,
-            _ => Level::Refuse,
-        };
         let next = "some of their partitions would be put on a node, and stand still: let a \
-                    consumer of a group and a transactional producer run once before, or set \
+                    consumer of a group, a transactional producer and, where share.version is \
+                    above 0, a consumer of a share group run once before, or set \
                     destination.unfit = \"register\", so that what lands there is moved away";
-        self.add(level, about, found, next);
+        self.add(Level::Refuse, about, found, next);
     }
 
     fn auto_create(&mut self, facts: &Facts, can_cordon: bool) {

@@ -176,6 +176,15 @@ fn what_would_be_put_on_us_is_made_before_or_kept_away() {
     facts.seen.image = image(25, &brokers);
     let text = only(&facts, Level::Refuse, "internal topics");
     assert!(text.contains("__consumer_offsets and __transaction_state"));
+    let mut shares = brokers.to_vec();
+    let topics = [("__consumer_offsets", 1), ("__transaction_state", 2)];
+    shares.extend(topics.map(|(name, id)| spoken::topic(name, TopicId::new([id; 16]))));
+    facts.seen.image = image(25, &shares);
+    assert_eq!(wrong(&facts, &joining(NODE.0)), [], "nobody shares");
+    shares.push(spoken::feature("share.version", 1));
+    facts.seen.image = image(25, &shares);
+    let text = only(&facts, Level::Refuse, "internal topics");
+    assert!(text.contains("__share_group_state do not exist"), "{text}");
     facts.seen.image = image(30, &brokers);
     assert_eq!(wrong(&facts, &joining(NODE.0)), [], "we are cordoned there");
     let on = [("auto.create.topics.enable", "true", Origin::Default)];
