@@ -47,8 +47,7 @@ final class Reading {
             for (Map.Entry<TopicPartition, Seen> entry : seen.entrySet()) {
                 Seen one = entry.getValue();
                 all += one.count;
-                answer.line(entry.getKey().topic() + " " + entry.getKey().partition() + " " + one.count + " " + one.end
-                    + " " + HexFormat.of().formatHex(one.digest.digest()));
+                answer.line(one.line(entry.getKey()));
             }
         }
         answer.field("count", all);
@@ -121,13 +120,24 @@ final class Reading {
         return mine.stream().allMatch(partition -> consumer.position(partition) >= ends.get(partition));
     }
 
-    private static final class Seen {
-        final long end;
-        final MessageDigest digest = MessageDigest.getInstance("SHA-256");
+    /** What was read of a partition. */
+    static final class Seen {
+        final MessageDigest digest;
+        long end;
         long count;
 
-        Seen(long end) throws java.security.NoSuchAlgorithmException {
+        Seen(long end) {
             this.end = end;
+            try {
+                digest = MessageDigest.getInstance("SHA-256");
+            } catch (java.security.NoSuchAlgorithmException impossible) {
+                throw new IllegalStateException(impossible);
+            }
+        }
+
+        String line(TopicPartition partition) {
+            return partition.topic() + " " + partition.partition() + " " + count + " " + end + " "
+                + HexFormat.of().formatHex(digest.digest());
         }
 
         void take(ConsumerRecord<byte[], byte[]> record) {

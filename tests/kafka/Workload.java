@@ -90,6 +90,7 @@ public final class Workload {
         Writing.register(COMMANDS);
         Menagerie.register(COMMANDS);
         Reading.register(COMMANDS);
+        Watching.register(COMMANDS);
         Clients.register(COMMANDS);
         Tools.register(COMMANDS);
         BufferedReader in =

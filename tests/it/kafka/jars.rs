@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The oldest Java that Kafka 4 brokers run on.
 const JAVA_MIN: u32 = 17;
 /// Our programs; where one has changed, all are compiled again.
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 9] = [
     ("Broker.java", include_str!("../../kafka/Broker.java")),
     ("Workload.java", include_str!("../../kafka/Workload.java")),
     ("Topics.java", include_str!("../../kafka/Topics.java")),
     ("Writing.java", include_str!("../../kafka/Writing.java")),
     ("Menagerie.java", include_str!("../../kafka/Menagerie.java")),
     ("Reading.java", include_str!("../../kafka/Reading.java")),
+    ("Watching.java", include_str!("../../kafka/Watching.java")),
     ("Clients.java", include_str!("../../kafka/Clients.java")),
     ("Tools.java", include_str!("../../kafka/Tools.java")),
 ];

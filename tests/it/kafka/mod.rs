@@ -18,6 +18,7 @@ mod checking;
 mod clients;
 mod cluster;
 mod compare;
+mod converging;
 mod copying;
 mod crashing;
 mod cut_off;

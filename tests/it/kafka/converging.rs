@@ -1,0 +1,177 @@
+//! Two mirrors of one source while brokers of both clusters are restarted one after another, the
+//! source is away as a whole, and applications wait at the destination for the failover: all
+//! replicas come to be the same, and whoever has waited reads each record once.
+
+use std::time::{Duration, Instant};
+
+use super::node::{APART, Described, Node};
+use super::*;
+
+/// Partitions of each topic; those with a number belong to the one mirror, the last to the other.
+const TOPICS: [(&str, i64); 3] = [("my-topic-1", 3), ("my-topic-2", 2), ("new-topic", 1)];
+const PARTITIONS: usize = 6;
+/// Longer than a source may be silent before it is taken for gone.
+const OUTAGE: Duration = Duration::from_secs(20);
+
+#[test]
+fn all_replicas_converge_whoever_is_restarted() {
+    let Some(_turn) = Turn::take("all_replicas_converge_whoever_is_restarted") else {
+        return;
+    };
+    for version in oldest_and_newest() {
+        let mut scene = Scene::begin(&version);
+        scene.brokers_of_both_clusters_are_restarted();
+        scene.source_is_away();
+        scene.whoever_has_waited_reads_each_record_once();
+    }
+}
+
+struct Scene {
+    source: Cluster,
+    destination: Cluster,
+    node: Node,
+}
+
+impl Scene {
+    fn begin(version: &str) -> Scene {
+        let workload = Arc::new(Workload::start(version));
+        let mut source = Cluster::start(&workload, "converging-source", 2, &[]);
+        let destination = Cluster::start(&workload, "converging-destination", 2, &APART);
+        for (topic, partitions) in TOPICS {
+            source.ask(&format!(
+                "create topic={topic} partitions={partitions} rf=2"
+            ));
+            source.ask(&format!("produce topic={topic} count=100"));
+        }
+        // Leader epochs that are not the first ones.
+        for broker in [1, 2] {
+            source.stop(broker);
+            source.restart(broker);
+        }
+        let mut node = Node::member(&destination, "converging");
+        node.declare("pattern", &source, "my-topic.*");
+        node.declare("literal", &source, "new-topic");
+        node.start();
+        let mut scene = Scene {
+            source,
+            destination,
+            node,
+        };
+        scene.catches_up("at first");
+        scene
+    }
+
+    fn catches_up(&mut self, when: &str) {
+        let is_whole = |one: &Described| one.is_caught_up() && one.error.is_none();
+        self.node.until(when, PARTITIONS, is_whole);
+    }
+
+    /// Somebody writes to every topic of the source.
+    fn writes(&self) {
+        for (topic, _) in TOPICS {
+            self.source.ask(&format!(
+                "load id={topic} topic={topic} rate=200 size=300 p.acks=all"
+            ));
+        }
+    }
+
+    fn writes_no_more(&self) {
+        for (topic, _) in TOPICS {
+            let told = self.source.ask(&format!("unload id={topic}"));
+            assert_eq!(told.number("failed"), 0, "{topic}");
+            assert!(told.number("acknowledged") > 0, "{topic}");
+        }
+    }
+
+    /// Node 1 of either cluster is its controller as well.
+    fn brokers_of_both_clusters_are_restarted(&mut self) {
+        self.writes();
+        for (is_source, broker) in [
+            (false, 1),
+            (false, 2),
+            (true, 2),
+            (false, 1),
+            (true, 1),
+            (false, 2),
+        ] {
+            let cluster = match is_source {
+                true => &mut self.source,
+                false => &mut self.destination,
+            };
+            cluster.stop(broker);
+            cluster.restart(broker);
+        }
+        // The leader of some partitions dies without a word.
+        self.source.kill(2);
+        std::thread::sleep(Duration::from_secs(2));
+        self.source.restart_dead();
+        self.writes_no_more();
+        self.catches_up("after all restarts");
+        self.all_replicas_are_the_same();
+    }
+
+    /// What a mirror waits for is said, and it goes on by itself.
+    fn source_is_away(&mut self) {
+        for broker in [2, 1] {
+            self.source.kill(broker);
+        }
+        let is_told = |one: &Described| one.error.is_some() && one.state == "MIRRORING";
+        self.node.until("the source is gone", PARTITIONS, is_told);
+        std::thread::sleep(OUTAGE);
+        self.node.until("it is still gone", PARTITIONS, is_told);
+        self.source.restart_dead();
+        self.source.ask("produce topic=new-topic count=30 seed=5");
+        self.catches_up("after the outage");
+    }
+
+    fn whoever_has_waited_reads_each_record_once(&mut self) {
+        let topic = "my-topic-1";
+        let readers = [("all", "false"), ("committed", "true")];
+        for (id, committed) in readers {
+            let watch = format!("watch id={id} topic={topic} committed={committed}");
+            self.destination.ask(&watch);
+        }
+        self.source.ask(&format!(
+            "transact topic={topic} id=last txns=4 count=25 end=alternate"
+        ));
+        self.catches_up("transactions");
+        for mirror in ["pattern", "literal"] {
+            let stop = ["stop", "--mirror", mirror, "--topics", ".*", "--wait"];
+            self.node.mirrors(&stop).expect_code(0);
+        }
+        for (id, committed) in readers {
+            let read = self.destination.ask(&format!("unwatch id={id}"));
+            let question = format!("consume topics={topic} committed={committed}");
+            let there = self.source.ask(&question);
+            assert_eq!(read.lines, there.lines, "{id}");
+            assert_eq!(read.lines.len(), 3, "{id}");
+        }
+        self.all_replicas_are_the_same();
+        self.node.stop().expect_code(0);
+    }
+
+    /// But for leader epochs, which each cluster has of its own.
+    fn all_replicas_are_the_same(&self) {
+        for partition in self.source.offsets(".*-topic.*") {
+            let name = partition.directory();
+            let first = self.source.log_dir(1).join(&name);
+            let others = [
+                self.source.log_dir(2),
+                self.destination.log_dir(1),
+                self.destination.log_dir(2),
+            ];
+            for logs in others {
+                let wanted = partition.high_watermark;
+                let deadline = Instant::now() + Duration::from_secs(60);
+                let end = || compare::read(&logs.join(&name)).ok()?.end();
+                while end().unwrap_or_default() < wanted {
+                    assert!(Instant::now() < deadline, "{name}: {:?} of {wanted}", end());
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                let same =
+                    compare::agree_but_for_epochs(&first, &logs.join(&name), partition.range());
+                same.unwrap_or_else(|difference| panic!("{difference}"));
+            }
+        }
+    }
+}
