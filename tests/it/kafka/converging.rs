@@ -18,7 +18,7 @@ fn all_replicas_converge_whoever_is_restarted() {
     let Some(_turn) = Turn::take("all_replicas_converge_whoever_is_restarted") else {
         return;
     };
-    for version in oldest_and_newest() {
+    for version in newest() {
         let mut scene = Scene::begin(&version);
         scene.brokers_of_both_clusters_are_restarted();
         scene.source_is_away();
@@ -44,10 +44,8 @@ impl Scene {
             source.ask(&format!("produce topic={topic} count=100"));
         }
         // Leader epochs that are not the first ones.
-        for broker in [1, 2] {
-            source.stop(broker);
-            source.restart(broker);
-        }
+        source.stop(2);
+        source.restart(2);
         let mut node = Node::member(&destination, "converging");
         node.declare("pattern", &source, "my-topic.*");
         node.declare("literal", &source, "new-topic");
@@ -86,14 +84,7 @@ impl Scene {
     /// Node 1 of either cluster is its controller as well.
     fn brokers_of_both_clusters_are_restarted(&mut self) {
         self.writes();
-        for (is_source, broker) in [
-            (false, 1),
-            (false, 2),
-            (true, 2),
-            (false, 1),
-            (true, 1),
-            (false, 2),
-        ] {
+        for (is_source, broker) in [(false, 1), (true, 2), (false, 2), (true, 1)] {
             let cluster = match is_source {
                 true => &mut self.source,
                 false => &mut self.destination,

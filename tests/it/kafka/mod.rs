@@ -123,9 +123,21 @@ fn versions() -> Vec<String> {
 /// The first and the last of them, or all where nobody minds the time.
 fn oldest_and_newest() -> Vec<String> {
     let mut all = versions();
-    let is_whole = std::env::var("TWINLOG_KAFKA_MATRIX").is_ok_and(|value| value == "whole");
-    if all.len() > 2 && !is_whole {
+    if all.len() > 2 && !is_whole_matrix() {
         all.drain(1..all.len() - 1);
     }
     all
+}
+
+/// The last of them, or all where nobody minds the time.
+fn newest() -> Vec<String> {
+    let mut all = versions();
+    if !is_whole_matrix() {
+        all.drain(..all.len().saturating_sub(1));
+    }
+    all
+}
+
+fn is_whole_matrix() -> bool {
+    std::env::var("TWINLOG_KAFKA_MATRIX").is_ok_and(|value| value == "whole")
 }
