@@ -22,6 +22,8 @@ fn all_replicas_converge_whoever_is_restarted() {
         let mut scene = Scene::begin(&version);
         scene.brokers_of_both_clusters_are_restarted();
         scene.source_is_away();
+        scene.source_lets_go_of_what_was_not_mirrored_yet();
+        scene.topic_is_made_anew_at_the_source();
         scene.whoever_has_waited_reads_each_record_once();
     }
 }
@@ -115,6 +117,40 @@ impl Scene {
         self.catches_up("after the outage");
     }
 
+    /// While the node is away, records come and go; it goes on where the source begins by then.
+    fn source_lets_go_of_what_was_not_mirrored_yet(&mut self) {
+        let topic = "my-topic-2";
+        self.node.stop().expect_code(0);
+        self.source.ask(&format!(
+            "produce topic={topic} partition=0 count=200 seed=6"
+        ));
+        let end = self.source.offsets(topic)[0].high_watermark;
+        let begins = end - 50;
+        self.source
+            .ask(&format!("trim topic={topic} before={begins}"));
+        assert_eq!(self.source.offsets(topic)[0].log_start, begins);
+        self.node.start();
+        self.catches_up("after records were gone");
+        self.all_replicas_are_the_same();
+    }
+
+    /// The others are mirrored on, and what was mirrored of it before stays.
+    fn topic_is_made_anew_at_the_source(&mut self) {
+        let [_, _, (topic, partitions)] = TOPICS;
+        self.source.ask(&format!("delete topic={topic}"));
+        self.source.ask(&format!(
+            "create topic={topic} partitions={partitions} rf=2"
+        ));
+        self.source.ask("produce topic=my-topic-1 count=30 seed=7");
+        let all = self.node.until("another topic", PARTITIONS, |one| {
+            one.is_caught_up() != (one.topic == topic)
+                && (one.state == "FAILED") == (one.topic == topic)
+        });
+        let failed = all.iter().find(|one| one.topic == topic);
+        let why = failed.and_then(|one| one.error.clone()).unwrap_or_default();
+        assert!(why.contains("recreated at the source"), "{why}");
+    }
+
     fn whoever_has_waited_reads_each_record_once(&mut self) {
         let topic = "my-topic-1";
         let readers = [("all", "false"), ("committed", "true")];
@@ -125,7 +161,8 @@ impl Scene {
         self.source.ask(&format!(
             "transact topic={topic} id=last txns=4 count=25 end=alternate"
         ));
-        self.catches_up("transactions");
+        let is_whole = |one: &Described| one.is_caught_up() || one.topic == "new-topic";
+        self.node.until("transactions", PARTITIONS, is_whole);
         for mirror in ["pattern", "literal"] {
             let stop = ["stop", "--mirror", mirror, "--topics", ".*", "--wait"];
             self.node.mirrors(&stop).expect_code(0);
@@ -143,7 +180,7 @@ impl Scene {
 
     /// But for leader epochs, which each cluster has of its own.
     fn all_replicas_are_the_same(&self) {
-        for partition in self.source.offsets(".*-topic.*") {
+        for partition in self.source.offsets("my-topic.*") {
             let name = partition.directory();
             let first = self.source.log_dir(1).join(&name);
             let others = [
