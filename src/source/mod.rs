@@ -58,7 +58,7 @@ pub use lane::LaneId;
 pub use options::Options;
 pub use question::{Answer, Question};
 pub use replica::REPLICA_VERSION_MIN;
-pub use verdict::{Cause, Expected, Outcome, Trouble, Turn, Verdict};
+pub use verdict::{Cause, Expected, Outcome, Trouble, Turn, Verdict, Withheld};
 
 /// A partition to be followed, and where our log of it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

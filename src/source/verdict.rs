@@ -144,6 +144,20 @@ pub enum Trouble {
     },
 }
 
+/// Why an answer to Fetch as a whole has brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Withheld {
+    /// It is an error.
+    #[error("Fetch answered {0}")]
+    Refused(ErrorCode),
+    /// Nothing but throttles has come for a while.
+    #[error("Fetch answered {answers} times in a row without records, only to throttle us")]
+    Throttled {
+        /// How often.
+        answers: u32,
+    },
+}
+
 /// Why a partition stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {

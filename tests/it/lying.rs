@@ -371,6 +371,31 @@ fn whom_the_answers_leave_out_waits_by_name_and_no_longer_than_there_is_patience
     });
 }
 
+#[test]
+fn answers_that_bring_nothing_are_told_and_end_when_patience_does() {
+    let lies = [
+        (Lie::Refused, "Fetch answered UNKNOWN_SERVER_ERROR"),
+        (Lie::Throttled, "times in a row without records"),
+    ];
+    each(&lies, |(lie, word)| {
+        let source = source::start();
+        let proxy = Proxy::start(source, about(lie, Often::Always));
+        let place = Place::new();
+        let ended = place.copy(proxy.port);
+        let said = &ended.said;
+        assert_eq!(ended.code, Some(1), "{lie:?}: {said}");
+        for word in ["broker 1", "lies-0 stop", "sound-0 stop", word] {
+            assert!(said.contains(word), "{lie:?}: nothing of {word}: {said}");
+        }
+        assert!(said.lines().count() < 12, "{lie:?}: {said}");
+        let once = Proxy::start(source, about(lie, Often::Once));
+        let place = Place::new();
+        let ended = place.copy(once.port);
+        assert_eq!(ended.code, Some(0), "{lie:?}: {}", ended.said);
+        assert!(place.held("lies") == content(TOPICS[1].1, BATCHES));
+    });
+}
+
 /// The commonest mistake of a new set-up: the broker that answers sends its clients to an address
 /// at which nobody is.
 #[test]

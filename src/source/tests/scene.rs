@@ -282,14 +282,20 @@ impl Scene {
 
     /// The answer of `broker` begins, of no special note.
     pub(super) fn begin(&mut self, broker: i32) {
-        self.begin_with(broker, 0, ErrorCode::NONE);
+        let withheld = self.begin_with(broker, 0, ErrorCode::NONE);
+        assert_eq!(withheld, None);
     }
 
-    pub(super) fn begin_with(&mut self, broker: i32, throttle_ms: u64, error: ErrorCode) {
+    pub(super) fn begin_with(
+        &mut self,
+        broker: i32,
+        throttle_ms: u64,
+        error: ErrorCode,
+    ) -> Option<Withheld> {
         let throttle = Duration::from_millis(throttle_ms);
         let about = (error, self.session);
         self.source
-            .answer_begun(self.now, lane(broker), throttle, about);
+            .answer_begun(self.now, lane(broker), throttle, about)
     }
 
     /// The answer under way tells of so many partitions.

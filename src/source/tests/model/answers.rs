@@ -170,9 +170,9 @@ impl Play {
             if !request.wanted.forgotten.is_empty() {
                 self.seen.insert("forgotten");
             }
-            let throttle = Duration::from_millis(throttle_ms);
-            let about = (error, session);
-            return self.source.answer_begun(self.now, lane, throttle, about);
+            let (throttle, about) = (Duration::from_millis(throttle_ms), (error, session));
+            let told = self.source.answer_begun(self.now, lane, throttle, about);
+            return self.seen.extend(told.map(|_| "withheld"));
         }
         if let Some(open) = request.open.take() {
             return self.take_records(lane, open);
