@@ -169,6 +169,8 @@ pub(super) struct Cursor {
     /// Answers in a row whose first batch claims more bytes than are allowed.
     pub(super) oversized_answers: u32,
     pub(super) empty_answers: u32,
+    /// High watermarks that came without records since the log moved.
+    pub(super) promises: u32,
     /// The source's, as last told; it says how far behind we are, and never refuses a batch.
     pub(super) high_watermark: Option<Offset>,
     pub(super) source_start: Option<Offset>,
@@ -225,6 +227,7 @@ impl Cursor {
             corrupt_answers: 0,
             oversized_answers: 0,
             empty_answers: 0,
+            promises: 0,
             high_watermark: None,
             source_start: None,
             log_start: followed.log_start,
@@ -398,6 +401,7 @@ impl Cursor {
         self.corrupt_answers = 0;
         self.oversized_answers = 0;
         self.empty_answers = 0;
+        self.promises = 0;
         self.alone = false;
     }
 

@@ -199,7 +199,7 @@ impl Source {
         }
         let conclusive = request.is_conclusive(self.is_replica());
         if !request.excused && conclusive && request.manner != Manner::Apart {
-            self.told_nothing(lane, request.number);
+            self.told_nothing(now, lane, request.number);
         }
         let known = self.lane_mut(lane);
         if request.fed_bytes > 0 {

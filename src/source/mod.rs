@@ -117,7 +117,7 @@ pub struct Source {
     resting: BTreeSet<(Instant, CursorId)>,
     /// At most one per cursor and one per broker that still has a meaning.
     questions: VecDeque<Question>,
-    /// Partitions that are done since an answer has left them out.
+    /// Partitions that are done, or fail, since an answer has left them out.
     untold: VecDeque<(CursorId, Turn)>,
     /// A replica's partitions of which something else than records was told.
     news: BTreeSet<CursorId>,

@@ -123,6 +123,25 @@ pub enum Trouble {
         /// The offset that was asked for.
         next: Offset,
     },
+    /// An answer without an error tells of no high watermark.
+    #[error("broker {broker}: its answer to Fetch is no error and has no high watermark")]
+    NoWatermark {
+        /// Who answered.
+        broker: BrokerId,
+    },
+    /// High watermarks come, and what should lie below them does not.
+    #[error(
+        "broker {broker} tells of one high watermark after the other, now {high_watermark}, but \
+         sends nothing from offset {next} on"
+    )]
+    Promised {
+        /// Who answered.
+        broker: BrokerId,
+        /// The offset that was asked for.
+        next: Offset,
+        /// What it told last.
+        high_watermark: Offset,
+    },
     /// Our log and the source's differ.
     #[error("the source's log differs from ours")]
     Diverging,

@@ -267,6 +267,49 @@ fn throttles_are_told_once_they_are_all_that_comes() {
 }
 
 #[test]
+fn high_watermarks_that_bring_no_records_are_believed_for_a_while() {
+    let mut followed = new_log(0, 1);
+    followed.until = Some(offset(10));
+    let (mut scene, ids) = Scene::following(options(), [followed]);
+    scene.round(Part::records(0, 1).high(10));
+    for high in 11..=40 {
+        let (asked, turn) = scene.round(Part::empty(0).high(high));
+        assert_eq!(asked.fetch_offset, offset(1));
+        let trouble = Trouble::Promised {
+            broker: BrokerId(1),
+            next: offset(1),
+            high_watermark: offset(high),
+        };
+        let is_said = matches!(turn, Turn::Retry { trouble: said, .. } if said == trouble);
+        assert_eq!(is_said, high >= 30, "{high}: {turn:?}");
+        if is_said {
+            scene.sleep();
+            for question in questions(&mut scene) {
+                assert_eq!(question, Question::Leader { cursor: ids[0] });
+                scene.told(ids[0], led_by(1, EPOCH), &[]);
+            }
+        }
+    }
+    let (_, turn) = scene.round(Part::records(0, 2).high(50));
+    assert_eq!(turn, Turn::Continue);
+    let (_, turn) = scene.round(Part::empty(0).high(51));
+    assert_eq!(turn, Turn::Continue, "a new beginning");
+}
+
+#[test]
+fn an_answer_without_a_high_watermark_is_a_failure() {
+    let (mut scene, id) = Scene::of_one(options());
+    let broker = BrokerId(1);
+    let (_, turn) = scene.round(Part::empty(0).high(-1));
+    let is_said = matches!(turn, Turn::Retry { trouble: Trouble::NoWatermark { broker: said }, .. }
+        if said == broker);
+    assert!(is_said, "{turn:?}");
+    scene.sleep();
+    scene.round(Part::records(0, 4).high(-1));
+    assert_eq!(scene.next_of(id), 4, "records speak for themselves");
+}
+
+#[test]
 fn a_batch_of_a_newer_epoch_than_its_sender_makes_us_ask_for_the_leader() {
     let (mut scene, id) = Scene::of_one(options());
     let part = Part::records(0, 3).and_then(super::super::Outcome::EpochAhead);

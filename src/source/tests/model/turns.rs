@@ -101,6 +101,8 @@ fn name_of(turn: &Turn) -> &'static str {
             Trouble::Corrupt => "corrupt",
             Trouble::EpochAhead => "epoch ahead again",
             Trouble::Missing { .. } => "missing",
+            Trouble::NoWatermark { .. } => "no watermark",
+            Trouble::Promised { .. } => "promised",
             Trouble::Unwritten => "unwritten",
             Trouble::Diverging => "diverging",
             Trouble::NoAnswer => "no answer",
