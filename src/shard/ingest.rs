@@ -193,8 +193,7 @@ impl<W: World> Shard<W> {
             // What lay before the trouble is the log's.
             let (end, epoch) = (partition.end(), partition.their_epoch());
             if end > before {
-                self.source.advanced(cursor, end, epoch);
-                self.appended(cursor);
+                self.advanced(cursor, end, epoch);
             }
             return Err(self.unwritten(cursor, &fault));
         }
@@ -202,11 +201,22 @@ impl<W: World> Shard<W> {
         partition.tally.batches += u64::from(run.count());
         let (end, epoch) = (run.next_offset(), partition.their_epoch());
         let newest = partition.log.last_timestamp();
-        self.source.advanced(cursor, end, epoch);
         self.note_lag(wall, newest);
-        self.appended(cursor);
+        self.advanced(cursor, end, epoch);
         self.goes_well(cursor);
         Ok(())
+    }
+
+    /// The log reaches further; what the source has lost before that is known now.
+    fn advanced(&mut self, cursor: CursorId, end: Offset, epoch: LeaderEpoch) {
+        let gap = self.source.advanced(cursor, end, epoch);
+        let partition = self.partitions.get_mut(&cursor);
+        if let Some(((from, to), partition)) = gap.zip(partition) {
+            let id = &partition.id;
+            tracing::warn!("{id}: the source has lost offsets {from} to {to}; a gap remains");
+            partition.gaps.push((from, to));
+        }
+        self.appended(cursor);
     }
 
     fn note_lag(&mut self, wall: WallTime, newest: i64) {

@@ -87,9 +87,10 @@ pub enum Turn {
         /// Where the leader's log begins, as far as is known.
         at: Offset,
     },
-    /// The source no longer has these records; it goes on at `to`. To be recorded.
+    /// The source says that it no longer has these records, and is asked from `to` on. Nothing to
+    /// do before [`super::Source::advanced`] says so too.
     Gap {
-        /// The first offset that is lost.
+        /// Where the log ends, and the first offset that is lost.
         from: Offset,
         /// The source's log start.
         to: Offset,

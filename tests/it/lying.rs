@@ -305,6 +305,30 @@ fn offsets_that_the_source_denied_once_are_named_by_a_comparison() {
     });
 }
 
+/// Nothing shows that a log is where its leader once says: it is asked for where ours ends again.
+#[test]
+fn bounds_that_no_batch_proves_leave_no_gap() {
+    let source = source::start();
+    let lie = Lie::Elsewhere(1 << 40, 2 << 40);
+    let proxy = Proxy::start(source, about(lie, Often::Once));
+    let place = Place::new();
+    let copied = place.copy(proxy.port);
+    assert_eq!(copied.code, Some(0), "{}", copied.said);
+    assert_eq!(proxy.told(), 3, "{}", copied.said);
+    for (name, id) in TOPICS {
+        assert!(place.held(name) == content(id, BATCHES), "{name}");
+    }
+    let (vault, from) = (place.path("vault"), format!("127.0.0.1:{source}"));
+    let vault = text(&vault);
+    let strict = ["verify", "--vault", vault, "--from", &from, "--complete"];
+    let strict = place.run(&strict);
+    assert_eq!(strict.code, Some(0), "{}", strict.said);
+    let state = place.path("vault").join("twinlog.state");
+    let state = fs::read_to_string(&state).expect("a copy leaves it");
+    let gap = (1i64 << 40).to_string();
+    assert!(!state.contains(&gap), "a gap stays recorded: {state}");
+}
+
 #[test]
 fn a_log_that_begins_behind_its_end_is_none() {
     each(&[Often::Once, Often::Always], |often| {

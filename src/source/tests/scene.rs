@@ -315,11 +315,10 @@ impl Scene {
         self.source.judge(lane(broker), &part.head, is_last)
     }
 
-    /// The log takes the part's records.
-    pub(super) fn append(&mut self, id: CursorId, part: &Part) {
-        if let Some((next, number)) = part.brings {
-            self.source.advanced(id, offset(next), epoch(number));
-        }
+    /// The log takes the part's records. Says which gap they leave before them.
+    pub(super) fn append(&mut self, id: CursorId, part: &Part) -> Option<(Offset, Offset)> {
+        let (next, number) = part.brings?;
+        self.source.advanced(id, offset(next), epoch(number))
     }
 
     pub(super) fn tail(&mut self, broker: i32, part: &Part) -> Turn {
@@ -331,7 +330,7 @@ impl Scene {
     /// A whole part; its records are appended where they are wanted.
     pub(super) fn give(&mut self, broker: i32, part: Part) -> Turn {
         match self.head(broker, &part) {
-            Verdict::Append(expected) => self.append(expected.cursor, &part),
+            Verdict::Append(expected) => _ = self.append(expected.cursor, &part),
             Verdict::Ignore | Verdict::Wait { .. } => {}
         }
         self.tail(broker, &part)

@@ -158,6 +158,8 @@ impl Shared {
             Lie::Beginning(start) if told == 0 || !is_once => (EARLIEST, start),
             Lie::Ending(end) if told == 0 || !is_once => (LATEST, end),
             Lie::Lost(start) if told == 1 || told > 0 && !is_once => (EARLIEST, start),
+            Lie::Elsewhere(start, _) if told == 1 => (EARLIEST, start),
+            Lie::Elsewhere(_, end) if told == 2 => (LATEST, end),
             _ => return answer.to_vec(),
         };
         let mut bytes = Bytes::copy_from_slice(&request[4..]);
@@ -246,7 +248,7 @@ impl Shared {
                     topic.topic = StrBytes::from_static_str("another").into();
                 }
             }
-            Lie::Lost(_) => {
+            Lie::Lost(_) | Lie::Elsewhere(..) => {
                 let ours = answer.responses.iter_mut().filter(|topic| is_ours(topic));
                 for part in ours.flat_map(|topic| &mut topic.partitions) {
                     part.error_code = OFFSET_OUT_OF_RANGE;
