@@ -91,6 +91,9 @@ impl<W: World> Shard<W> {
         let Shifted { run, fault } = believed.shifted(self.shift(cursor));
         let sound = run.bytes().len();
         let mut appended = admitted.and_then(|()| self.append(cursor, &run));
+        if appended.is_ok() && !run.is_empty() {
+            self.bore_fruit(lane);
+        }
         if let (Ok(()), Some(fault)) = (appended, fault) {
             self.give_up(cursor, fault.to_string());
             appended = Err(Outcome::Nothing);
