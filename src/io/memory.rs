@@ -359,7 +359,11 @@ impl File for MemoryFile {
 
     fn sync(&self) -> impl Future<Output = io::Result<()>> + 'static {
         let file = self.clone();
-        async move { file.sync_blocking() }
+        async move {
+            // Others get their turns meanwhile.
+            tokio::task::yield_now().await;
+            file.sync_blocking()
+        }
     }
 }
 

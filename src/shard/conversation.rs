@@ -115,7 +115,9 @@ impl<W: World> Shard<W> {
                 let throttle_ms = u64::try_from(head.throttle_ms).unwrap_or(0);
                 let throttle = Duration::from_millis(throttle_ms);
                 let about = (head.error, head.session);
-                self.source.answer_begun(now, lane, throttle, about);
+                if let Some(why) = self.source.answer_begun(now, lane, throttle, about) {
+                    self.withheld(lane, why);
+                }
             }
             Step::Partition(head) => self.partition_begins(lane, &head),
             Step::Records { available, left } => {

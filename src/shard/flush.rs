@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Shard;
 use super::event::Event;
 use super::inbox::{Closed, Phase, Told};
-use super::partition::End;
+use super::partition::{End, Partition};
 use crate::io::{Clock, World};
 use crate::log::{LogFault, cut_unsynced};
 use crate::model::{Instant, Offset};
@@ -116,6 +116,8 @@ impl<W: World> Shard<W> {
         };
         partition.is_syncing = false;
         match outcome {
+            // It was cut meanwhile.
+            Ok(()) if partition.is_broken => {}
             Ok(()) => {
                 partition.durable = partition.durable.max(end);
                 self.moved.insert(cursor);
@@ -133,16 +135,23 @@ impl<W: World> Shard<W> {
 
     /// Makes the batches of sealed logs durable, many at a time: who waits for that waits with all
     /// partitions of a mirror. What recovery would rather not make again follows with the next sync
-    /// point.
+    /// point. One at a time has the files of a partition: of two syncs of a file the system tells
+    /// one that it has failed, and what a sync point has taken is not in the next one.
     pub(super) fn sync_sealed(&mut self) {
         while self.seals_in_flight < SEALS_IN_FLIGHT_MAX
-            && let Some(cursor) = self.to_seal.pop_front()
+            && let Some(cursor) = self.next_to_seal()
         {
-            let Some(partition) = self.partitions.get_mut(&cursor) else {
+            let partition = self.partitions.get_mut(&cursor);
+            let waits = |partition: &&mut Partition<_>| {
+                // An ordinary sync may have come first, with all of it.
+                matches!(partition.awaited, Some(End::Sealed(_)))
+            };
+            let Some(partition) = partition.filter(waits) else {
                 continue;
             };
             match partition.store.data_point(&partition.log) {
                 Ok(point) => {
+                    partition.is_syncing = true;
                     self.seals_in_flight += 1;
                     let events = self.events_in.clone();
                     self.world.spawn(async move {
@@ -161,15 +170,29 @@ impl<W: World> Shard<W> {
         }
     }
 
+    /// The first in line whose files are not at work.
+    fn next_to_seal(&mut self) -> Option<CursorId> {
+        let is_syncing = |cursor| {
+            let partition = self.partitions.get(cursor);
+            partition.is_some_and(|partition| partition.is_syncing)
+        };
+        let nth = self.to_seal.iter().position(|cursor| !is_syncing(cursor))?;
+        self.to_seal.remove(nth)
+    }
+
     pub(super) fn sealed(&mut self, cursor: CursorId, end: Offset, outcome: Result<(), LogFault>) {
         self.seals_in_flight -= 1;
-        let Some(partition) = self.partitions.get(&cursor) else {
+        let Some(partition) = self.partitions.get_mut(&cursor) else {
             return;
         };
-        let is_awaited = matches!(partition.awaited, Some(End::Sealed(_)));
+        partition.is_syncing = false;
+        assert!(end == partition.end(), "nothing comes to a sealed log");
         match outcome {
-            Ok(()) if is_awaited && end == partition.end() => self.is_over(cursor),
-            Ok(()) => {}
+            Ok(()) if partition.is_broken => {}
+            Ok(()) => {
+                self.settle(cursor);
+                self.is_over(cursor);
+            }
             Err(fault) => self.not_sealed(cursor, &fault),
         }
         self.go_on(cursor);

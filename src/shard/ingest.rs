@@ -91,6 +91,9 @@ impl<W: World> Shard<W> {
         let Shifted { run, fault } = believed.shifted(self.shift(cursor));
         let sound = run.bytes().len();
         let mut appended = admitted.and_then(|()| self.append(cursor, &run));
+        if appended.is_ok() && !run.is_empty() {
+            self.bore_fruit(lane);
+        }
         if let (Ok(()), Some(fault)) = (appended, fault) {
             self.give_up(cursor, fault.to_string());
             appended = Err(Outcome::Nothing);
@@ -193,8 +196,7 @@ impl<W: World> Shard<W> {
             // What lay before the trouble is the log's.
             let (end, epoch) = (partition.end(), partition.their_epoch());
             if end > before {
-                self.source.advanced(cursor, end, epoch);
-                self.appended(cursor);
+                self.advanced(cursor, end, epoch);
             }
             return Err(self.unwritten(cursor, &fault));
         }
@@ -202,11 +204,22 @@ impl<W: World> Shard<W> {
         partition.tally.batches += u64::from(run.count());
         let (end, epoch) = (run.next_offset(), partition.their_epoch());
         let newest = partition.log.last_timestamp();
-        self.source.advanced(cursor, end, epoch);
         self.note_lag(wall, newest);
-        self.appended(cursor);
+        self.advanced(cursor, end, epoch);
         self.goes_well(cursor);
         Ok(())
+    }
+
+    /// The log reaches further; what the source has lost before that is known now.
+    fn advanced(&mut self, cursor: CursorId, end: Offset, epoch: LeaderEpoch) {
+        let gap = self.source.advanced(cursor, end, epoch);
+        let partition = self.partitions.get_mut(&cursor);
+        if let Some(((from, to), partition)) = gap.zip(partition) {
+            let id = &partition.id;
+            tracing::warn!("{id}: the source has lost offsets {from} to {to}; a gap remains");
+            partition.gaps.push((from, to));
+        }
+        self.appended(cursor);
     }
 
     fn note_lag(&mut self, wall: WallTime, newest: i64) {

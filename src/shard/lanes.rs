@@ -10,6 +10,7 @@ use super::event::Event;
 use super::silence::Vigil;
 use super::{Shard, StreamOf};
 use crate::io::{Buf, World};
+use crate::model::Instant;
 use crate::protocol::fetch::{AnswerReader, Endpoint, write_request};
 use crate::session::{BrokerAddress, CLIENT_ID, Channel, Client, Opening, Security, SessionFault};
 use crate::source::{LaneId, REPLICA_VERSION_MIN};
@@ -33,6 +34,8 @@ pub(super) struct Link<W: World> {
     pub(super) unanswered: VecDeque<(i32, i16)>,
     pub(super) reader: Option<AnswerReader>,
     pub(super) vigil: Vigil,
+    /// When it was last said that its answers bring nothing.
+    pub(super) said_at: Option<Instant>,
     /// The partition of the answer that is being taken in.
     pub(super) taking: Option<Taking>,
     windows: mpsc::Sender<Buf>,
@@ -95,6 +98,7 @@ impl<W: World> Shard<W> {
             unanswered: VecDeque::new(),
             reader: None,
             vigil: Vigil::default(),
+            said_at: None,
             taking: None,
             windows,
             requests,
@@ -150,7 +154,7 @@ impl<W: World> Shard<W> {
 /// Sends the lane's next requests, as many as the source plans now.
 pub(super) fn send_plans<W: World>(
     source: &mut crate::source::Source,
-    now: crate::model::Instant,
+    now: Instant,
     lane: LaneId,
     link: &mut Link<W>,
 ) {

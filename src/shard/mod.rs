@@ -240,18 +240,12 @@ impl<W: World> Shard<W> {
             }
             Turn::Gap { from, to } => {
                 let id = &partition.id;
-                tracing::warn!("{id}: the source has lost offsets {from} to {to}; a gap remains");
-                partition.gaps.push((from, to));
+                tracing::debug!("{id}: the source says that it has lost offsets {from} to {to}");
             }
             Turn::Done => {
                 partition.is_complete = true;
-                let here = self
-                    .source
-                    .progress(cursor)
-                    .map(|progress| progress.committed.next);
-                if let Some((until, next)) = partition.mirror.until.zip(here)
-                    && next < until
-                {
+                let next = partition.theirs();
+                if let Some(until) = partition.mirror.until.filter(|until| next < *until) {
                     let id = &partition.id;
                     tracing::warn!(
                         "{id}: the source says that its log ends at offset {until}, which is not \

@@ -40,7 +40,7 @@ pub(super) struct Partition<D: Disk> {
     pub(super) dirty_since: Option<Instant>,
     /// What a sync point needs could not be written.
     pub(super) is_unflushed: bool,
-    /// A sync point of it is being synced.
+    /// Files of it are being synced: nobody else syncs or cuts them meanwhile.
     pub(super) is_syncing: bool,
     /// Everything that was asked for is in the log; durable comes next.
     pub(super) is_complete: bool,

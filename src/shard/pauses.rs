@@ -8,7 +8,7 @@ use super::tasks::subject;
 use crate::io::World;
 use crate::log::LogFault;
 use crate::model::{Instant, LeaderEpoch, TopicPartition};
-use crate::source::{CursorId, LaneId, Outcome};
+use crate::source::{CursorId, LaneId, Outcome, Withheld};
 
 /// What the disk refuses is tried again after this.
 const DISK_RETRY: Duration = Duration::from_secs(1);
@@ -154,12 +154,25 @@ impl<W: World> Shard<W> {
     pub(super) fn pause_lane(&mut self, lane: LaneId, why: &dyn std::fmt::Display) {
         let cursors = self.partitions.iter();
         let cursors = cursors.filter(|(cursor, partition)| {
-            self.source.lane(**cursor) == Some(lane) && !partition.is_complete
+            let is_wanted = partition.is_fetched && !partition.is_complete;
+            is_wanted && self.source.lane(**cursor) == Some(lane)
         });
         let cursors: Vec<CursorId> = cursors.map(|(cursor, _)| *cursor).collect();
         for cursor in cursors {
             self.pause_quietly(cursor, format!("broker {}: {why}", lane.broker));
         }
+    }
+
+    /// An answer as a whole has brought nothing, and the next one may not either.
+    pub(super) fn withheld(&mut self, lane: LaneId, why: Withheld) {
+        let now = self.now();
+        if let Some(link) = self.links.get_mut(&lane)
+            && link.said_at.is_none_or(|said| now.since(said) >= SAY_AGAIN)
+        {
+            link.said_at = Some(now);
+            tracing::warn!("broker {}: {why}", lane.broker);
+        }
+        self.pause_lane(lane, &why);
     }
 
     /// What had failed goes well again.

@@ -12,7 +12,7 @@ use super::*;
 use crate::generator::{PartitionLoad, Sizes, Traffic, topics};
 use crate::io::Disk;
 use crate::io::memory::MemoryDisk;
-use crate::log::{Beginning, Opened, Reader, open};
+use crate::log::{Beginning, Log, Opened, Reader, Store, open};
 use crate::model::{BrokerId, LeaderEpoch, Offset, ProducerIdShift, TopicId, WallTime};
 use crate::record::{Expect, check_mut};
 use crate::stdx::prng::Prng;
@@ -41,6 +41,13 @@ fn epoch(number: i32) -> LeaderEpoch {
 
 /// A log that was led in epoch 1, with transactions that are open at its end; and where that is.
 fn mirrored() -> (MemoryDisk, Offset) {
+    let (disk, mut log, mut store) = unsynced();
+    let end = store.close(&mut log, WALL).expect("works");
+    (disk, end)
+}
+
+/// The same log, of which nothing is durable.
+fn unsynced() -> (MemoryDisk, Log, Store<MemoryDisk>) {
     let disk = MemoryDisk::default();
     let known = Beginning::anew(TOPIC);
     let opened = open(disk.clone(), &dir(), OPTIONS, known, WALL);
@@ -70,8 +77,7 @@ fn mirrored() -> (MemoryDisk, Offset) {
         run.stamp(epoch(1));
         store.append(&mut log, WALL, run.as_run()).expect("works");
     }
-    let end = store.close(&mut log, WALL).expect("works");
-    (disk, end)
+    (disk, log, store)
 }
 
 /// The partition, to be led in epoch 2 and not fetched.
@@ -551,6 +557,59 @@ fn what_a_sync_has_lost_is_given_back_and_mirrored_again() {
         let left = disk.after_power_loss(|| 0);
         assert_eq!(boundary(&left, log_end), log_end, "now it is durable");
     });
+}
+
+/// A seal comes while all of the log is being synced, segment by segment: whichever of the syncs
+/// fails, what is said to be durable is.
+#[test]
+fn nothing_is_called_durable_after_a_sync_that_failed_beside_a_seal() {
+    let mut sealed = 0;
+    let mut broken = 0;
+    for nth in 0.. {
+        let (disk, _, _) = unsynced();
+        disk.fail_sync_after(nth);
+        let syncs_max = disk.syncs() + nth;
+        with_shard(&disk, async |ordered: &mut Ordered| {
+            ordered.order(Order::Mirror(led(Offset::ZERO))).await;
+            if !matches!(ordered.next().await, Some(Told::Opened { .. })) {
+                return;
+            }
+            let flush_interval_ms = Options::default().flush_interval_ms;
+            ordered.pass_ms(flush_interval_ms.into()).await;
+            ordered.order(Order::Seal { id: id() }).await;
+            while let Some(told) = ordered.next().await {
+                let is_sealed = matches!(told, Told::Sealed { .. });
+                sealed += u32::from(is_sealed);
+                broken += u32::from(matches!(told, Told::Broken { .. }));
+                assert_durable(&disk, &told);
+                if is_sealed || matches!(told, Told::Failed { .. }) {
+                    break;
+                }
+            }
+            ordered.order(Order::Release { id: id() }).await;
+            ordered.order(Order::Close).await;
+            while let Some(told) = ordered.next().await {
+                assert_durable(&disk, &told);
+            }
+        });
+        if disk.syncs() <= syncs_max {
+            break;
+        }
+    }
+    assert!(sealed > 3 && broken > 20, "{sealed} {broken} is no test");
+}
+
+/// What is said to be durable outlasts a loss of power.
+fn assert_durable(disk: &MemoryDisk, told: &Told) {
+    let durable = match told {
+        Told::Sealed { log_end, .. } | Told::Released { log_end, .. } => *log_end,
+        Told::Broken { durable, .. } => *durable,
+        _ => return,
+    };
+    if durable > Offset::ZERO {
+        let left = disk.after_power_loss(|| 0);
+        assert_eq!(boundary(&left, durable), durable, "{told:?}");
+    }
 }
 
 #[test]

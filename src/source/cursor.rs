@@ -9,7 +9,8 @@ use crate::stdx::slots::SlotKey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CursorId(pub(super) SlotKey);
 
-/// How far the log has come: what `follow`, `advanced` and `truncated` said, nothing guessed.
+/// How far the log has come: what `follow`, `advanced` and `truncated` said, nothing guessed; or
+/// how far the source says that it has lost what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// The offset to fetch next.
@@ -131,6 +132,9 @@ pub(super) struct Cursor {
     pub(super) lane: LaneId,
     pub(super) stage: Stage,
     pub(super) committed: Committed,
+    /// Where the log ends, while the committed place lies behind a gap of which the source has told
+    /// and which no batch has proven yet.
+    before_gap: Option<Offset>,
     pub(super) predicted: Option<Predicted>,
     /// The epoch to state as last fetched: the log's, or none right after a gap, where the
     /// source could only misread it.
@@ -169,6 +173,8 @@ pub(super) struct Cursor {
     /// Answers in a row whose first batch claims more bytes than are allowed.
     pub(super) oversized_answers: u32,
     pub(super) empty_answers: u32,
+    /// High watermarks that came without records since the log moved.
+    pub(super) promises: u32,
     /// The source's, as last told; it says how far behind we are, and never refuses a batch.
     pub(super) high_watermark: Option<Offset>,
     pub(super) source_start: Option<Offset>,
@@ -205,6 +211,7 @@ impl Cursor {
                 next: followed.position,
                 epoch,
             },
+            before_gap: None,
             predicted: None,
             stated_epoch: epoch,
             may_begin_before: followed.is_empty,
@@ -225,6 +232,7 @@ impl Cursor {
             corrupt_answers: 0,
             oversized_answers: 0,
             empty_answers: 0,
+            promises: 0,
             high_watermark: None,
             source_start: None,
             log_start: followed.log_start,
@@ -237,13 +245,53 @@ impl Cursor {
 
     /// Its log was changed while nothing was fetched for it, and is as `committed` says.
     pub(super) fn begins_at(&mut self, committed: Committed, is_replica: bool) {
-        self.committed = committed;
-        self.stated_epoch = committed.epoch;
-        self.may_begin_before = !committed.epoch.is_some();
+        self.is_at(committed);
         self.compared = !committed.epoch.is_some() || is_replica;
         self.compared_under = LeaderEpoch::NONE;
         self.reached = None;
         self.went_well();
+    }
+
+    /// Its log ends there.
+    pub(super) fn is_at(&mut self, committed: Committed) {
+        self.committed = committed;
+        self.before_gap = None;
+        self.stated_epoch = committed.epoch;
+        self.may_begin_before = !committed.epoch.is_some();
+    }
+
+    /// Where its log ends.
+    pub(super) fn log_end(&self) -> Offset {
+        self.before_gap.unwrap_or(self.committed.next)
+    }
+
+    /// The source says that it begins at `start`, where the log does not reach. Says from where on
+    /// it has nothing then.
+    pub(super) fn skip_to(&mut self, start: Offset) -> Offset {
+        let end = self.log_end();
+        self.before_gap = Some(end);
+        self.committed.next = start;
+        self.stated_epoch = LeaderEpoch::NONE;
+        self.may_begin_before = true;
+        end
+    }
+
+    /// What the source has said that it has lost is to be asked for after all.
+    pub(super) fn skip_nothing(&mut self) {
+        let next = self.log_end();
+        self.is_at(Committed {
+            next,
+            ..self.committed
+        });
+    }
+
+    /// Batches were appended, up to there. Says which gap they leave behind them.
+    pub(super) fn advanced(&mut self, committed: Committed) -> Option<(Offset, Offset)> {
+        let gap = self.before_gap.map(|from| (from, self.committed.next));
+        self.is_at(committed);
+        self.may_begin_before = false;
+        self.went_well();
+        gap
     }
 
     /// A log that holds records may have been diverged from while we were away. Only a leader
@@ -398,6 +446,7 @@ impl Cursor {
         self.corrupt_answers = 0;
         self.oversized_answers = 0;
         self.empty_answers = 0;
+        self.promises = 0;
         self.alone = false;
     }
 
@@ -415,6 +464,7 @@ impl Cursor {
         assert!(self.ticket.is_none() || self.may_be_asked());
         assert!(self.predicted.is_none() || self.answering);
         assert!(self.lane.broker == self.leader);
+        assert!(self.log_end() <= self.committed.next);
         assert!(!self.committed.epoch.is_some() || self.stated_epoch <= self.committed.epoch);
     }
 }

@@ -15,6 +15,10 @@ use crate::protocol::fetch::{Diverging, PartitionHead, PartitionTail};
 /// leader's is late for a moment before it is known to have lost records.
 const PATIENCE_BELOW_UNTIL: u32 = 20;
 
+/// So many high watermarks may come without a record, where there should be one. A broker shows
+/// what lies below the one it tells: it is a few where a leader is new, or another one at fault.
+const PROMISES_MAX: u32 = 20;
+
 /// So many claims in a row that a batch is larger than allowed are believed.
 pub(super) const OVERSIZED_ANSWERS_MAX: u32 = 3;
 
@@ -147,7 +151,7 @@ impl Source {
         }
         match outcome {
             Outcome::Appended => self.appended(id, asked),
-            Outcome::Nothing => self.empty(id, current.conclusive),
+            Outcome::Nothing => self.empty(now, id, current.conclusive),
             Outcome::TooSmall { need } => self.too_small(now, id, asked, need),
             Outcome::Overlaps { base } if self.is_replica() => self.overlapped(now, id, base),
             Outcome::Corrupt | Outcome::Overlaps { .. } => self.corrupt(now, id),
@@ -220,17 +224,21 @@ impl Source {
         self.resume_as(id, Queue::Served)
     }
 
-    pub(super) fn empty(&mut self, id: CursorId, conclusive: bool) -> Turn {
+    pub(super) fn empty(&mut self, now: Instant, id: CursorId, conclusive: bool) -> Turn {
         if self.is_replica() {
             return self.met_the_end(id, conclusive);
         }
         let patience = self.options.empty_answers_max;
         let cursor = self.cursor_mut(id);
-        cursor.backoff.reset();
+        let (broker, next) = (cursor.leader, cursor.committed.next);
         let Some(high_watermark) = cursor.high_watermark else {
-            return self.resume_as(id, Queue::Hungry);
+            return self.rest(now, id, Trouble::NoWatermark { broker }, Then::Fetch);
         };
-        if conclusive || cursor.committed.next >= high_watermark {
+        let is_behind = cursor.is_behind();
+        if conclusive && is_behind && cursor.empty_answers == 0 {
+            cursor.promises = cursor.promises.saturating_add(1);
+        }
+        if conclusive || next >= high_watermark {
             cursor.empty_answers = cursor.empty_answers.saturating_add(1);
         }
         let patience = match cursor.until {
@@ -241,7 +249,15 @@ impl Source {
         if cursor.until.is_some() && has_waited {
             return self.finish(id);
         }
-        let is_behind = cursor.is_behind();
+        if is_behind && !has_waited && cursor.promises >= PROMISES_MAX {
+            let trouble = Trouble::Promised {
+                broker,
+                next,
+                high_watermark,
+            };
+            return self.rest(now, id, trouble, Then::Fetch);
+        }
+        cursor.backoff.reset();
         self.doubt(id, is_behind && !has_waited);
         self.resume_as(id, Queue::Hungry)
     }

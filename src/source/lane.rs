@@ -93,6 +93,8 @@ pub(super) struct Lane {
     /// No request before this moment: a throttle or an error of a whole answer.
     pub(super) not_before: Instant,
     pub(super) backoff: Backoff,
+    /// Answers in a row that were excused and brought no records.
+    pub(super) excuses: u32,
     /// The newest version of Fetch that the broker speaks.
     pub(super) version: i16,
     /// Cursors that belong to this lane, queued or not.
@@ -120,6 +122,7 @@ impl Lane {
             link: Link::Down,
             not_before: Instant::default(),
             backoff: Backoff::default(),
+            excuses: 0,
             version: VERSION_MIN,
             cursors: 0,
             by_name: 0,

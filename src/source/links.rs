@@ -6,13 +6,15 @@ use super::cursor::Then;
 use super::lane::{Link, Queue, Request};
 use super::replica::REPLICA_VERSION_MIN;
 use super::session::Manner;
-use super::{CursorId, LaneId, Question, Source, Trouble, Turn};
+use super::{CursorId, LaneId, Question, Source, Trouble, Turn, Withheld};
 use crate::model::Instant;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::fetch::Endpoint;
 
 /// The longest throttle that is obeyed; a broker that wants more mutes the connection itself.
 const THROTTLE_MAX: Duration = Duration::from_secs(60);
+/// So many excuses in a row are told. A broker with a quota has records between its throttles.
+const EXCUSES_MAX: u32 = 10;
 /// The broker has dropped a session, or does not know it by what we know.
 const SESSION_ERRORS: [ErrorCode; 3] = [
     ErrorCode::FETCH_SESSION_ID_NOT_FOUND,
@@ -101,14 +103,15 @@ impl Source {
     }
 
     /// The answer to the oldest request of `lane` begins: what its head says of it as a whole, its
-    /// error and the session that it belongs to (0 for none).
+    /// error and the session that it belongs to (0 for none). Says why it brings nothing, where
+    /// that is to be told of all partitions of the lane; each hears of it when that is over.
     pub fn answer_begun(
         &mut self,
         now: Instant,
         lane: LaneId,
         throttle: Duration,
         (error, session): (ErrorCode, i32),
-    ) {
+    ) -> Option<Withheld> {
         let is_over = self.match_session(lane, !throttle.is_zero(), error, session);
         let Source {
             lanes,
@@ -122,18 +125,31 @@ impl Source {
             .expect("a lane with an answer is there");
         let request = known.arriving();
         request.excused = !throttle.is_zero() || error != ErrorCode::NONE;
+        let is_excused = request.excused;
         known.not_before = now.after(throttle.min(THROTTLE_MAX));
+        known.excuses = match is_excused {
+            true => known.excuses.saturating_add(1),
+            false => 0,
+        };
+        let answers = known.excuses;
+        let mut withheld = (answers >= EXCUSES_MAX).then_some(Withheld::Throttled { answers });
         if error == ErrorCode::NONE {
             known.backoff.reset();
             cluster.did_well(lane.broker);
         } else {
             // A session that the broker has dropped is no failure, unless it does so again at once.
-            let is_excused = is_over && known.backoff.failures() == 0;
+            let is_usual = is_over && known.backoff.failures() == 0;
             let until = known.backoff.fail(now, options, prng);
-            if !is_excused {
+            if !is_usual {
                 known.not_before = known.not_before.max(until);
+                withheld = Some(Withheld::Refused(error));
             }
         }
+        if withheld.is_some() {
+            // The first answer of the next one tells of everybody.
+            self.end_session(lane, true);
+        }
+        withheld
     }
 
     /// Begins or ends the lane's session as the head of an answer says. Says whether the error, if
@@ -183,9 +199,12 @@ impl Source {
         }
         let conclusive = request.is_conclusive(self.is_replica());
         if !request.excused && conclusive && request.manner != Manner::Apart {
-            self.told_nothing(lane, request.number);
+            self.told_nothing(now, lane, request.number);
         }
         let known = self.lane_mut(lane);
+        if request.fed_bytes > 0 {
+            known.excuses = 0;
+        }
         known.keep_spare(request.asks);
         known.assert_invariants();
         missing

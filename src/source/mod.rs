@@ -19,7 +19,8 @@
 //! foreseen to its end; what stands in a session is what the log needs, or is named anew by the
 //! next request; an answer is believed only if it was asked for at the very offset and
 //! leader epoch that the log needs now; the committed place moves by what the log committed,
-//! by a recorded gap and by a truncation, by nothing else. A replica asks for nothing that would
+//! by a gap that the source tells of and by a truncation, by nothing else; what it tells of is no
+//! gap before a batch from behind it has come. A replica asks for nothing that would
 //! acknowledge what its log does not hold.
 
 mod backoff;
@@ -58,7 +59,7 @@ pub use lane::LaneId;
 pub use options::Options;
 pub use question::{Answer, Question};
 pub use replica::REPLICA_VERSION_MIN;
-pub use verdict::{Cause, Expected, Outcome, Trouble, Turn, Verdict};
+pub use verdict::{Cause, Expected, Outcome, Trouble, Turn, Verdict, Withheld};
 
 /// A partition to be followed, and where our log of it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +118,7 @@ pub struct Source {
     resting: BTreeSet<(Instant, CursorId)>,
     /// At most one per cursor and one per broker that still has a meaning.
     questions: VecDeque<Question>,
-    /// Partitions that are done since an answer has left them out.
+    /// Partitions that are done, or fail, since an answer has left them out.
     untold: VecDeque<(CursorId, Turn)>,
     /// A replica's partitions of which something else than records was told.
     news: BTreeSet<CursorId>,
@@ -250,11 +251,15 @@ impl Source {
     }
 
     /// Batches of the answer under way were committed to the log, which now ends at `next` in
-    /// the leader epoch `epoch`.
-    pub fn advanced(&mut self, id: CursorId, next: Offset, epoch: LeaderEpoch) {
-        let Some(cursor) = self.cursors.get_mut(id.0) else {
-            return;
-        };
+    /// the leader epoch `epoch`. Says which offsets are missing before them, where the source has
+    /// told of that ([`Turn::Gap`]): that it goes on behind them is proven now, and to be recorded.
+    pub fn advanced(
+        &mut self,
+        id: CursorId,
+        next: Offset,
+        epoch: LeaderEpoch,
+    ) -> Option<(Offset, Offset)> {
+        let cursor = self.cursors.get_mut(id.0)?;
         let committed = cursor.committed;
         assert!(
             next > committed.next,
@@ -262,10 +267,7 @@ impl Source {
             committed.next
         );
         assert!(epoch >= committed.epoch, "a log's epoch fell to {epoch}");
-        cursor.committed = Committed { next, epoch };
-        cursor.stated_epoch = epoch;
-        cursor.may_begin_before = false;
-        cursor.went_well();
+        cursor.advanced(Committed { next, epoch })
     }
 
     /// The answer under way will bring the log to `next` in the leader epoch `epoch`, unless
@@ -321,9 +323,7 @@ impl Source {
         let before = cursor.committed;
         let has_shrunk = next < before.next || epoch < before.epoch || !epoch.is_some();
         assert!(has_shrunk || !is_replica, "a cut at {next} has cut nothing");
-        cursor.committed = Committed { next, epoch };
-        cursor.stated_epoch = epoch;
-        cursor.may_begin_before = !epoch.is_some();
+        cursor.is_at(Committed { next, epoch });
         cursor.reached = None;
         if was_stopped {
             return;

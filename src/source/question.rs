@@ -201,8 +201,8 @@ impl Source {
         (under, source): (LeaderEpoch, EpochEnd),
         held: HeldEpochs<'_>,
     ) -> Turn {
-        let committed = self.cursor(id).committed;
-        match align(committed.next, committed.epoch, source, held) {
+        let cursor = self.cursor(id);
+        match align(cursor.log_end(), cursor.committed.epoch, source, held) {
             Alignment::Agreed => {
                 let cursor = self.cursor_mut(id);
                 cursor.compared = true;
@@ -216,19 +216,19 @@ impl Source {
         }
     }
 
-    /// The fetch offset was out of range; the source now says of which range.
+    /// The fetch offset was out of range; the source now says of which range. That is held against
+    /// the log's end each time: what it has said before may have been wrong.
     fn bounded(&mut self, now: Instant, id: CursorId, start: Offset, end: Offset) -> Turn {
         let cursor = self.cursor_mut(id);
         cursor.source_start = Some(start);
+        cursor.skip_nothing();
         let from = cursor.committed.next;
         if from < start && self.is_replica() {
             return self.restart(id, start);
         }
         let cursor = self.cursor_mut(id);
         if from < start {
-            cursor.committed.next = start;
-            cursor.stated_epoch = LeaderEpoch::NONE;
-            cursor.may_begin_before = true;
+            let from = cursor.skip_to(start);
             self.go_on(id);
             return Turn::Gap { from, to: start };
         }
@@ -252,9 +252,9 @@ impl Source {
 
     /// The source knows none of our epochs; its log's end names the other side of the fault.
     fn diverged(&mut self, id: CursorId, end: Offset, held: HeldEpochs<'_>) -> Turn {
-        let committed = self.cursor(id).committed;
-        let epoch = committed.epoch;
-        let to = cut_below(epoch, held).min(committed.next);
+        let cursor = self.cursor(id);
+        let epoch = cursor.committed.epoch;
+        let to = cut_below(epoch, held).min(cursor.log_end());
         // What lies behind the leader's end is not in it, whatever its epoch.
         let to = if self.is_replica() { to.min(end) } else { to };
         self.cut(id, to, EpochEnd { epoch, end })
@@ -262,7 +262,7 @@ impl Source {
 
     /// Our log goes on where the source's does not.
     pub(super) fn cut(&mut self, id: CursorId, to: Offset, source: EpochEnd) -> Turn {
-        let held_to = self.cursor(id).committed.next;
+        let held_to = self.cursor(id).log_end();
         if !self.is_replica() && !self.cursor(id).may_truncate {
             return self.stop_for(
                 id,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::cursor::Stage;
 use super::lane::{Lane, Queue};
 use super::{CursorId, LaneId, Source, Turn};
-use crate::model::{PartitionIndex, TopicId};
+use crate::model::{Instant, PartitionIndex, TopicId};
 use crate::protocol::fetch::{SESSIONS_FROM, TOPIC_IDS_FROM};
 
 /// One session, from the answer that began it.
@@ -241,7 +241,7 @@ impl Source {
 
     /// The answer to `request`, which had room for more records, has told all that is new; of the
     /// others it has told that there is nothing.
-    pub(super) fn told_nothing(&mut self, lane: LaneId, request: u64) {
+    pub(super) fn told_nothing(&mut self, now: Instant, lane: LaneId, request: u64) {
         let Some(session) = &self.lane_mut(lane).session else {
             return;
         };
@@ -252,8 +252,8 @@ impl Source {
             if !is_meant || cursor.answered_in == Some(request) {
                 continue;
             }
-            let turn = self.empty(id, true);
-            if turn == Turn::Done {
+            let turn = self.empty(now, id, true);
+            if turn != Turn::Continue {
                 self.untold.push_back((id, turn));
             }
         }

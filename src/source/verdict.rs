@@ -87,9 +87,10 @@ pub enum Turn {
         /// Where the leader's log begins, as far as is known.
         at: Offset,
     },
-    /// The source no longer has these records; it goes on at `to`. To be recorded.
+    /// The source says that it no longer has these records, and is asked from `to` on. Nothing to
+    /// do before [`super::Source::advanced`] says so too.
     Gap {
-        /// The first offset that is lost.
+        /// Where the log ends, and the first offset that is lost.
         from: Offset,
         /// The source's log start.
         to: Offset,
@@ -123,6 +124,25 @@ pub enum Trouble {
         /// The offset that was asked for.
         next: Offset,
     },
+    /// An answer without an error tells of no high watermark.
+    #[error("broker {broker}: its answer to Fetch is no error and has no high watermark")]
+    NoWatermark {
+        /// Who answered.
+        broker: BrokerId,
+    },
+    /// High watermarks come, and what should lie below them does not.
+    #[error(
+        "broker {broker} tells of one high watermark after the other, now {high_watermark}, but \
+         sends nothing from offset {next} on"
+    )]
+    Promised {
+        /// Who answered.
+        broker: BrokerId,
+        /// The offset that was asked for.
+        next: Offset,
+        /// What it told last.
+        high_watermark: Offset,
+    },
     /// Our log and the source's differ.
     #[error("the source's log differs from ours")]
     Diverging,
@@ -141,6 +161,20 @@ pub enum Trouble {
         start: Offset,
         /// Where it is said to end.
         end: Offset,
+    },
+}
+
+/// Why an answer to Fetch as a whole has brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Withheld {
+    /// It is an error.
+    #[error("Fetch answered {0}")]
+    Refused(ErrorCode),
+    /// Nothing but throttles has come for a while.
+    #[error("Fetch answered {answers} times in a row without records, only to throttle us")]
+    Throttled {
+        /// How often.
+        answers: u32,
     },
 }
 

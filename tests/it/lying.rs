@@ -305,6 +305,30 @@ fn offsets_that_the_source_denied_once_are_named_by_a_comparison() {
     });
 }
 
+/// Nothing shows that a log is where its leader once says: it is asked for where ours ends again.
+#[test]
+fn bounds_that_no_batch_proves_leave_no_gap() {
+    let source = source::start();
+    let lie = Lie::Elsewhere(1 << 40, 2 << 40);
+    let proxy = Proxy::start(source, about(lie, Often::Once));
+    let place = Place::new();
+    let copied = place.copy(proxy.port);
+    assert_eq!(copied.code, Some(0), "{}", copied.said);
+    assert_eq!(proxy.told(), 3, "{}", copied.said);
+    for (name, id) in TOPICS {
+        assert!(place.held(name) == content(id, BATCHES), "{name}");
+    }
+    let (vault, from) = (place.path("vault"), format!("127.0.0.1:{source}"));
+    let vault = text(&vault);
+    let strict = ["verify", "--vault", vault, "--from", &from, "--complete"];
+    let strict = place.run(&strict);
+    assert_eq!(strict.code, Some(0), "{}", strict.said);
+    let state = place.path("vault").join("twinlog.state");
+    let state = fs::read_to_string(&state).expect("a copy leaves it");
+    let gap = (1i64 << 40).to_string();
+    assert!(!state.contains(&gap), "a gap stays recorded: {state}");
+}
+
 #[test]
 fn a_log_that_begins_behind_its_end_is_none() {
     each(&[Often::Once, Often::Always], |often| {
@@ -363,6 +387,31 @@ fn whom_the_answers_leave_out_waits_by_name_and_no_longer_than_there_is_patience
         assert!(!said.contains("sound-0"), "{lie:?}: {said}");
         assert!(said.lines().count() < 8, "{lie:?}: {said}");
         assert!(place.held("sound") == content(TOPICS[0].1, BATCHES));
+        let once = Proxy::start(source, about(lie, Often::Once));
+        let place = Place::new();
+        let ended = place.copy(once.port);
+        assert_eq!(ended.code, Some(0), "{lie:?}: {}", ended.said);
+        assert!(place.held("lies") == content(TOPICS[1].1, BATCHES));
+    });
+}
+
+#[test]
+fn answers_that_bring_nothing_are_told_and_end_when_patience_does() {
+    let lies = [
+        (Lie::Refused, "Fetch answered UNKNOWN_SERVER_ERROR"),
+        (Lie::Throttled, "times in a row without records"),
+    ];
+    each(&lies, |(lie, word)| {
+        let source = source::start();
+        let proxy = Proxy::start(source, about(lie, Often::Always));
+        let place = Place::new();
+        let ended = place.copy(proxy.port);
+        let said = &ended.said;
+        assert_eq!(ended.code, Some(1), "{lie:?}: {said}");
+        for word in ["broker 1", "lies-0 stop", "sound-0 stop", word] {
+            assert!(said.contains(word), "{lie:?}: nothing of {word}: {said}");
+        }
+        assert!(said.lines().count() < 12, "{lie:?}: {said}");
         let once = Proxy::start(source, about(lie, Often::Once));
         let place = Place::new();
         let ended = place.copy(once.port);

@@ -158,7 +158,8 @@ fn a_fetch_below_the_sources_start_is_a_gap_and_goes_on_there() {
         (epoch(4), epoch(4))
     );
     let part = Part::records(0, 160).of_epoch(4);
-    scene.append(id, &part);
+    let gap = scene.append(id, &part);
+    assert_eq!(gap, Some((offset(100), offset(150))), "it is proven now");
     scene.tail(1, &part);
     scene.done(1);
     let asked = scene.sent(1).only();
@@ -168,6 +169,67 @@ fn a_fetch_below_the_sources_start_is_a_gap_and_goes_on_there() {
         panic!("it is wanted");
     };
     assert!(!expected.may_begin_before, "only the first batch may");
+}
+
+#[test]
+fn a_gap_that_no_batch_has_proven_is_none_once_the_source_says_otherwise() {
+    let (mut scene, id) = held_scene(false);
+    scene.round(Part::error(0, ErrorCode::OFFSET_OUT_OF_RANGE));
+    question(&mut scene);
+    let far = 1 << 40;
+    let gap = |to| Turn::Gap {
+        from: offset(100),
+        to: offset(to),
+    };
+    assert_eq!(scene.told(id, bounds(far, 2 * far), &HELD), gap(far));
+    for start in [far + 7, 60] {
+        let (asked, _) = scene.round(Part::error(0, ErrorCode::OFFSET_OUT_OF_RANGE));
+        assert!(asked.fetch_offset >= offset(far));
+        scene.sleep();
+        scene.connect();
+        for asked in std::iter::from_fn(|| scene.source.next_question()).collect::<Vec<_>>() {
+            assert!(matches!(asked, Question::Bounds { .. }), "{asked:?}");
+        }
+        let turn = scene.told(id, bounds(start, 2 * far), &HELD);
+        match start {
+            60 => assert_eq!(turn, Turn::Asked, "where does our last epoch end?"),
+            // One gap from the log's end, however often it is told.
+            _ => assert_eq!(turn, gap(start)),
+        }
+    }
+    question(&mut scene);
+    let agreed = reaches(Some(epoch_end(4, 200)));
+    assert_eq!(scene.told(id, agreed, &HELD), Turn::Continue);
+    let asked = scene.sent(1).only();
+    let place = (asked.fetch_offset, asked.last_fetched_epoch);
+    assert_eq!(
+        place,
+        (offset(100), epoch(4)),
+        "as if nothing had been said"
+    );
+    scene.begin(1);
+    let part = Part::records(0, 160).of_epoch(4);
+    let Verdict::Append(expected) = scene.head(1, &part) else {
+        panic!("it is wanted");
+    };
+    assert!(!expected.may_begin_before);
+    assert_eq!(scene.append(id, &part), None, "nothing is missing");
+}
+
+#[test]
+fn what_lies_behind_a_gap_is_compared_where_our_log_ends() {
+    let (mut scene, id) = held_scene(false);
+    scene.round(Part::error(0, ErrorCode::OFFSET_OUT_OF_RANGE));
+    question(&mut scene);
+    scene.told(id, bounds(150, 300), &HELD);
+    scene.round(Part::empty(0).diverging(4, 120));
+    scene.sleep();
+    scene.connect();
+    question(&mut scene);
+    // The epoch ends in the gap: what we hold of it is the source's.
+    let agreed = reaches(Some(epoch_end(4, 120)));
+    assert_eq!(scene.told(id, agreed, &HELD), Turn::Continue);
+    assert_eq!(scene.sent(1).only().fetch_offset, offset(150));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The source's errors and what they ask of us: its leaders, its topics, its throttles.
 
-use super::super::{Answer, Cause, CursorId, Question, Trouble, Turn};
+use super::super::{Answer, Cause, CursorId, Question, Trouble, Turn, Withheld};
 use super::scene::*;
 use crate::model::{BrokerId, TopicId};
 use crate::protocol::error_code::ErrorCode;
@@ -198,11 +198,13 @@ fn a_topic_that_is_gone_or_another_stops_its_partition() {
 }
 
 #[test]
-fn an_error_of_the_whole_answer_is_waited_out_by_the_lane_and_blames_no_partition() {
+fn an_error_of_the_whole_answer_is_waited_out_by_the_lane_and_told_each_time() {
     let (mut scene, id) = Scene::of_one(options());
+    let error = ErrorCode::UNKNOWN_SERVER_ERROR;
     for failure in 0..4 {
         scene.sent(1);
-        scene.begin_with(1, 0, ErrorCode::UNKNOWN_SERVER_ERROR);
+        let told = scene.begin_with(1, 0, error);
+        assert_eq!(told, Some(Withheld::Refused(error)));
         assert_eq!(scene.done(1), 0, "nothing is missing");
         assert!(scene.ask(1).is_none());
         let slept = scene.sleep();
@@ -237,6 +239,74 @@ fn a_throttle_is_obeyed_up_to_a_minute() {
         assert_eq!(scene.sleep(), 1);
         scene.sent(1);
     }
+}
+
+#[test]
+fn throttles_are_told_once_they_are_all_that_comes() {
+    let (mut scene, id) = Scene::of_one(options());
+    scene.session = 5;
+    scene.round(Part::records(0, 1));
+    assert!(scene.sent(1).session.epoch > 0);
+    for answers in 1..=12 {
+        let told = scene.begin_with(1, 10, ErrorCode::NONE);
+        let expected = (answers >= 10).then_some(Withheld::Throttled { answers });
+        assert_eq!(told, expected);
+        scene.done(1);
+        scene.sleep();
+        // The first answer of another session tells everybody that this is over.
+        assert_eq!(scene.sent(1).session.epoch > 0, answers < 10);
+    }
+    scene.answer(1, [Part::records(0, 2)]);
+    assert_eq!(scene.next_of(id), 2);
+    scene.sent(1);
+    assert_eq!(
+        scene.begin_with(1, 10, ErrorCode::NONE),
+        None,
+        "a new beginning"
+    );
+}
+
+#[test]
+fn high_watermarks_that_bring_no_records_are_believed_for_a_while() {
+    let mut followed = new_log(0, 1);
+    followed.until = Some(offset(10));
+    let (mut scene, ids) = Scene::following(options(), [followed]);
+    scene.round(Part::records(0, 1).high(10));
+    for high in 11..=40 {
+        let (asked, turn) = scene.round(Part::empty(0).high(high));
+        assert_eq!(asked.fetch_offset, offset(1));
+        let trouble = Trouble::Promised {
+            broker: BrokerId(1),
+            next: offset(1),
+            high_watermark: offset(high),
+        };
+        let is_said = matches!(turn, Turn::Retry { trouble: said, .. } if said == trouble);
+        assert_eq!(is_said, high >= 30, "{high}: {turn:?}");
+        if is_said {
+            scene.sleep();
+            for question in questions(&mut scene) {
+                assert_eq!(question, Question::Leader { cursor: ids[0] });
+                scene.told(ids[0], led_by(1, EPOCH), &[]);
+            }
+        }
+    }
+    let (_, turn) = scene.round(Part::records(0, 2).high(50));
+    assert_eq!(turn, Turn::Continue);
+    let (_, turn) = scene.round(Part::empty(0).high(51));
+    assert_eq!(turn, Turn::Continue, "a new beginning");
+}
+
+#[test]
+fn an_answer_without_a_high_watermark_is_a_failure() {
+    let (mut scene, id) = Scene::of_one(options());
+    let broker = BrokerId(1);
+    let (_, turn) = scene.round(Part::empty(0).high(-1));
+    let is_said = matches!(turn, Turn::Retry { trouble: Trouble::NoWatermark { broker: said }, .. }
+        if said == broker);
+    assert!(is_said, "{turn:?}");
+    scene.sleep();
+    scene.round(Part::records(0, 4).high(-1));
+    assert_eq!(scene.next_of(id), 4, "records speak for themselves");
 }
 
 #[test]

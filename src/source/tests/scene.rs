@@ -282,14 +282,20 @@ impl Scene {
 
     /// The answer of `broker` begins, of no special note.
     pub(super) fn begin(&mut self, broker: i32) {
-        self.begin_with(broker, 0, ErrorCode::NONE);
+        let withheld = self.begin_with(broker, 0, ErrorCode::NONE);
+        assert_eq!(withheld, None);
     }
 
-    pub(super) fn begin_with(&mut self, broker: i32, throttle_ms: u64, error: ErrorCode) {
+    pub(super) fn begin_with(
+        &mut self,
+        broker: i32,
+        throttle_ms: u64,
+        error: ErrorCode,
+    ) -> Option<Withheld> {
         let throttle = Duration::from_millis(throttle_ms);
         let about = (error, self.session);
         self.source
-            .answer_begun(self.now, lane(broker), throttle, about);
+            .answer_begun(self.now, lane(broker), throttle, about)
     }
 
     /// The answer under way tells of so many partitions.
@@ -309,11 +315,10 @@ impl Scene {
         self.source.judge(lane(broker), &part.head, is_last)
     }
 
-    /// The log takes the part's records.
-    pub(super) fn append(&mut self, id: CursorId, part: &Part) {
-        if let Some((next, number)) = part.brings {
-            self.source.advanced(id, offset(next), epoch(number));
-        }
+    /// The log takes the part's records. Says which gap they leave before them.
+    pub(super) fn append(&mut self, id: CursorId, part: &Part) -> Option<(Offset, Offset)> {
+        let (next, number) = part.brings?;
+        self.source.advanced(id, offset(next), epoch(number))
     }
 
     pub(super) fn tail(&mut self, broker: i32, part: &Part) -> Turn {
@@ -325,7 +330,7 @@ impl Scene {
     /// A whole part; its records are appended where they are wanted.
     pub(super) fn give(&mut self, broker: i32, part: Part) -> Turn {
         match self.head(broker, &part) {
-            Verdict::Append(expected) => self.append(expected.cursor, &part),
+            Verdict::Append(expected) => _ = self.append(expected.cursor, &part),
             Verdict::Ignore | Verdict::Wait { .. } => {}
         }
         self.tail(broker, &part)

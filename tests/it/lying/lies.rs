@@ -13,6 +13,12 @@ pub(crate) enum Lie {
     Ending(i64),
     /// What is fetched is said to be out of range, and the log to begin here.
     Lost(i64),
+    /// What is fetched is said to be out of range, and the log to begin and to end here.
+    Elsewhere(i64, i64),
+    /// An answer to Fetch is an error as a whole.
+    Refused,
+    /// An answer to Fetch throttles, and has nothing else.
+    Throttled,
     /// An answer to Fetch does not tell of the partition.
     LeftOut,
     /// An answer to Fetch tells of another topic instead.

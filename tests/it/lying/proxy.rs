@@ -24,6 +24,8 @@ const EARLIEST: i64 = -2;
 /// The one that asks where it ends.
 const LATEST: i64 = -1;
 const OFFSET_OUT_OF_RANGE: i16 = 1;
+const UNKNOWN_SERVER_ERROR: i16 = -1;
+const THROTTLE_MS: i32 = 50;
 /// A trickle's pause between two bytes.
 const TRICKLE: Duration = Duration::from_millis(20);
 
@@ -156,6 +158,8 @@ impl Shared {
             Lie::Beginning(start) if told == 0 || !is_once => (EARLIEST, start),
             Lie::Ending(end) if told == 0 || !is_once => (LATEST, end),
             Lie::Lost(start) if told == 1 || told > 0 && !is_once => (EARLIEST, start),
+            Lie::Elsewhere(start, _) if told == 1 => (EARLIEST, start),
+            Lie::Elsewhere(_, end) if told == 2 => (LATEST, end),
             _ => return answer.to_vec(),
         };
         let mut bytes = Bytes::copy_from_slice(&request[4..]);
@@ -223,10 +227,20 @@ impl Shared {
         let is_ours = |topic: &FetchableTopicResponse| {
             topic_id == Some(topic.topic_id) || topic.topic.as_str() == self.plan.topic
         };
-        if !answer.responses.iter().any(is_ours) {
+        let is_whole = matches!(self.plan.lie, Lie::Refused | Lie::Throttled);
+        if !is_whole && !answer.responses.iter().any(is_ours) {
             return false;
         }
         match self.plan.lie {
+            Lie::Refused => {
+                answer.responses.clear();
+                answer.session_id = 0;
+                answer.error_code = UNKNOWN_SERVER_ERROR;
+            }
+            Lie::Throttled => {
+                answer.responses.clear();
+                answer.throttle_time_ms = THROTTLE_MS;
+            }
             Lie::LeftOut => answer.responses.retain(|topic| !is_ours(topic)),
             Lie::Renamed => {
                 for topic in answer.responses.iter_mut().filter(|topic| is_ours(topic)) {
@@ -234,7 +248,7 @@ impl Shared {
                     topic.topic = StrBytes::from_static_str("another").into();
                 }
             }
-            Lie::Lost(_) => {
+            Lie::Lost(_) | Lie::Elsewhere(..) => {
                 let ours = answer.responses.iter_mut().filter(|topic| is_ours(topic));
                 for part in ours.flat_map(|topic| &mut topic.partitions) {
                     part.error_code = OFFSET_OUT_OF_RANGE;

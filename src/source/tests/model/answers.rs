@@ -170,9 +170,9 @@ impl Play {
             if !request.wanted.forgotten.is_empty() {
                 self.seen.insert("forgotten");
             }
-            let throttle = Duration::from_millis(throttle_ms);
-            let about = (error, session);
-            return self.source.answer_begun(self.now, lane, throttle, about);
+            let (throttle, about) = (Duration::from_millis(throttle_ms), (error, session));
+            let told = self.source.answer_begun(self.now, lane, throttle, about);
+            return self.seen.extend(told.map(|_| "withheld"));
         }
         if let Some(open) = request.open.take() {
             return self.take_records(lane, open);
@@ -261,6 +261,7 @@ impl Play {
         let run = open.part.batches[open.at..open.at + count].to_vec();
         open.at += count;
         let mut taken = 0;
+        let due = self.mirrors[open.number].copy.gap();
         for (batch, is_damaged) in run {
             let stopped = if batch.bytes > self.options.batch_bytes_max {
                 let need = Some(batch.bytes);
@@ -288,7 +289,8 @@ impl Play {
             let copy = &self.mirrors[open.number].copy;
             let next = crate::model::Offset::new(copy.next);
             let epoch = LeaderEpoch::new(copy.epoch());
-            self.source.advanced(expected.cursor, next, epoch);
+            let gap = self.source.advanced(expected.cursor, next, epoch);
+            assert_eq!(gap, due, "a gap is told after a batch has proven it");
         }
         self.put_back(lane, open);
     }

@@ -1,7 +1,7 @@
 //! A partition's log as a source broker keeps it, and our copy of it.
 
 use super::super::scene::epoch_end;
-use crate::model::LeaderEpoch;
+use crate::model::{LeaderEpoch, Offset};
 use crate::source::EpochEnd;
 
 /// A batch without its records. Tags are unique; `before` is the tag of the batch that came
@@ -174,6 +174,11 @@ impl Copy {
         self.batches.push(batch);
         self.end = batch.next;
         self.next = batch.next;
+    }
+
+    /// What is not there before the place to fetch next.
+    pub(super) fn gap(&self) -> Option<(Offset, Offset)> {
+        (self.end < self.next).then(|| (Offset::new(self.end), Offset::new(self.next)))
     }
 
     pub(super) fn cut(&mut self, to: i64) {

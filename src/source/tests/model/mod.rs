@@ -19,8 +19,9 @@ const SEEDS: u64 = 3_000;
 const STEPS: usize = 400;
 
 /// What has to happen somewhere, or the worlds are too quiet to prove anything.
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 23] = [
     "ceased",
+    "withheld",
     "asked",
     "gap",
     "truncate",

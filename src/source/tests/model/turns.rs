@@ -25,7 +25,7 @@ impl Play {
             }
             Turn::Gap { from, to } => {
                 let start = part.log.start;
-                assert!(from.value() == copy.next && from < to && to.value() <= start);
+                assert!(from.value() == copy.end && from < to && to.value() <= start);
                 copy.next = to.value();
             }
             Turn::Truncate { to } => {
@@ -65,10 +65,10 @@ impl Play {
 
     fn judge_stop(&self, number: usize, cause: Cause) {
         let (part, mirror) = (&self.cluster.parts[number], &self.mirrors[number]);
-        let next = mirror.copy.next;
+        let (end, next) = (mirror.copy.end, mirror.copy.next);
         let is_just = match cause {
             Cause::SourceTruncated { held_to, .. } => {
-                part.lost && !self.may_truncate && held_to == offset(next)
+                part.lost && !self.may_truncate && held_to == offset(end)
             }
             Cause::TopicDeleted => part.deleted,
             Cause::TopicRecreated { .. } | Cause::LeaderEpochFell { .. } => false,
@@ -101,6 +101,8 @@ fn name_of(turn: &Turn) -> &'static str {
             Trouble::Corrupt => "corrupt",
             Trouble::EpochAhead => "epoch ahead again",
             Trouble::Missing { .. } => "missing",
+            Trouble::NoWatermark { .. } => "no watermark",
+            Trouble::Promised { .. } => "promised",
             Trouble::Unwritten => "unwritten",
             Trouble::Diverging => "diverging",
             Trouble::NoAnswer => "no answer",
