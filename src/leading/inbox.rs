@@ -46,11 +46,12 @@ pub enum Order {
 /// A partition that we lead.
 ///
 /// Sent again in the same leader epoch it brings another partition epoch, other replicas, others in
-/// sync, another `min_isr`; an older partition epoch changes nothing. What it says of the log
+/// sync, another `min_isr`, another `holds_others`; an older partition epoch changes nothing. What it says of the log
 /// counts only where the leader epoch is new: of the present one shards tell more.
 ///
-/// Transactions that are open in the log are the source's: markers that the destination's own
-/// coordinators send for theirs are answered, and nothing is written.
+/// Where nothing of the log is others', all transactions that are open in it are the source's:
+/// markers that the destination's own coordinators send for theirs are answered, and nothing is
+/// written.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     /// Its name.
@@ -70,6 +71,8 @@ pub struct Leadership {
     /// With fewer in sync nothing is committed: the topic's `min.insync.replicas`, no more than it
     /// has replicas.
     pub min_isr: usize,
+    /// Something of the log is not the source's: written by others, or a marker of a stop.
+    pub holds_others: bool,
     /// The first offset that may be read.
     pub log_start: Offset,
     /// The log's end.

@@ -242,6 +242,7 @@ impl<W: World> Leads<W> {
             leader_epoch: entry.led.leader_epoch,
             watermarks: entry.led.watermarks(),
             followers: entry.led.replicas.clone(),
+            holds_others: entry.led.holds_others,
         };
         self.server.lead(&id.topic, key.0, key.1, partition);
         self.connections.wake(&mut entry.watchers);

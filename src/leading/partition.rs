@@ -21,6 +21,7 @@ pub(super) struct Led {
     pub(super) replicas: Vec<BrokerId>,
     isr: Isr,
     min_isr: usize,
+    pub(super) holds_others: bool,
     log_start: Offset,
     log_end: Offset,
     high_watermark: Offset,
@@ -60,6 +61,7 @@ impl Led {
                 proposed: None,
             },
             min_isr: told.min_isr,
+            holds_others: told.holds_others,
             log_start: told.log_start,
             log_end: told.log_end,
             high_watermark: told.high_watermark.clamp(told.log_start, told.log_end),
@@ -85,6 +87,7 @@ impl Led {
             self.isr.committed.clone_from(&told.isr);
         }
         self.min_isr = told.min_isr;
+        self.holds_others = told.holds_others;
         self.assign(&told.replicas, now);
         self.advance();
     }

@@ -1,5 +1,5 @@
-//! The end of every open transaction of a log that we lead: an ABORT marker for each, as its
-//! coordinator would have it written (`EndTransactionMarker`).
+//! The end of the source's open transactions in a log that we lead: an ABORT marker for each, as
+//! its coordinator would have it written (`EndTransactionMarker`).
 
 use crate::io::Disk;
 use crate::model::{Offset, ProducerEpoch, ProducerId, WallTime};
@@ -23,14 +23,17 @@ pub struct OpenTransaction {
 }
 
 impl<D: Disk> Store<D> {
-    /// Aborts every open transaction of a log that we lead, in the order in which they began.
-    /// What was aborted before a kill is not aborted again.
+    /// Aborts every open transaction of the source in a log that we lead, in the order in which
+    /// they began. What was aborted before a kill is not aborted again. Those that began behind
+    /// what was mirrored are others': they have a coordinator, which may have committed them.
     ///
     /// # Errors
     /// The disk's. The markers that were written stay, and are the log's.
     pub fn seal(&mut self, log: &mut Log, now: WallTime) -> Result<Vec<OpenTransaction>, LogFault> {
         let stamp = log.stamp.expect("only who leads a log writes into it");
-        let open = log.producers.open();
+        let mirrored = log.mirrored();
+        let mut open = log.producers.open();
+        open.retain(|transaction| transaction.first < mirrored);
         if open.is_empty() {
             return Ok(open);
         }
@@ -54,7 +57,8 @@ impl<D: Disk> Store<D> {
         assert!(markers.rest == Rest::Nothing, "our own markers are sound");
         self.append(log, now, markers.run)?;
         let left = log.producers.open();
-        assert!(left.is_empty(), "a marker ends its transaction");
+        let is_theirs = |one: &OpenTransaction| one.first >= mirrored;
+        assert!(left.iter().all(is_theirs), "a marker ends its transaction");
         Ok(open)
     }
 }

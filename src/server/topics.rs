@@ -25,6 +25,8 @@ pub struct Partition {
     pub watermarks: Watermarks,
     /// Who has a replica of it beside us, and may follow.
     pub followers: Vec<BrokerId>,
+    /// Others than the mirror have written to it, under another leader.
+    pub holds_others: bool,
 }
 
 /// One setting of a topic.
@@ -120,6 +122,7 @@ impl Partition {
             leader_epoch: LeaderEpoch::NONE,
             watermarks: Watermarks::empty_at(Offset::ZERO),
             followers: Vec::new(),
+            holds_others: false,
         }
     }
 

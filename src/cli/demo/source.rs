@@ -220,6 +220,7 @@ impl<D: Disk> Grown<D> {
             leader_epoch: self.log.last_epoch().max(LeaderEpoch::new(0)),
             watermarks: self.log.watermarks(),
             followers: Vec::new(),
+            holds_others: false,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::io::{Clock, World};
 use crate::mirror::PartitionKey;
-use crate::model::TopicPartition;
+use crate::model::{BrokerId, TopicPartition};
 use crate::session::{BrokerAddress, Client, Opening, Refusal};
 
 use super::Node;
@@ -153,10 +153,28 @@ impl<W: World> Node<W> {
         });
     }
 
-    /// We are first among the replicas of what we lead, so that the preferred leader is us.
+    /// We are first among the replicas of what we lead, so that the preferred leader is us. Where
+    /// others have changed that, we are put first again.
     fn elect(&mut self, keys: Vec<PartitionKey>) {
         let named = self.named(keys);
+        let order = named.iter().filter_map(|(id, _)| {
+            let membership = self.membership.as_ref()?;
+            let (_, partition) = membership.partition(id)?;
+            let us = membership.us;
+            let is_moving = !partition.adding.is_empty() || !partition.removing.is_empty();
+            let is_first = partition.replicas.first() == Some(&us);
+            let others = partition.replicas.iter().copied().filter(|one| *one != us);
+            let all = [us].into_iter().chain(others).collect();
+            (!is_first && !is_moving).then(|| (id.clone(), all))
+        });
+        let order: Vec<(TopicPartition, Vec<BrokerId>)> = order.collect();
         self.by_controller(Kind::Elect, named, |mut client, ids| async move {
+            let first = order.iter().map(|(id, all)| (id, Some(all.clone())));
+            if !order.is_empty()
+                && let Err(fault) = client.reassign(first).await
+            {
+                return Done::Nothing(fault.to_string());
+            }
             match client.elect_preferred(&ids).await {
                 Ok(refused) => Done::But(again(refused)),
                 Err(fault) => Done::Nothing(fault.to_string()),

@@ -58,15 +58,16 @@ pub(super) enum Part {
         /// Somebody leads it.
         is_led: bool,
     },
+    /// Somebody else's topic has the name.
+    Taken,
 }
 
 impl Part {
-    /// The same, of a topic that is none of ours: what we have of it is to go away.
+    /// The same, of a topic that is none of ours.
     pub(super) fn of_others(self) -> Part {
         match self {
-            Part::Lead(_) | Part::Follow { .. } => Part::Foreign { is_led: true },
-            Part::Wait => Part::Foreign { is_led: false },
-            Part::Unknown | Part::Missing | Part::Foreign { .. } => self,
+            Part::Unknown | Part::Missing => self,
+            _ => Part::Taken,
         }
     }
 }
@@ -82,8 +83,12 @@ pub(super) struct Place {
     pub(super) is_vault: bool,
     /// The source has told where the log begins and who leads it, or a log is there already.
     pub(super) can_open: bool,
-    /// There is a log of it here.
-    pub(super) has_log: bool,
+    /// There is no log of it here, and there never was one.
+    pub(super) is_new: bool,
+    /// There was a log of it here, and it is gone.
+    pub(super) is_lost: bool,
+    /// Logs are here of a topic of the name that the destination does not have any more.
+    pub(super) has_old_logs: bool,
     /// The source has told enough of the topic to make it at the destination.
     pub(super) can_create: bool,
     /// Where the stop that is under way, or done, has left off.
@@ -114,6 +119,19 @@ pub(super) struct Place {
     pub(super) cuts_others: bool,
     /// The source is heard of, and could give what follows.
     pub(super) can_fetch: bool,
+}
+
+impl Place {
+    /// Records of the source come into what we lead.
+    fn is_fetched(&self) -> bool {
+        let is_fetching = match self.log {
+            LogAt::Open {
+                home, is_fetching, ..
+            } => home == Home::Mirror && is_fetching,
+            LogAt::Closed => false,
+        };
+        is_fetching && matches!(self.part, Part::Lead(_))
+    }
 }
 
 /// The next thing to do.
@@ -184,6 +202,7 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
     }
     match goal {
         Goal::Act(action) => toward(action, place),
+        Goal::Keep if place.is_fetched() => Next::Cease,
         Goal::Keep => match toward(Action::Align, place) {
             Next::Create
             | Next::Done
@@ -206,6 +225,7 @@ fn toward(action: Action, place: &Place) -> Next {
         Part::Unknown => Next::Wait("the destination was not heard of yet"),
         Part::Missing => missing(action, place),
         Part::Foreign { is_led } => foreign(action, place, is_led),
+        Part::Taken => taken(action, place),
         Part::Wait => match place.log {
             LogAt::Open { .. } => Next::Release,
             LogAt::Closed => Next::Wait("nobody leads the partition at the destination"),
@@ -219,7 +239,7 @@ fn missing(action: Action, place: &Place) -> Next {
     match (action, place.log) {
         (_, LogAt::Open { .. }) => Next::Release,
         // It would be the log of another topic, and the records in it are not to be lost.
-        (Action::Align | Action::Mirror, _) if place.has_log => Next::RefuseLog,
+        (Action::Align | Action::Mirror, _) if place.has_old_logs => Next::RefuseLog,
         (Action::Align | Action::Mirror, _) if place.can_create => Next::Create,
         (Action::Align | Action::Mirror, _) => Next::Wait("the source was not heard of yet"),
         // What was never made has nothing to stop or to wait for.
@@ -238,12 +258,25 @@ fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
         (Action::Stop, _) if was_ours => {
             Next::Wait("nobody leads the partition at the destination")
         }
-        (Action::Cease | Action::AwaitReplicas, _) => Next::Done,
+        // Whoever has taken it away has stopped it.
+        (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
         (Action::Align | Action::Mirror, _) if was_ours => Next::Refuse(
             "the topic was handed over to the destination's own brokers; to mirror it again takes \
              a failback",
         ),
-        (Action::Align | Action::Mirror | Action::Stop, _) => Next::Refuse(
+        (Action::Align | Action::Mirror, _) => Next::Refuse(
+            "others have moved the partition away from this node: to mirror it again takes a \
+             failback",
+        ),
+    }
+}
+
+/// Somebody else has the name: nothing of ours is there, and nothing is done to what is.
+fn taken(action: Action, place: &Place) -> Next {
+    match (action, place.log) {
+        (_, LogAt::Open { .. }) => Next::Release,
+        (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
+        (Action::Align | Action::Mirror, _) => Next::Refuse(
             "the destination has a topic of this name that is not ours: delete or rename it there, \
              or exclude the topic from the mirror",
         ),
@@ -268,8 +301,18 @@ fn lead(action: Action, place: &Place, epoch: LeaderEpoch) -> Next {
         LogAt::Closed if place.is_vault && action == Action::Stop && place.position.is_some() => {
             Next::Done
         }
+        // Followers would be told to cut off what they have.
+        LogAt::Closed if place.is_lost => Next::Refuse(
+            "this node's log of it is gone: end the node and put its directory back, or have a \
+             stock broker lead it (kafka-reassign-partitions.sh)",
+        ),
         LogAt::Closed if place.can_open => Next::Open(Home::Mirror),
         LogAt::Closed if action == Action::Stop && place.is_vault => Next::Done,
+        // Its source was never heard of: it is empty, and everybody has all of it.
+        LogAt::Closed if action == Action::Stop && place.is_new && !place.is_unfenced => {
+            Next::Unfence
+        }
+        LogAt::Closed if action == Action::Stop && place.is_new => Next::HandOver,
         LogAt::Closed => Next::Wait("the source was not heard of yet"),
         LogAt::Open {
             home: Home::Follower,

@@ -20,6 +20,10 @@ const LOOK_INTERVAL_MIN: Duration = Duration::from_millis(250);
 /// After a leader could not be asked where its logs begin, it is asked again so much later.
 const BEGIN_AGAIN: Duration = Duration::from_millis(500);
 
+/// A source that has not been heard of for so long is taken for gone: what is mirrored from it
+/// fails, and is tried again.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+
 /// A thread that fetches.
 #[derive(Clone, Debug)]
 pub struct ShardTie {
@@ -59,6 +63,8 @@ pub(super) struct Feed {
     pub(super) errors: u64,
     /// Why the source cannot be asked, as last told.
     pub(super) trouble: Option<String>,
+    /// Since when nobody of it has answered.
+    silent_since: Option<Instant>,
 }
 
 /// What a view of the source means for partitions that it has.
@@ -94,6 +100,7 @@ impl Feed {
             looked_at: now,
             errors: 0,
             trouble: None,
+            silent_since: None,
         }
     }
 
@@ -134,6 +141,27 @@ impl Feed {
         self.is_looking = false;
         self.looked_at = now;
         self.look_at = now.after(interval);
+    }
+
+    /// Somebody of the source has answered.
+    pub(super) fn answers(&mut self) {
+        self.trouble = None;
+        self.silent_since = None;
+    }
+
+    /// Nobody of the source has answered. Says whether that is news.
+    pub(super) fn is_silent(&mut self, now: Instant, why: &str) -> bool {
+        self.errors += 1;
+        self.silent_since.get_or_insert(now);
+        let is_news = self.trouble.as_deref() != Some(why);
+        self.trouble = Some(why.to_owned());
+        is_news
+    }
+
+    /// Nobody of the source has answered for a long time.
+    pub(super) fn is_gone(&self, now: Instant) -> bool {
+        let since = self.silent_since;
+        since.is_some_and(|since| now.since(since) >= GONE_AFTER)
     }
 
     /// A view is wanted before it is due.

@@ -56,6 +56,25 @@ impl<W: World> Node<W> {
                 (!heirs.in_sync.is_empty()).then(|| (id.clone(), heirs))
             })
             .collect();
+        // Who is in sync may have changed since that was put on record: first it is, again.
+        let is_stale = |key: &PartitionKey| {
+            let one = self.partitions.get(key);
+            one.is_some_and(|one| one.home().is_some()) && !self.is_noted(key)
+        };
+        let (stale, named): (Vec<_>, Vec<_>) =
+            named.into_iter().partition(|(_, key)| is_stale(key));
+        if !stale.is_empty() {
+            let why = "replicas have come in sync or fallen behind";
+            let again = stale.into_iter();
+            let again = again.map(|(_, key)| (key, Result::Soon(why.to_owned())));
+            let again: Vec<_> = again.collect();
+            self.errand(
+                move |_, _| async move { Event::Chore(Outcome::Chore(Kind::HandOver, again)) },
+            );
+        }
+        if named.is_empty() {
+            return;
+        }
         self.by_controller(Kind::HandOver, named, |mut client, ids| async move {
             let given = heirs
                 .iter()

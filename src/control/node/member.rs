@@ -1,6 +1,7 @@
 //! The destination's cluster as a node that is a broker of it sees it, and what follows from that
 //! for partitions and for the thread that serves followers.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub(super) struct Membership {
     pub(super) ids: ProducerIds,
     pub(super) low_ids: LowIds,
     pub(super) strangers: Strangers,
+    /// Topics of the image that are known to be made by us, or not to be.
+    pub(super) made: RefCell<BTreeMap<TopicId, bool>>,
     /// What hinders us, as last told.
     pub(super) trouble: Option<String>,
     /// The controller has let us go: our life has ended in order, once our logs have.
@@ -100,6 +103,7 @@ impl Membership {
             ids: ProducerIds::default(),
             low_ids: LowIds::default(),
             strangers: Strangers::default(),
+            made: RefCell::default(),
             trouble: None,
             has_left: false,
             is_gone: false,
@@ -227,6 +231,7 @@ impl Membership {
             replicas: partition.replicas.clone(),
             isr: partition.isr.clone(),
             min_isr: self.image.min_isr(&id.topic, partition.replicas.len()),
+            holds_others: opened.mirrored < opened.log_end,
             log_start: opened.log_start,
             log_end: opened.log_end,
             epochs: opened.epochs.clone(),
@@ -242,6 +247,7 @@ impl<W: World> Node<W> {
             return;
         };
         membership.image = image;
+        membership.made.get_mut().clear();
         membership.life = Some(life);
         match news {
             News::Controller(at) => membership.controller = Some(at),
@@ -400,6 +406,7 @@ impl<W: World> Node<W> {
             epoch: leads.leader_epoch,
             partition_epoch: leads.partition_epoch,
             min_isr: leads.min_isr,
+            holds_others: leads.holds_others,
         });
         if one.led == now {
             return;

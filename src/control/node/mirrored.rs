@@ -87,6 +87,8 @@ pub(super) struct Led {
     pub(super) partition_epoch: i32,
     /// How many have to be in sync.
     pub(super) min_isr: usize,
+    /// Others have written to it.
+    pub(super) holds_others: bool,
 }
 
 /// What of a [`Place`] a partition does not know itself.
@@ -95,7 +97,9 @@ pub(super) struct Surroundings {
     pub(super) part: Part,
     pub(super) is_vault: bool,
     pub(super) can_open: bool,
-    pub(super) has_log: bool,
+    pub(super) is_new: bool,
+    pub(super) is_lost: bool,
+    pub(super) has_old_logs: bool,
     pub(super) can_create: bool,
     pub(super) position: Option<Offset>,
     pub(super) is_noted: bool,
@@ -156,7 +160,9 @@ impl Mirrored {
             is_busy: self.is_busy || self.rests,
             is_vault: around.is_vault,
             can_open: around.can_open,
-            has_log: around.has_log,
+            is_new: around.is_new,
+            is_lost: around.is_lost,
+            has_old_logs: around.has_old_logs,
             can_create: around.can_create,
             position: around.position,
             ceased: self.ceased.map(|ceased| ceased.log_end),

@@ -268,6 +268,9 @@ impl<W: World> Node<W> {
         match Vault::open(disk, dir, identity, shift) {
             Ok((vault, found)) => {
                 self.shelves.insert(key, Shelf::new(vault, found));
+                if let Some(membership) = &mut self.membership {
+                    membership.made.get_mut().clear();
+                }
                 self.touch_all();
             }
             // A broker without its logs would lead what it cannot serve.

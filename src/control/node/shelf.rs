@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::control::books::Books;
 use crate::control::ledger::{Ledger, Line};
 use crate::io::Disk;
-use crate::model::{Offset, ProducerIdShift, ShardId, TopicId, TopicPartition};
+use crate::model::{Offset, ProducerIdShift, ShardId, TopicId, TopicName, TopicPartition};
 use crate::shard::inbox::{Phase, Recovered, Status, Tally};
 use crate::vault::{Found, Vault, VaultFault};
 
@@ -55,6 +55,22 @@ impl<D: Disk> Shelf<D> {
             recovery_point: known.recovery_point,
             is_clean: self.books.found().clean,
         })
+    }
+
+    /// There is a log of some partition of the topic.
+    pub(super) fn holds_any_of(&self, topic: &TopicName) -> bool {
+        let open = self.ledger.lines.iter().filter(|(_, line)| line.is_open);
+        let found = self.books.found().partitions.iter();
+        let mut all = open.map(|(id, _)| id).chain(found);
+        all.any(|id| id.topic == *topic)
+    }
+
+    /// The notes tell of a log of this topic, and it is not there.
+    pub(super) fn has_lost(&self, id: &TopicPartition, topic: TopicId) -> bool {
+        let noted = self.books.found().state.partitions.get(id);
+        let was_open =
+            noted.is_some_and(|noted| noted.topic_id == topic && noted.log_start.is_some());
+        was_open && self.held(id).is_none()
     }
 
     pub(super) fn dir_of(&self, id: &TopicPartition) -> PathBuf {

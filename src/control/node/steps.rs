@@ -71,6 +71,11 @@ impl<W: World> Node<W> {
         let feed = self.feeds.get(&key.mirror);
         let shelf = self.shelves.get(&self.shelf_of(key));
         let is_held = shelf.is_some_and(|shelf| shelf.held(&one.id).is_some());
+        let there = self.membership.as_ref();
+        let there = there.and_then(|member| member.image().topics.id_of(&one.id.topic));
+        let is_lost = shelf
+            .zip(there)
+            .is_some_and(|(shelf, topic)| shelf.has_lost(&one.id, topic));
         let told = feed
             .is_some_and(|feed| feed.bounds(&one.id).is_some() && feed.leader(&one.id).is_some());
         let position = self.state().positions().get(key);
@@ -79,12 +84,14 @@ impl<W: World> Node<W> {
                 None => Part::Lead(LeaderEpoch::NONE),
                 Some(membership) => match self.whose(&one.id) {
                     Whose::Others => membership.part(&one.id).of_others(),
-                    Whose::Ours | Whose::Former => membership.part(&one.id),
+                    _ => membership.part(&one.id),
                 },
             },
             is_vault,
             can_open: shelf.is_some() && (told || is_held),
-            has_log: is_held,
+            is_new: shelf.is_some() && !is_held && !is_lost,
+            is_lost,
+            has_old_logs: self.has_old_logs(&one.id),
             can_create: feed.is_some_and(|feed| feed.topic(&one.id.topic).is_some()),
             position: position.and_then(|position| position.offset),
             is_noted: self.is_noted(key),
@@ -161,12 +168,16 @@ impl<W: World> Node<W> {
         let shelf = self.shelves.get(&self.shelf_of(key));
         let one = self.partitions.get(key);
         let dir = shelf.zip(one).map(|(shelf, one)| shelf.dir_of(&one.id));
-        let (dir, aside) = (dir.unwrap_or_default(), self.chosen.data_dir.join(ASIDE));
-        let (dir, aside) = (dir.display(), aside.display());
+        let logs = dir.and_then(|dir| Some(dir.parent()?.to_owned()));
+        let (logs, aside) = (logs.unwrap_or_default(), self.chosen.data_dir.join(ASIDE));
+        let (logs, aside) = (logs.display(), aside.display());
+        let topic = one.map(|one| one.id.topic.as_str().replace('.', r"\."));
+        let topic = topic.unwrap_or_default();
         format!(
             "the destination does not have the topic any more, and this node has what it mirrored \
-             into it: end the node, run mkdir -p {aside} && mv {dir} {aside}/, start the node and \
-             have the topic recovered (twinlog mirrors recover) to mirror it from its beginning"
+             into it: end the node, run mkdir -p {aside} && find {logs} -maxdepth 1 -regex \
+             '.*/{topic}-[0-9]+' -exec mv -t {aside} {{}} +, start the node and have the topic \
+             recovered (twinlog mirrors recover) to mirror it from its beginning"
         )
     }
 

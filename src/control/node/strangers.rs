@@ -30,8 +30,8 @@ pub(super) struct Strangers {
     again_at: Option<Instant>,
     /// Those that we lead: their topic, and in which leader and partition epoch.
     led: BTreeMap<TopicPartition, Led>,
-    /// Those that nobody can lead and only we could take over, as they were told of.
-    stranded: BTreeSet<TopicPartition>,
+    /// Those that an operator has to see to, and was told of.
+    told: BTreeSet<TopicPartition>,
 }
 
 type Led = (TopicId, LeaderEpoch, i32);
@@ -65,27 +65,51 @@ impl Strangers {
     }
 
     /// Says of each once that it needs an operator.
-    fn tell_stranded(&mut self, us: BrokerId, strangers: &[PartitionNews]) {
-        let all = strangers.iter().filter_map(|news| {
-            let others = stranded(us, news.partition.as_ref()?)?;
-            Some((news.id.clone(), others))
-        });
-        let all: BTreeMap<TopicPartition, Vec<BrokerId>> = all.collect();
-        for (id, others) in &all {
-            if !self.stranded.contains(id) {
-                tracing::error!(
-                    "{id} has no leader that has its records: only this node counts as in sync, \
-                     and has none of them; end this node, start those of its other replicas \
-                     ({others:?}) that have ended, have one elected with \
-                     kafka-leader-election.sh --election-type unclean --topic {} --partition {}, \
-                     then start this node again",
-                    id.topic,
-                    id.partition,
-                );
+    fn tell(&mut self, all: BTreeMap<TopicPartition, String>) {
+        for (id, why) in &all {
+            if !self.told.contains(id) {
+                tracing::error!("{id}: {why}");
             }
         }
-        self.stranded = all.into_keys().collect();
+        self.told = all.into_keys().collect();
     }
+}
+
+/// What an operator has to see to about a partition of ours or of others.
+fn needs(us: BrokerId, news: &PartitionNews, whose: Whose) -> Option<String> {
+    match whose {
+        Whose::Ours | Whose::Former => None,
+        Whose::Unclaimed => Some(
+            "this node has a log of it, and no mirror of it is on record: it is left as it is, \
+             with nobody to lead it; have its topic mirrored again (twinlog mirrors start), or \
+             move it to other brokers (kafka-reassign-partitions.sh)"
+                .to_owned(),
+        ),
+        Whose::Others => {
+            let others = stranded(us, news.partition.as_ref()?)?;
+            let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+            Some(format!(
+                "only this node counts as in sync, and has none of its records: end this node, \
+                 start those of brokers {} that have ended, have one elected with \
+                 kafka-leader-election.sh --election-type unclean --topic {} --partition {}, then \
+                 start this node again",
+                others.join(", "),
+                news.id.topic,
+                news.id.partition,
+            ))
+        }
+    }
+}
+
+/// What is on us and not ours.
+#[derive(Default)]
+struct Found {
+    /// What is to be moved to others.
+    away: Vec<PartitionNews>,
+    /// What of it is led.
+    leads: Vec<Leadership>,
+    /// What operators have to see to.
+    needs: BTreeMap<TopicPartition, String>,
 }
 
 impl<W: World> Node<W> {
@@ -96,7 +120,7 @@ impl<W: World> Node<W> {
 
     /// Has what is no mirror moved away that has landed on us.
     pub(super) async fn evacuate(&mut self) {
-        let Some((strangers, leads)) = self.strangers() else {
+        let Some(found) = self.strangers() else {
             return;
         };
         let Some(membership) = &mut self.membership else {
@@ -105,10 +129,10 @@ impl<W: World> Node<W> {
         let (us, image) = (membership.us, membership.image().clone());
         let controller = membership.controller.clone();
         let known = &mut membership.strangers;
-        let orders = known.orders(leads);
-        known.tell_stranded(us, &strangers);
+        let orders = known.orders(found.leads);
+        known.tell(found.needs);
         known.again_at = None;
-        let moves = known.evacuation.next_moves(us, &image, &strangers);
+        let moves = known.evacuation.next_moves(us, &image, &found.away);
         for order in orders {
             self.lead(order).await;
         }
@@ -155,26 +179,29 @@ impl<W: World> Node<W> {
     /// All that is on us and not ours, and what of it is led: a broker that is to have what only we
     /// have becomes in sync by following us. There is nothing to follow, and nobody is told that
     /// there is where it might be otherwise. None before it is known what is ours.
-    fn strangers(&self) -> Option<(Vec<PartitionNews>, Vec<Leadership>)> {
+    fn strangers(&self) -> Option<Found> {
         let membership = self.membership.as_ref()?;
         if !membership.has_begun || !self.shelves.contains_key(&None) {
             return None;
         }
-        let (mut strangers, mut leads) = (Vec::new(), Vec::new());
-        for news in membership.image().partitions_of(membership.us) {
+        let mut found = Found::default();
+        let us = membership.us;
+        for news in membership.image().partitions_of(us) {
             let whose = self.whose(&news.id);
-            if whose == Whose::Ours {
-                continue;
+            if let Some(why) = needs(us, &news, whose) {
+                found.needs.insert(news.id.clone(), why);
             }
-            let partition = news.partition.as_ref();
-            let empty_one = partition.filter(|one| is_surely_empty(membership.us, one));
             // Of what was a mirror once others may have more than nothing.
-            if let Some(partition) = empty_one.filter(|_| whose == Whose::Others) {
-                leads.push(empty(news.id.clone(), news.topic_id, partition));
+            let partition = news.partition.as_ref().filter(|_| whose == Whose::Others);
+            if let Some(partition) = partition.filter(|one| is_surely_empty(us, one)) {
+                let lead = empty(news.id.clone(), news.topic_id, partition);
+                found.leads.push(lead);
             }
-            strangers.push(news);
+            if matches!(whose, Whose::Former | Whose::Others) {
+                found.away.push(news);
+            }
         }
-        Some((strangers, leads))
+        Some(found)
     }
 }
 
@@ -191,6 +218,7 @@ fn empty(id: TopicPartition, topic_id: TopicId, partition: &Partition) -> Leader
         replicas: partition.replicas.clone(),
         isr: partition.isr.clone(),
         min_isr: 1,
+        holds_others: false,
         log_start: Offset::ZERO,
         log_end: Offset::ZERO,
         epochs: epochs.expect("a leader has an epoch"),

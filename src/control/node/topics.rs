@@ -74,7 +74,10 @@ impl<W: World> Node<W> {
         }
         let gone = self.partitions.keys().filter(|key| !kept.contains(*key));
         for key in gone.cloned().collect::<Vec<_>>() {
-            if let Some(one) = self.partitions.remove(&key) {
+            if let Some(one) = self.partitions.remove(&key)
+                && self.by_id.get(&one.id) == Some(&key)
+            {
+                // It may be in another mirror by now.
                 self.by_id.remove(&one.id);
             }
         }
@@ -90,7 +93,7 @@ impl<W: World> Node<W> {
             return;
         };
         feed.cluster_id = Some(view.cluster_id.clone());
-        feed.trouble = None;
+        feed.answers();
         let seen = feed.see(now, view);
         self.open_vault(mirror, &view.cluster_id);
         if let Some(brokers) = seen.brokers {

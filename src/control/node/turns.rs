@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::control::state_file::StateFault;
 use crate::io::{Clock, World};
-use crate::mirror::{Input, PartitionKey, Record};
+use crate::mirror::{Action, Ending, Input, PartitionKey, Record};
 use crate::model::{Instant, ShardId};
 use crate::session::Opening;
 use crate::shard::inbox::{Answer, CursorId, Order};
@@ -196,12 +196,13 @@ impl<W: World> Node<W> {
             Ok(view) => self.see(mirror, &view).await,
             Err(fault) => {
                 let why = format!("the source cannot be asked: {fault}");
-                if let Some(feed) = self.feeds.get_mut(mirror) {
-                    feed.errors += 1;
-                    if feed.trouble.as_ref() != Some(&why) {
-                        tracing::warn!("{mirror}: {why}");
-                        feed.trouble = Some(why);
-                    }
+                let feed = self.feeds.get_mut(mirror);
+                if feed.is_some_and(|feed| feed.is_silent(now, &why)) {
+                    tracing::warn!("{mirror}: {why}");
+                }
+                let feed = self.feeds.get(mirror);
+                if feed.is_some_and(|feed| feed.is_gone(now)) {
+                    self.source_is_gone(mirror, &why);
                 }
             }
         }
@@ -214,6 +215,23 @@ impl<W: World> Node<W> {
                 .cloned()
                 .collect();
             self.touched.extend(want);
+        }
+    }
+
+    /// What is mirrored from it has failed, until it is heard of again.
+    fn source_is_gone(&mut self, mirror: &crate::mirror::MirrorName, why: &str) {
+        let of_mirror = self.partitions.iter().filter(|(key, one)| {
+            let mirrors = one
+                .acting
+                .is_some_and(|(_, action)| action == Action::Mirror);
+            key.mirror == *mirror && mirrors
+        });
+        let keys: Vec<PartitionKey> = of_mirror.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            *self.failures.entry(mirror.clone()).or_default() += 1;
+            let why = why.to_owned();
+            let is_retryable = true;
+            self.ended(&key, Ending::Failed { why, is_retryable });
         }
     }
 

@@ -10,14 +10,17 @@ use crate::model::{BrokerId, PartitionIndex, TopicId, TopicPartition};
 
 use super::Node;
 use super::course::Goal;
+use super::member::Membership;
 
 /// Whose a partition is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Whose {
     /// A mirror of ours, or about to be one.
     Ours,
-    /// It was a mirror: we have a log of it, and others may have more.
+    /// It was a mirror and is stopped: we have a log of it, and others may have more.
     Former,
+    /// We have a log of it, and no mirror of it is on record.
+    Unclaimed,
     /// Somebody else's.
     Others,
 }
@@ -25,9 +28,20 @@ pub(super) enum Whose {
 /// What we have of a partition of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ties {
-    /// It is to be mirrored.
-    is_wanted: bool,
+    mirror: Mirror,
     log: Log,
+}
+
+/// What is on record of a partition's mirror.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mirror {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is stopped.
+    Stopped,
+    /// It is to be mirrored, or to be stopped.
+    Wanted,
 }
 
 /// A log of a partition, by the topic that it is of.
@@ -58,7 +72,21 @@ impl<W: World> Node<W> {
             let topic = id.topic.clone();
             self.ties_to(&TopicPartition { topic, partition }, topic_id)
         };
-        whose(membership.us, topic, id.partition, ties)
+        let made = || {
+            let mut made = membership.made.borrow_mut();
+            let known = made.entry(topic_id);
+            *known.or_insert_with(|| is_made_by_us(membership.us, topic, &ties))
+        };
+        whose(membership.us, topic, id.partition, &ties, made)
+    }
+
+    /// The destination has no topic of the name, and we have logs of one.
+    pub(super) fn has_old_logs(&self, id: &TopicPartition) -> bool {
+        let membership = self.membership.as_ref();
+        let is_there = |member: &Membership| member.image().topics.id_of(&id.topic).is_some();
+        let is_gone = membership.is_some_and(|member| !is_there(member));
+        let shelf = self.shelves.get(&None).filter(|_| is_gone);
+        shelf.is_some_and(|shelf| shelf.holds_any_of(&id.topic))
     }
 
     fn ties_to(&self, id: &TopicPartition, topic: TopicId) -> Ties {
@@ -67,7 +95,11 @@ impl<W: World> Node<W> {
         let shelf = self.shelves.get(&None);
         let held = shelf.and_then(|shelf| shelf.held(id));
         Ties {
-            is_wanted: one.is_some_and(|one| one.goal() != Some(Goal::Leave)),
+            mirror: match one.map(|one| one.goal()) {
+                None => Mirror::None,
+                Some(Some(Goal::Leave)) => Mirror::Stopped,
+                Some(_) => Mirror::Wanted,
+            },
             // Files that the notes do not name yet are looked at before they are taken for ours.
             log: match held.map(|held| held.topic_id) {
                 None => Log::None,
@@ -78,39 +110,40 @@ impl<W: World> Node<W> {
     }
 }
 
+/// `made` says whether the topic is one that we have made.
 fn whose(
     us: BrokerId,
     topic: &Topic,
     number: PartitionIndex,
-    ties: impl Fn(PartitionIndex) -> Ties,
+    ties: &impl Fn(PartitionIndex) -> Ties,
+    made: impl FnOnce() -> bool,
 ) -> Whose {
     let own = ties(number);
-    match own.log {
-        Log::Same if own.is_wanted => Whose::Ours,
-        Log::Same => Whose::Former,
-        Log::None if own.is_wanted && is_made_by_us(us, topic, number, ties) => Whose::Ours,
-        Log::None | Log::Another => Whose::Others,
+    match (own.log, own.mirror) {
+        (Log::Same, Mirror::Wanted) => Whose::Ours,
+        (Log::Same, Mirror::Stopped) => Whose::Former,
+        (Log::Same, Mirror::None) => Whose::Unclaimed,
+        (Log::None, Mirror::Wanted) if is_first(us, topic, number) && made() => Whose::Ours,
+        (Log::None | Log::Another, _) => Whose::Others,
     }
 }
 
-/// Whether we have made a partition that we have no log of yet. We are first in what we make, and
-/// nobody else would have us first in all partitions of a topic. One that is ours in part may have
-/// been grown by others.
-fn is_made_by_us(
-    us: BrokerId,
-    topic: &Topic,
-    number: PartitionIndex,
-    ties: impl Fn(PartitionIndex) -> Ties,
-) -> bool {
-    let is_first = |number: &PartitionIndex| {
-        let partition = topic.partitions.get(number);
-        partition.is_none_or(|partition| partition.replicas.first() == Some(&us))
-    };
-    let has_log = |number: &PartitionIndex, log| ties(*number).log == log;
+/// Whether we have made a topic. We are first in what we make, and nobody else would have us first
+/// in all partitions of a topic. One that is ours in part may have been grown by others.
+fn is_made_by_us(us: BrokerId, topic: &Topic, ties: &impl Fn(PartitionIndex) -> Ties) -> bool {
     let mut all = topic.partitions.keys();
-    let is_all_new = all.all(|number| is_first(number) && !has_log(number, Log::Another));
+    let is_new = |number| is_first(us, topic, number) && ties(number).log != Log::Another;
+    if all.all(|number| is_new(*number)) {
+        return true;
+    }
     let mut all = topic.partitions.keys();
-    is_first(&number) && (is_all_new || all.any(|number| has_log(number, Log::Same)))
+    all.any(|number| ties(*number).log == Log::Same)
+}
+
+/// One that is not there yet would be made with us as the first.
+fn is_first(us: BrokerId, topic: &Topic, number: PartitionIndex) -> bool {
+    let partition = topic.partitions.get(&number);
+    partition.is_none_or(|partition| partition.replicas.first() == Some(&us))
 }
 
 #[cfg(test)]
@@ -123,23 +156,27 @@ mod tests {
     const US: BrokerId = BrokerId(9001);
     const TOPIC: TopicId = TopicId::new([7; 16]);
     const NEW: Ties = Ties {
-        is_wanted: true,
+        mirror: Mirror::Wanted,
         log: Log::None,
     };
     const HELD: Ties = Ties {
-        is_wanted: true,
+        mirror: Mirror::Wanted,
         log: Log::Same,
     };
     const OF_ANOTHER: Ties = Ties {
-        is_wanted: true,
+        mirror: Mirror::Wanted,
         log: Log::Another,
     };
     const UNWANTED: Ties = Ties {
-        is_wanted: false,
+        mirror: Mirror::None,
         log: Log::None,
     };
     const STOPPED: Ties = Ties {
-        is_wanted: false,
+        mirror: Mirror::Stopped,
+        log: Log::Same,
+    };
+    const FORGOTTEN: Ties = Ties {
+        mirror: Mirror::None,
         log: Log::Same,
     };
 
@@ -175,7 +212,8 @@ mod tests {
         }
         let topic = image.topics.get(TOPIC).expect("just made");
         let ties = |at: PartitionIndex| partitions[at.value() as usize].1;
-        let all = (0..partitions.len()).map(|index| whose(US, topic, number(index), ties));
+        let made = || is_made_by_us(US, topic, &ties);
+        let all = (0..partitions.len()).map(|index| whose(US, topic, number(index), &ties, made));
         all.collect()
     }
 
@@ -215,6 +253,13 @@ mod tests {
     fn a_topic_made_again_by_others_is_theirs() {
         let again = judged(&[(&[9001, 1], OF_ANOTHER), (&[9001, 2], NEW)]);
         assert_eq!(again, [Whose::Others; 2]);
+    }
+
+    /// Nobody knows how far others have it: it is not given away.
+    #[test]
+    fn what_no_mirror_is_on_record_of_is_left_as_it_is() {
+        let left = judged(&[(&[9001, 1], FORGOTTEN), (&[9001, 2], UNWANTED)]);
+        assert_eq!(left, [Whose::Unclaimed, Whose::Others]);
     }
 
     #[test]

@@ -59,6 +59,7 @@ fn share<F: Future<Output = ()> + 'static>(
             replicas: vec![US, ONE, TWO],
             isr: vec![US, ONE, TWO],
             min_isr: 1,
+            holds_others: false,
             log_start: Offset::ZERO,
             log_end: Offset::ZERO,
             epochs: LeaderEpochs::default(),

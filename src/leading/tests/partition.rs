@@ -38,6 +38,7 @@ fn leadership(isr: &[BrokerId]) -> Leadership {
         replicas: vec![US, ONE, TWO],
         isr: isr.to_vec(),
         min_isr: 1,
+        holds_others: false,
         log_start: offset(10),
         log_end: offset(100),
         epochs: epochs(&[(2, 10), (4, 50), (5, 90)]),

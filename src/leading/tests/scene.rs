@@ -108,6 +108,7 @@ impl Scene {
             replicas: vec![US, ONE, TWO],
             isr: vec![US, ONE, TWO],
             min_isr: 1,
+            holds_others: false,
             log_start: log.start(),
             log_end: log.end(),
             epochs: log.epochs(),

@@ -392,6 +392,38 @@ fn sealing_aborts_what_is_open_once_wherever_it_is_killed() {
     }
 }
 
+/// Who leads after us has their coordinator's word, and we have not.
+#[test]
+fn transactions_that_others_have_begun_are_left_to_them() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    let mirrored = to_be_sealed(&disk, &batches).expect("nothing is in its way");
+    let Opened {
+        mut log, mut store, ..
+    } = opened(&disk, mirrored).expect("sound");
+    // As a replica of another leader, which others write to.
+    for batch in &batches[SEALED_AT..SEALED_AT + 6] {
+        append(&mut log, &mut store, &stamped(batch, epoch(8))).expect("works");
+    }
+    let end = store.close(&mut log, WALL).expect("works");
+    let Opened {
+        mut log, mut store, ..
+    } = opened(&disk, end).expect("sound");
+    store.lead(&mut log, epoch(9), None).expect("a later one");
+    assert_eq!(log.mirrored(), mirrored);
+    let all = log.open_transactions();
+    let aborted = store.seal(&mut log, WALL).expect("works");
+    assert!(!aborted.is_empty(), "it is no test");
+    assert!(
+        aborted.iter().all(|one| one.first < mirrored),
+        "{aborted:?}"
+    );
+    assert!(aborted.len() < all, "it is no test");
+    assert_eq!(log.open_transactions(), all - aborted.len());
+    assert!(log.watermarks().last_stable >= mirrored);
+    assert!(log.watermarks().last_stable < end, "theirs hold it");
+}
+
 /// A cut below the recovery point, which nobody lowers before the kill.
 #[test]
 fn a_cut_that_is_killed_is_not_taken_for_a_loss() {

@@ -1,9 +1,10 @@
 //! `WriteTxnMarkers`: how transactions have ended that one of the cluster's own producers has begun
 //! here, as its coordinator believes.
 //!
-//! None has: nobody but the mirror writes to what we lead, so that there is nothing to close, and
-//! the marker is as good as written. A coordinator that reads any other error than those few which
-//! it expects, or none at all for one of its producers, ends its whole process.
+//! None has where nobody but the mirror has written to what we lead: there is nothing to close, and
+//! the marker is as good as written. Where others have, while another broker led it, whoever leads
+//! it after us is to write the marker. A coordinator that reads any other error than those few
+//! which it expects, or none at all for one of its producers, ends its whole process.
 
 use super::{Call, CloseReason, Reply, Server};
 use crate::model::LeaderEpoch;
@@ -13,7 +14,7 @@ use crate::protocol::txn_markers::{read_markers, write_answer};
 
 pub(super) fn answer(server: &Server, call: &Call<'_>) -> Result<Reply, CloseReason> {
     let markers = read_markers(call.version, call.body, |topic, index| {
-        match is_led(server, topic, index) {
+        match has_nothing_of_theirs(server, topic, index) {
             true => ErrorCode::NONE,
             // It looks for the leader, and asks that one.
             false => ErrorCode::NOT_LEADER_OR_FOLLOWER,
@@ -26,8 +27,10 @@ pub(super) fn answer(server: &Server, call: &Call<'_>) -> Result<Reply, CloseRea
     Ok(Reply::Ready(frame))
 }
 
-fn is_led(server: &Server, topic: &str, index: i32) -> bool {
+fn has_nothing_of_theirs(server: &Server, topic: &str, index: i32) -> bool {
     let topic = server.by_name(topic);
     let partition = topic.and_then(|topic| topic.partition(index));
-    partition.is_some_and(|partition| server.leads(partition, LeaderEpoch::NONE).is_ok())
+    partition.is_some_and(|partition| {
+        !partition.holds_others && server.leads(partition, LeaderEpoch::NONE).is_ok()
+    })
 }

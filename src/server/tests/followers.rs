@@ -466,6 +466,16 @@ fn coordinators_read_only_what_they_survive_and_miss_no_producer() {
     let producers: BTreeSet<i64> = told.iter().map(|marked| marked.0).collect();
     assert_eq!(producers, asked.iter().map(|asked| asked.0).collect());
     assert!(told.iter().all(|marked| SAFE.contains(&marked.3)));
+
+    // Where others have written, whoever leads after us is to write it.
+    let mut server = leader();
+    let topic = server.by_name("orders").expect("it is led");
+    let (id, name) = (topic.id, topic.name.clone());
+    let mut partition = topic.partition(0).expect("it is led").clone();
+    partition.holds_others = true;
+    server.lead(&name, id, index(0), partition);
+    let told = markers(&server, 1, &[(7, "orders", 0)]);
+    assert_eq!(told, [of(7, "orders", 0, gone)]);
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn leader() -> Server {
                 log_end: at(log_end),
             },
             followers: vec![BrokerId(1), BrokerId(2)],
+            holds_others: false,
         };
         let number = PartitionIndex::new(number).expect("not negative");
         server.lead(&name, TopicId::new([1; 16]), number, partition);

@@ -235,6 +235,7 @@ fn server() -> Server {
             log_end: Offset::new(log_end),
         },
         followers: Vec::new(),
+        holds_others: false,
     };
     server.tell(Topic {
         name: TopicName::new("t").expect("a name"),

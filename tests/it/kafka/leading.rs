@@ -231,6 +231,7 @@ impl Leader {
                 replicas: partition.replicas,
                 isr: partition.isr,
                 min_isr: 1,
+                holds_others: false,
                 log_start: marks.log_start,
                 log_end: marks.log_end,
                 epochs: grown.log.epochs().clone(),

@@ -83,6 +83,7 @@ fn server(port: u16, topics: &[(&str, TopicId)]) -> Server {
             log_end: end,
         },
         followers: Vec::new(),
+        holds_others: false,
     };
     for (name, id) in topics {
         server.tell(Topic {

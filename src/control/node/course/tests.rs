@@ -9,7 +9,9 @@ fn place() -> Place {
         is_busy: false,
         is_vault: false,
         can_open: true,
-        has_log: false,
+        is_new: false,
+        is_lost: false,
+        has_old_logs: false,
         can_create: true,
         position: None,
         ceased: None,
@@ -240,18 +242,60 @@ fn a_vault_is_stopped_without_anybody_else() {
 fn what_is_not_ours_is_refused_and_what_never_was_is_stopped() {
     let mut place = place();
     place.part = Part::Missing;
-    place.has_log = true;
+    place.has_old_logs = true;
     let refused = next(Goal::Act(Action::Mirror), &place);
     assert_eq!(refused, Next::RefuseLog, "of another topic");
-    place.part = Part::Foreign { is_led: true };
-    for action in [Action::Align, Action::Mirror, Action::Stop] {
-        assert!(
-            matches!(next(Goal::Act(action), &place), Next::Refuse(_)),
-            "{action:?}"
-        );
+    for part in [Part::Foreign { is_led: true }, Part::Taken] {
+        place.part = part;
+        for action in [Action::Align, Action::Mirror] {
+            let step = next(Goal::Act(action), &place);
+            assert!(matches!(step, Next::Refuse(_)), "{part:?} {action:?}");
+        }
+        assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Done);
     }
+    // Whatever was handed over there before.
+    place.position = Some(Offset::new(7));
+    assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Done);
     place.part = Part::Missing;
     assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Done);
+}
+
+#[test]
+fn what_was_never_opened_is_handed_over_as_it_is() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    (place.can_open, place.is_new) = (false, true);
+    let waits = run(&mut place, Action::Mirror);
+    assert_eq!(waits, [Next::Wait("the source was not heard of yet")]);
+    assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Unfence);
+    place.is_unfenced = true;
+    assert_eq!(next(Goal::Act(Action::Stop), &place), Next::HandOver);
+    place.part = Part::Taken;
+    assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Done);
+}
+
+#[test]
+fn a_log_that_is_gone_is_led_by_nobody_before_it_is_followed() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    place.is_lost = true;
+    for action in [Action::Align, Action::Mirror, Action::Stop] {
+        let step = next(Goal::Act(action), &place);
+        assert!(matches!(step, Next::Refuse(_)), "{action:?}");
+    }
+    place.part = Part::Follow { is_in_sync: false };
+    let follows = next(Goal::Act(Action::Mirror), &place);
+    assert_eq!(follows, Next::Open(Home::Follower));
+}
+
+#[test]
+fn what_has_failed_is_not_fetched_on() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    run(&mut place, Action::Mirror);
+    assert_eq!(next(Goal::Keep, &place), Next::Cease);
+    carry_out(&mut place, &Next::Cease);
+    assert_eq!(next(Goal::Keep, &place), Next::Wait("nothing is fetched"));
 }
 
 #[test]
