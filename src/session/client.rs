@@ -227,13 +227,16 @@ impl<W: World> Client<W> {
     pub(super) async fn send(&self, what: &'static str, frame: &[u8]) -> Result<(), SessionFault> {
         let mut out = Buf::unpooled(frame.len());
         out.push(frame);
-        let (_, sent) = self.timely(what, self.channel.send(out)).await?;
+        let sending = self.channel.send(out);
+        let (_, sent) = self.timely(what, self.deadline(), sending).await?;
         sent.map_err(|error| self.lost(error))
     }
 
     /// One whole answer, its length included.
     pub(super) async fn answer(&mut self, what: &'static str) -> Result<Bytes, SessionFault> {
         let mut answer = BytesMut::new();
+        // For all of it: whoever sends a byte now and then would else never be done.
+        let deadline = self.deadline();
         loop {
             let front = front(&answer, ANSWER_BYTES_MAX);
             if let Some(content) = front.map_err(|fault| self.malformed(what, fault))? {
@@ -245,7 +248,7 @@ impl<W: World> Client<W> {
             let mut window = self.window.take().expect("one receive at a time");
             window.clear();
             let receiving = self.channel.recv(window);
-            let (mut window, received) = self.timely(what, receiving).await?;
+            let (mut window, received) = self.timely(what, deadline, receiving).await?;
             let count = received.map_err(|error| self.lost(error))?;
             if count == 0 {
                 return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
@@ -256,15 +259,20 @@ impl<W: World> Client<W> {
         }
     }
 
+    /// When what begins now has taken too long.
+    fn deadline(&self) -> Instant {
+        self.world.clock().now().after(self.timeout)
+    }
+
     /// Awaits an operation on the socket to its end, which the deadline brings about by closing
     /// the connection: an operation that is dropped would go on without us.
     async fn timely<T>(
         &self,
         what: &'static str,
+        deadline: Instant,
         operation: impl Future<Output = T>,
     ) -> Result<T, SessionFault> {
         let mut operation = pin!(operation);
-        let deadline = self.world.clock().now().after(self.timeout);
         tokio::select! {
             done = &mut operation => return Ok(done),
             () = self.world.clock().sleep_until(deadline) => self.channel.shutdown(),

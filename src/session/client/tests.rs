@@ -1,6 +1,7 @@
-//! Every address of a host has its turn, and no name and no address takes longer than allowed.
+//! Every address of a host has its turn, and no name, no address and no answer takes longer than
+//! allowed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::*;
@@ -14,6 +15,13 @@ const ALLOWED: Duration = Duration::from_millis(300);
 const SILENT: u16 = 1;
 const REFUSING: u16 = 2;
 const OPEN: u16 = 3;
+/// It takes a connection, and answers a byte at a time.
+const TRICKLING: u16 = 4;
+
+/// Between two bytes of a trickle.
+const TRICKLE: Duration = Duration::from_millis(100);
+/// So many bytes trickle before the connection ends.
+const TRICKLES: u8 = 12;
 
 /// A network of addresses that behave; it notes which were tried.
 #[derive(Clone)]
@@ -24,14 +32,25 @@ struct Scripted {
     tried: Rc<RefCell<Vec<u16>>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-struct Reached(u16);
+#[derive(Clone)]
+struct Reached {
+    port: u16,
+    trickled: Cell<u8>,
+}
 
 struct Nowhere;
 
 impl Stream for Reached {
-    async fn recv(&self, buf: Buf) -> (Buf, io::Result<usize>) {
-        (buf, Ok(0))
+    async fn recv(&self, mut buf: Buf) -> (Buf, io::Result<usize>) {
+        let trickled = self.trickled.get();
+        if self.port != TRICKLING || trickled == TRICKLES {
+            return (buf, Ok(0));
+        }
+        self.trickled.set(trickled + 1);
+        RealClock.sleep_until(RealClock.now().after(TRICKLE)).await;
+        // The first four are a length that may be.
+        buf.push(&[1]);
+        (buf, Ok(1))
     }
 
     async fn send(&self, buf: Buf) -> (Buf, io::Result<()>) {
@@ -70,7 +89,10 @@ impl Net for Scripted {
         match to.port() {
             SILENT => std::future::pending().await,
             REFUSING => Err(io::ErrorKind::ConnectionRefused.into()),
-            port => Ok(Reached(port)),
+            port => Ok(Reached {
+                port,
+                trickled: Cell::default(),
+            }),
         }
     }
 
@@ -102,7 +124,7 @@ impl World for Scripted {
 }
 
 /// What connecting came to, and which addresses were tried.
-fn reach(ports: Option<&[u16]>) -> (Result<Reached, io::ErrorKind>, Vec<u16>) {
+fn reach(ports: Option<&[u16]>) -> (Result<u16, io::ErrorKind>, Vec<u16>) {
     let ports = ports.map(<[u16]>::to_vec);
     run(None, |real| async move {
         let tried = Rc::default();
@@ -112,6 +134,7 @@ fn reach(ports: Option<&[u16]>) -> (Result<Reached, io::ErrorKind>, Vec<u16>) {
         let reached = connect(&world, &at, begun.after(ALLOWED)).await;
         let took = world.clock().now().since(begun);
         assert!(took < ALLOWED * 3, "{took:?} of {ALLOWED:?}");
+        let reached = reached.map(|reached| reached.port);
         (reached.map_err(|error| error.kind()), world.tried.take())
     })
 }
@@ -128,7 +151,7 @@ fn the_next_address_has_its_turn() {
         ),
     ] {
         let (reached, was) = reach(Some(ports));
-        assert_eq!((reached, &was[..]), (Ok(Reached(OPEN)), tried));
+        assert_eq!((reached, &was[..]), (Ok(OPEN), tried));
     }
 }
 
@@ -145,4 +168,30 @@ fn the_last_address_says_why_there_is_none() {
 fn a_silent_resolver_costs_no_more_than_the_deadline() {
     let late = Err(io::ErrorKind::TimedOut);
     assert_eq!(reach(None), (late, Vec::new()));
+}
+
+#[test]
+fn an_answer_that_trickles_has_no_more_time_than_any_other() {
+    let fault = run(None, |real| async move {
+        let ports = Some(vec![TRICKLING]);
+        let tried = Rc::default();
+        let world = Scripted { real, ports, tried };
+        let at = "a-broker:9092".parse().expect("an address");
+        let opening = Opening {
+            security: Security::default(),
+            timeout: ALLOWED,
+        };
+        let client = Client::connect(&world, &at, opening).await;
+        client.err().expect("it never answers")
+    });
+    assert!(
+        matches!(
+            fault,
+            SessionFault::Silent {
+                waited: ALLOWED,
+                ..
+            }
+        ),
+        "{fault}"
+    );
 }
