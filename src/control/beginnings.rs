@@ -63,6 +63,11 @@ impl Unbegun {
         self.why = why.to_owned();
         is_new
     }
+
+    /// One answer that does not come may take all the patience there is: it is asked for again.
+    fn is_hopeless(&self, now: Instant, patience: Duration) -> bool {
+        now.since(self.since) >= patience * (1 + u32::from(self.failures == 1))
+    }
 }
 
 impl<W: World> Control<W> {
@@ -212,7 +217,7 @@ impl<W: World> Control<W> {
         let patience = self.opening.timeout;
         let (lost, unbegun) = std::mem::take(&mut self.unbegun)
             .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(_, unbegun)| now.since(unbegun.since) >= patience);
+            .partition::<BTreeMap<_, _>, _>(|(_, unbegun)| unbegun.is_hopeless(now, patience));
         self.unbegun = unbegun;
         for (id, unbegun) in lost {
             tracing::error!("{id} stops: {}", unbegun.why);
