@@ -4,8 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use kafka_protocol::messages::ApiVersionsResponse;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+
 use super::*;
 use crate::io::{Listener, Stream};
+use crate::model::{LeaderEpoch, Offset, PartitionIndex};
 use crate::uring::{RealClock, RealDisk, RealWorld, run};
 
 /// How long all of it may take.
@@ -17,6 +21,11 @@ const REFUSING: u16 = 2;
 const OPEN: u16 = 3;
 /// It takes a connection, and answers a byte at a time.
 const TRICKLING: u16 = 4;
+
+/// It takes a connection, answers as [`FRONT`] says, and ends it.
+const LARGE: u16 = 5;
+/// The length of an answer that has a batch of 256 MiB in it.
+const FRONT: [u8; 4] = ((256 << 20) + 100i32).to_be_bytes();
 
 /// Between two bytes of a trickle.
 const TRICKLE: Duration = Duration::from_millis(100);
@@ -43,6 +52,11 @@ struct Nowhere;
 impl Stream for Reached {
     async fn recv(&self, mut buf: Buf) -> (Buf, io::Result<usize>) {
         let trickled = self.trickled.get();
+        if self.port == LARGE && trickled == 0 {
+            self.trickled.set(1);
+            buf.push(&FRONT);
+            return (buf, Ok(FRONT.len()));
+        }
         if self.port != TRICKLING || trickled == TRICKLES {
             return (buf, Ok(0));
         }
@@ -194,4 +208,54 @@ fn an_answer_that_trickles_has_no_more_time_than_any_other() {
         ),
         "{fault}"
     );
+}
+
+/// Whatever a copy takes can be fetched again for a comparison.
+#[test]
+fn a_batch_as_large_as_allowed_may_be_fetched() {
+    const MIB: u32 = 1 << 20;
+    for (batch_bytes_max, is_awaited) in [(256 * MIB, true), (100 * MIB, false)] {
+        let fault = run(None, |world| fetch_of(world, batch_bytes_max));
+        let awaits_more = matches!(fault, SessionFault::Lost { .. });
+        assert_eq!(awaits_more, is_awaited, "{fault}");
+    }
+}
+
+/// What becomes of a fetch from [`LARGE`].
+async fn fetch_of(real: RealWorld, batch_bytes_max: u32) -> SessionFault {
+    let ports = Some(vec![LARGE]);
+    let tried = Rc::default();
+    let world = Scripted { real, ports, tried };
+    let fetch = ApiVersion::default().with_api_key(1).with_max_version(12);
+    let stream = Reached {
+        port: LARGE,
+        trickled: Cell::default(),
+    };
+    let channel = Channel::establish(stream, Security::default()).await;
+    let mut client = Client {
+        world,
+        channel: channel.expect("it does nothing"),
+        at: "a-broker:9092".parse().expect("an address"),
+        timeout: ALLOWED,
+        versions: Negotiated::of(&ApiVersionsResponse::default().with_api_keys(vec![fetch])),
+        next_correlation: 0,
+        window: Some(Buf::unpooled(WINDOW_BYTES)),
+    };
+    let ask = Ask {
+        max_wait_ms: 100,
+        min_bytes: 1,
+        max_bytes: 8 << 20,
+    };
+    let topic = TopicName::new("t").expect("legal");
+    let asked = AskedPartition {
+        topic: TopicId::of_name(&topic),
+        partition: PartitionIndex::default(),
+        leader_epoch: LeaderEpoch::NONE,
+        fetch_offset: Offset::ZERO,
+        last_fetched_epoch: LeaderEpoch::NONE,
+        log_start: None,
+        max_bytes: 8 << 20,
+    };
+    let fetched = client.fetch(ask, &topic, asked, batch_bytes_max).await;
+    fetched.expect_err("the connection ends")
 }
