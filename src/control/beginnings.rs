@@ -229,7 +229,8 @@ impl<W: World> Control<W> {
 }
 
 /// From where on what the vault has lost can be fetched as it was: from the source's log start,
-/// if it still reaches as far as the vault did and does not compact.
+/// if it still reaches as far as the vault did and does not compact. Whether it ever did shows as
+/// records come: a shard refuses them where offsets are missing among those.
 pub(super) fn refetchable(
     (start, end): &(Offset, Offset),
     settings: Option<&TopicSettings>,

@@ -531,3 +531,36 @@ fn a_vault_that_was_killed_is_closed_by_whoever_adopts_it() {
     let verified = place.verify(Some(source));
     assert_eq!(verified.code, Some(0), "{}", verified.said);
 }
+
+/// A topic that was compacted once and is no more: what is lost here is not at the source either.
+#[test]
+fn what_was_lost_is_not_fetched_again_where_the_source_has_lost_some_of_it() {
+    let place = Place::new();
+    let honest = source::start();
+    assert_eq!(place.copy(honest).code, Some(0));
+    let log = place.path("vault").join("lies-0/00000000000000000000.log");
+    let sound = content(TOPICS[1].1, HALF);
+    let file = fs::File::options().write(true).open(&log);
+    let cut = file.and_then(|file| file.set_len(sound.len() as u64));
+    cut.expect("it was copied");
+    let compacted = source::start_without(23..26);
+    for _ in 0..2 {
+        let ended = place.copy(compacted);
+        assert_eq!(ended.code, Some(1), "{}", ended.said);
+        for word in ["lies-0 stop", "nothing of 23 to 26", "`mv "] {
+            assert!(
+                ended.said.contains(word),
+                "nothing of {word}: {}",
+                ended.said
+            );
+        }
+        assert!(!ended.said.contains("sound-0 stop"), "{}", ended.said);
+        assert!(place.held("lies") == sound, "{}", ended.said);
+    }
+    // It is the records that are refused, not the copy.
+    let ended = place.copy(honest);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(place.held("lies") == content(TOPICS[1].1, BATCHES));
+    let verified = place.verify(Some(honest));
+    assert_eq!(verified.code, Some(0), "{}", verified.said);
+}
