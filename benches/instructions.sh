@@ -15,6 +15,7 @@ benches=(
   batches::walk::{200,4096,65536}
   batches::checked::{200,4096,65536}
   batches::producer_ids_shifted::{200,4096,65536}
+  batches::producer_ids_shifted_mixed
   log::append::{200,1024,4096}
   log::append_input::{200,1024,4096}
   log::index_search::{100,10000,100000}
