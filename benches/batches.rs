@@ -3,26 +3,46 @@
 use divan::counter::ItemsCount;
 use twinlog::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift};
 use twinlog::record::{BatchBuilder, Expect, Producer, check, check_mut, crc::crc32c, scan};
+use twinlog::stdx::prng::Prng;
 
 const BATCHES: i64 = 16;
+/// So many of all sizes: no branch can be foretold by their order.
+const MIXED: i64 = 512;
 
 fn main() {
     divan::main();
 }
 
 fn batches(value_bytes: usize) -> Vec<u8> {
+    (0..BATCHES)
+        .flat_map(|nth| batch(nth, value_bytes))
+        .collect()
+}
+
+/// Batches of 200 B to 1 MiB in a random order that is always the same, as many of one order of
+/// magnitude as of another.
+fn mixed() -> Vec<u8> {
+    let mut prng = Prng::new(7);
+    let mut value_bytes = || {
+        let least = 200u64 << prng.below(13);
+        let bytes = (least + prng.below(least)).min(1 << 20);
+        usize::try_from(bytes).expect("below 2 MiB")
+    };
+    (0..MIXED)
+        .flat_map(|nth| batch(nth, value_bytes()))
+        .collect()
+}
+
+fn batch(nth: i64, value_bytes: usize) -> Vec<u8> {
     let producer = Producer {
         id: ProducerId::from_wire(4_321).expect("not negative"),
         epoch: ProducerEpoch::new(0),
         base_sequence: 0,
     };
-    let batch = |nth| {
-        let mut batch = BatchBuilder::new(Offset::new(nth), LeaderEpoch::new(0), 1_000);
-        batch = batch.producer(producer);
-        batch.push(None, Some(&vec![7; value_bytes]), &[]);
-        batch.finish()
-    };
-    (0..BATCHES).flat_map(batch).collect()
+    let mut batch = BatchBuilder::new(Offset::new(nth), LeaderEpoch::new(0), 1_000);
+    batch = batch.producer(producer);
+    batch.push(None, Some(&vec![7; value_bytes]), &[]);
+    batch.finish()
 }
 
 fn expect() -> Expect {
@@ -50,10 +70,19 @@ fn checked(bencher: divan::Bencher<'_, '_>, value_bytes: usize) {
 /// Sixteen batches an iteration, headers in the cache as a check leaves them.
 #[divan::bench(args = [200, 4096, 65536, 1 << 20, 20 << 20])]
 fn producer_ids_shifted(bencher: divan::Bencher<'_, '_>, value_bytes: usize) {
-    let mut bytes = batches(value_bytes);
+    shifted(bencher, BATCHES, batches(value_bytes));
+}
+
+/// The same where the batch before says nothing about the next one's size.
+#[divan::bench]
+fn producer_ids_shifted_mixed(bencher: divan::Bencher<'_, '_>) {
+    shifted(bencher, MIXED, mixed());
+}
+
+fn shifted(bencher: divan::Bencher<'_, '_>, count: i64, mut bytes: Vec<u8>) {
     let shift = ProducerIdShift::new(0x1234_5678).expect("not negative");
     let (mut run, _) = check_mut(&mut bytes, expect());
     bencher
-        .counter(ItemsCount::new(BATCHES.unsigned_abs()))
+        .counter(ItemsCount::new(count.unsigned_abs()))
         .bench_local(|| divan::black_box(&mut run).shifted(shift).run.count());
 }

@@ -3,9 +3,8 @@
 # as on a quiet one. Needs valgrind; an argument chooses benches by a part of their names.
 #
 # Each runs with N and with 2 N iterations: what the second run needs more, divided by N, is one
-# iteration with the making of its input (log::append_input for log::append), without its start.
-# The processor that valgrind imitates has no AVX-512: checksums take another path than on one that
-# has. What the kernel does for us is not counted.
+# iteration without the start. The processor that valgrind imitates has no AVX-512: checksums take
+# another path than on one that has. What the kernel does for us is not counted.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,8 +14,8 @@ benches=(
   batches::walk::{200,4096,65536}
   batches::checked::{200,4096,65536}
   batches::producer_ids_shifted::{200,4096,65536}
+  batches::producer_ids_shifted_mixed
   log::append::{200,1024,4096}
-  log::append_input::{200,1024,4096}
   log::index_search::{100,10000,100000}
   log::fetch_answer::{1,100,1000}
 )

@@ -12,7 +12,7 @@ use crate::session::SessionFault;
 use crate::vault::{Found, Vault, VaultFault};
 
 pub use compare::{Comparison, Difference, Lack, Lacking};
-pub use source::compare;
+pub use source::{Asking, compare};
 
 /// Why nothing could be verified.
 #[derive(Debug, thiserror::Error)]

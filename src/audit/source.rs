@@ -17,10 +17,19 @@ use crate::session::{
 use crate::vault::Offsets;
 
 const FETCH_BYTES: i32 = 8 << 20;
-/// Room for one batch, however large.
-const FETCH_BYTES_MAX: i32 = 48 << 20;
 /// So many empty answers mean that nothing is left below the high watermark.
 const EMPTY_ANSWERS_MAX: u32 = 3;
+
+/// How the source is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Brokers to begin with.
+    pub from: &'a [BrokerAddress],
+    /// How connections are opened.
+    pub opening: Opening,
+    /// The largest batch that a copy takes: it has to come whole here as well.
+    pub batch_bytes_max: u32,
+}
 
 /// Compares partitions of the vault with the source, each up to the offset to which it was
 /// verified. `show` gets each one as it is done: the comparison, or why there is none; then those
@@ -31,12 +40,12 @@ const EMPTY_ANSWERS_MAX: u32 = 3;
 pub async fn compare<W: World>(
     world: &W,
     subject: &Subject<W::Disk>,
-    from: &[BrokerAddress],
-    opening: Opening,
+    asking: Asking<'_>,
     verified: &Offsets,
     show: &mut dyn FnMut(&TopicPartition, Result<Comparison, String>),
 ) -> Result<(), AuditFault> {
-    let (asked, view) = look_at(world, from, opening).await?;
+    let opening = asking.opening;
+    let (asked, view) = look_at(world, asking.from, opening).await?;
     if view.cluster_id != subject.cluster_id() {
         return Err(AuditFault::OtherSource {
             held: subject.cluster_id().to_owned(),
@@ -48,6 +57,7 @@ pub async fn compare<W: World>(
         view,
         clients: BTreeMap::new(),
         compacted: BTreeMap::new(),
+        batch_bytes_max: asking.batch_bytes_max,
     };
     for (id, until) in verified {
         let compared = source
@@ -81,6 +91,15 @@ struct Source<W: World> {
     view: ClusterView,
     clients: BTreeMap<BrokerId, Client<W>>,
     compacted: BTreeMap<String, bool>,
+    batch_bytes_max: u32,
+}
+
+/// A partition as its leader has it.
+struct Theirs<'a, W: World> {
+    client: &'a mut Client<W>,
+    topic: &'a TopicView,
+    id: &'a TopicPartition,
+    batch_bytes_max: u32,
 }
 
 impl<W: World> Source<W> {
@@ -113,12 +132,18 @@ impl<W: World> Source<W> {
         let from = subject.found.log_starts.get(id).copied();
         let begins = from.or(sides.here()).unwrap_or(end);
         let from = begins.max(start);
+        let mut theirs = Theirs {
+            client,
+            topic: &topic,
+            id,
+            batch_bytes_max: self.batch_bytes_max,
+        };
         let outcome = match start < begins && sides.here().is_some() {
-            true => below(client, &topic, id, (start, begins), &mut sides).await,
+            true => theirs.below((start, begins), &mut sides).await,
             false => Ok(()),
         };
         let outcome = match outcome {
-            Ok(()) => walk(client, &topic, id, (from, end), &mut sides).await,
+            Ok(()) => theirs.walk((from, end), &mut sides).await,
             Err(unable) => Err(unable),
         };
         if outcome.is_err() {
@@ -253,90 +278,92 @@ async fn bound<W: World>(
     }
 }
 
-/// Looks at what the source has from its log's `start` on, where the log here `begins` later.
-async fn below<W: World, D: crate::io::Disk>(
-    client: &mut Client<W>,
-    topic: &TopicView,
-    id: &TopicPartition,
-    (start, begins): (Offset, Offset),
-    sides: &mut Sides<D>,
-) -> Result<(), Unable> {
-    let mut room = FETCH_BYTES;
-    for _ in 0..EMPTY_ANSWERS_MAX {
-        let records = fetch(client, topic, id, (start, room)).await?;
-        let checked = sound(&records, start)?;
-        if let Some(first) = checked.run.batches().next() {
-            // The log here may begin within a batch, and compaction may have left nothing below.
-            if first.next_offset() <= begins {
-                let from = first.base_offset().max(start);
-                sides.lacks((from, begins), Lack::Below);
+impl<W: World> Theirs<'_, W> {
+    /// Looks at what the source has from its log's `start` on, where the log here `begins` later.
+    async fn below<D: crate::io::Disk>(
+        &mut self,
+        (start, begins): (Offset, Offset),
+        sides: &mut Sides<D>,
+    ) -> Result<(), Unable> {
+        let mut room = FETCH_BYTES;
+        for _ in 0..EMPTY_ANSWERS_MAX {
+            let records = self.fetch(start, room).await?;
+            let checked = sound(&records, start)?;
+            if let Some(first) = checked.run.batches().next() {
+                // The log here may begin within a batch, and compaction may have left nothing
+                // below.
+                if first.next_offset() <= begins {
+                    let from = first.base_offset().max(start);
+                    sides.lacks((from, begins), Lack::Below);
+                }
+                return Ok(());
             }
-            return Ok(());
+            room = self.more(room);
         }
-        room = room.saturating_mul(2).min(FETCH_BYTES_MAX);
+        Ok(())
     }
-    Ok(())
-}
 
-/// Fetches from offset `next` on to where the vault's log ends, and compares.
-async fn walk<W: World, D: crate::io::Disk>(
-    client: &mut Client<W>,
-    topic: &TopicView,
-    id: &TopicPartition,
-    (mut next, end): (Offset, Offset),
-    sides: &mut Sides<D>,
-) -> Result<(), Unable> {
-    let mut room = FETCH_BYTES;
-    let mut empty = 0;
-    while sides.here().is_some() && sides.comparison.difference.is_none() {
-        if next >= end || empty >= EMPTY_ANSWERS_MAX {
-            sides.source_ends(end)?;
-            break;
-        }
-        let records = fetch(client, topic, id, (next, room)).await?;
-        let checked = sound(&records, next)?;
-        if checked.run.is_empty() {
-            empty += 1;
-            room = room.saturating_mul(2).min(FETCH_BYTES_MAX);
-            continue;
-        }
-        (empty, room) = (0, FETCH_BYTES);
-        for batch in checked.run.batches() {
-            if !sides.compare(&batch)? {
+    /// Fetches from offset `next` on to where the vault's log ends, and compares.
+    async fn walk<D: crate::io::Disk>(
+        &mut self,
+        (mut next, end): (Offset, Offset),
+        sides: &mut Sides<D>,
+    ) -> Result<(), Unable> {
+        let mut room = FETCH_BYTES;
+        let mut empty = 0;
+        while sides.here().is_some() && sides.comparison.difference.is_none() {
+            if next >= end || empty >= EMPTY_ANSWERS_MAX {
+                sides.source_ends(end)?;
                 break;
             }
+            let records = self.fetch(next, room).await?;
+            let checked = sound(&records, next)?;
+            if checked.run.is_empty() {
+                empty += 1;
+                room = self.more(room);
+                continue;
+            }
+            (empty, room) = (0, FETCH_BYTES);
+            for batch in checked.run.batches() {
+                if !sides.compare(&batch)? {
+                    break;
+                }
+            }
+            next = checked.run.next_offset();
         }
-        next = checked.run.next_offset();
+        Ok(())
     }
-    Ok(())
-}
 
-/// One answer's records, from offset `next` on.
-async fn fetch<W: World>(
-    client: &mut Client<W>,
-    topic: &TopicView,
-    id: &TopicPartition,
-    (next, room): (Offset, i32),
-) -> Result<bytes::Bytes, Unable> {
-    let ask = Ask {
-        max_wait_ms: 100,
-        min_bytes: 1,
-        max_bytes: room,
-    };
-    let asked = AskedPartition {
-        topic: topic.id,
-        partition: id.partition,
-        leader_epoch: LeaderEpoch::NONE,
-        fetch_offset: next,
-        last_fetched_epoch: LeaderEpoch::NONE,
-        log_start: None,
-        max_bytes: room,
-    };
-    let fetched = client.fetch(ask, &topic.name, asked).await?;
-    if fetched.head.error != ErrorCode::NONE {
-        return Err(Unable(format!("the source answers {}", fetched.head.error)));
+    /// One answer's records, from offset `next` on.
+    async fn fetch(&mut self, next: Offset, room: i32) -> Result<bytes::Bytes, Unable> {
+        let ask = Ask {
+            max_wait_ms: 100,
+            min_bytes: 1,
+            max_bytes: room,
+        };
+        let asked = AskedPartition {
+            topic: self.topic.id,
+            partition: self.id.partition,
+            leader_epoch: LeaderEpoch::NONE,
+            fetch_offset: next,
+            last_fetched_epoch: LeaderEpoch::NONE,
+            log_start: None,
+            max_bytes: room,
+        };
+        let name = &self.topic.name;
+        let fetched = self.client.fetch(ask, name, asked, self.batch_bytes_max);
+        let fetched = fetched.await?;
+        if fetched.head.error != ErrorCode::NONE {
+            return Err(Unable(format!("the source answers {}", fetched.head.error)));
+        }
+        Ok(fetched.records)
     }
-    Ok(fetched.records)
+
+    /// More room than was not enough: for one batch, however large.
+    fn more(&self, room: i32) -> i32 {
+        let most = i32::try_from(self.batch_bytes_max).unwrap_or(i32::MAX);
+        room.max(room.saturating_mul(2).min(most))
+    }
 }
 
 /// The batches of an answer from offset `next` on.

@@ -157,7 +157,8 @@ impl DemoArguments {
         let last = demo.copy(None)?;
         tell("verifying every byte, and comparing every batch with the source");
         demo.end_when_stopped(&generated);
-        let verdict = verify(&demo.vault, std::slice::from_ref(&demo.from), quiet)?;
+        let from = std::slice::from_ref(&demo.from);
+        let verdict = verify(&demo.vault, from, &Config::default(), quiet)?;
         let was_told = screen::tell(&demo.table(&first, elapsed, cpu, &live, &verdict));
         for fault in &verdict.faults {
             screen::say(fault);

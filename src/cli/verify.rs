@@ -8,15 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{Ending, Misuse, screen, text};
-use crate::audit::{AuditFault, Comparison, Lacking, Subject, compare};
+use crate::audit::{Asking, AuditFault, Comparison, Lacking, Subject, compare};
+use crate::config::Config;
 use crate::log::{Verified, take_out};
 use crate::model::{Offset, TopicPartition};
 use crate::session::{BrokerAddress, Opening, Security};
 use crate::uring::{self, RealDisk};
 use crate::vault::Offsets;
-
-/// How long a broker may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Verify a vault: every byte of it and, with --from, that it equals the source.
 ///
@@ -36,6 +34,10 @@ pub(super) struct VerifyArguments {
     /// The result as one JSON object on standard output.
     #[arg(long)]
     json: bool,
+    /// With --from: the configuration file of the copy, for how long a broker may take to answer
+    /// and how large a batch may be.
+    #[arg(long, value_name = "FILE", requires = "from")]
+    config: Option<PathBuf>,
 }
 
 /// More partitions that are behind are counted and not named.
@@ -85,7 +87,8 @@ impl std::fmt::Display for Behind {
 impl VerifyArguments {
     pub(super) fn run(self, quiet: bool) -> Result<Ending, Misuse> {
         let begun = Instant::now();
-        let verdict = match verify(&self.vault, &self.from, quiet) {
+        let config = super::config(self.config.as_deref())?;
+        let verdict = match verify(&self.vault, &self.from, &config, quiet) {
             Ok(verdict) => verdict,
             Err(fault) => {
                 screen::say(&format!("error: {fault}"));
@@ -114,6 +117,7 @@ impl VerifyArguments {
 pub(super) fn verify(
     vault: &Path,
     from: &[BrokerAddress],
+    config: &Config,
     quiet: bool,
 ) -> Result<Verdict, AuditFault> {
     let subject = Subject::look(RealDisk, vault)?;
@@ -149,9 +153,13 @@ pub(super) fn verify(
         return Ok(verdict);
     }
     let bar = self::bar(subject.partitions().len() as u64, "comparing", quiet);
-    let opening = Opening {
-        security: Security::Plaintext,
-        timeout: TIMEOUT,
+    let asking = Asking {
+        from,
+        opening: Opening {
+            security: Security::Plaintext,
+            timeout: Duration::from_millis(config.control.request_timeout_ms.into()),
+        },
+        batch_bytes_max: config.shard.source.batch_bytes_max,
     };
     uring::run(None, |world| {
         let (verdict, subject, ends, bar) = (&mut verdict, &subject, &ends, &bar);
@@ -160,7 +168,7 @@ pub(super) fn verify(
                 verdict.compared(id, outcome);
                 bar.inc(1);
             };
-            compare(&world, subject, from, opening, ends, &mut show).await
+            compare(&world, subject, asking, ends, &mut show).await
         }
     })?;
     bar.finish_and_clear();

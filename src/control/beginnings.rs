@@ -63,6 +63,11 @@ impl Unbegun {
         self.why = why.to_owned();
         is_new
     }
+
+    /// One answer that does not come may take all the patience there is: it is asked for again.
+    fn is_hopeless(&self, now: Instant, patience: Duration) -> bool {
+        now.since(self.since) >= patience * (1 + u32::from(self.failures == 1))
+    }
 }
 
 impl<W: World> Control<W> {
@@ -213,7 +218,7 @@ impl<W: World> Control<W> {
         let patience = self.opening.timeout;
         let (lost, unbegun) = std::mem::take(&mut self.unbegun)
             .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(_, unbegun)| now.since(unbegun.since) >= patience);
+            .partition::<BTreeMap<_, _>, _>(|(_, unbegun)| unbegun.is_hopeless(now, patience));
         self.unbegun = unbegun;
         for (id, unbegun) in lost {
             tracing::error!("{id} stops: {}", unbegun.why);
@@ -225,7 +230,8 @@ impl<W: World> Control<W> {
 }
 
 /// From where on what the vault has lost can be fetched as it was: from the source's log start,
-/// if it still reaches as far as the vault did and does not compact.
+/// if it still reaches as far as the vault did and does not compact. Whether it ever did shows as
+/// records come: a shard refuses them where offsets are missing among those.
 pub(super) fn refetchable(
     (start, end): &(Offset, Offset),
     settings: Option<&TopicSettings>,

@@ -36,6 +36,8 @@ pub(super) enum Change {
 pub(super) struct Catalogue {
     selection: Selection,
     topics: BTreeMap<TopicName, Topic>,
+    /// Names that no topic can have, as last warned of.
+    unnameable: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -69,11 +71,13 @@ impl Catalogue {
         Catalogue {
             selection,
             topics: held.map(|(name, id)| (name, Topic::new(id))).collect(),
+            unnameable: Vec::new(),
         }
     }
 
     /// Takes in a view of all topics.
     pub(super) fn take(&mut self, now: Instant, view: &ClusterView) -> Vec<Change> {
+        self.warn_of(&view.unnameable);
         let mut changes = Vec::new();
         for seen in view
             .topics
@@ -90,6 +94,22 @@ impl Catalogue {
             }
         }
         changes
+    }
+
+    /// Warns of topics that cannot be mirrored for their names, where they are other ones.
+    fn warn_of(&mut self, unnameable: &[String]) {
+        if self.unnameable == unnameable {
+            return;
+        }
+        self.unnameable = unnameable.to_vec();
+        if let Some(first) = unnameable.first() {
+            tracing::warn!(
+                "the source has {} topics with names that no topic can have: they are left out, \
+                 among them '{}'",
+                unnameable.len(),
+                first.escape_debug()
+            );
+        }
     }
 
     /// A partition's leader, if it is known and has one.

@@ -25,7 +25,8 @@ use crate::protocol::{ErrorCode, Malformed};
 
 /// How we call ourselves; a broker's logs and quotas go by it.
 pub const CLIENT_ID: &str = "twinlog";
-/// No answer to a rare request is larger; Metadata of 100,000 partitions has some 10 MiB.
+/// No answer to a rare request is larger; Metadata of 100,000 partitions has some 10 MiB. One to
+/// Fetch has no more beside its records.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const WINDOW_BYTES: usize = 64 << 10;
 
@@ -178,7 +179,8 @@ impl<W: World> Client<W> {
     }
 
     /// Fetches from one partition that the broker leads: the rare way, for comparisons. A shard
-    /// does it without a copy.
+    /// does it without a copy. A first batch of up to `batch_bytes_max` comes whole, whatever
+    /// `ask` allows (KIP-74).
     ///
     /// # Errors
     /// No answer, or none that can be read; the connection is of no use then.
@@ -187,6 +189,7 @@ impl<W: World> Client<W> {
         ask: Ask,
         topic: &TopicName,
         asked: AskedPartition,
+        batch_bytes_max: u32,
     ) -> Result<Fetched, SessionFault> {
         const WHAT: &str = "Fetch";
         let version = self.versions.best_fetch();
@@ -213,7 +216,8 @@ impl<W: World> Client<W> {
             &mut frame,
         );
         self.send(WHAT, &frame).await?;
-        let answer = self.answer(WHAT).await?;
+        let records = ask.max_bytes.unsigned_abs().max(batch_bytes_max) as usize;
+        let answer = self.answer_of(WHAT, ANSWER_BYTES_MAX + records).await?;
         fetched(version, correlation, &answer, &topics).map_err(|fault| self.malformed(WHAT, fault))
     }
 
@@ -227,15 +231,27 @@ impl<W: World> Client<W> {
     pub(super) async fn send(&self, what: &'static str, frame: &[u8]) -> Result<(), SessionFault> {
         let mut out = Buf::unpooled(frame.len());
         out.push(frame);
-        let (_, sent) = self.timely(what, self.channel.send(out)).await?;
+        let sending = self.channel.send(out);
+        let (_, sent) = self.timely(what, self.deadline(), sending).await?;
         sent.map_err(|error| self.lost(error))
     }
 
-    /// One whole answer, its length included.
+    /// One whole answer to a rare request, its length included.
     pub(super) async fn answer(&mut self, what: &'static str) -> Result<Bytes, SessionFault> {
+        self.answer_of(what, ANSWER_BYTES_MAX).await
+    }
+
+    /// One whole answer of at most so many bytes.
+    async fn answer_of(
+        &mut self,
+        what: &'static str,
+        bytes_max: usize,
+    ) -> Result<Bytes, SessionFault> {
         let mut answer = BytesMut::new();
+        // For all of it: whoever sends a byte now and then would else never be done.
+        let deadline = self.deadline();
         loop {
-            let front = front(&answer, ANSWER_BYTES_MAX);
+            let front = front(&answer, bytes_max);
             if let Some(content) = front.map_err(|fault| self.malformed(what, fault))? {
                 return match answer.len() - LENGTH_BYTES - content.len() {
                     0 => Ok(answer.freeze()),
@@ -245,7 +261,7 @@ impl<W: World> Client<W> {
             let mut window = self.window.take().expect("one receive at a time");
             window.clear();
             let receiving = self.channel.recv(window);
-            let (mut window, received) = self.timely(what, receiving).await?;
+            let (mut window, received) = self.timely(what, deadline, receiving).await?;
             let count = received.map_err(|error| self.lost(error))?;
             if count == 0 {
                 return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
@@ -256,15 +272,20 @@ impl<W: World> Client<W> {
         }
     }
 
+    /// When what begins now has taken too long.
+    fn deadline(&self) -> Instant {
+        self.world.clock().now().after(self.timeout)
+    }
+
     /// Awaits an operation on the socket to its end, which the deadline brings about by closing
     /// the connection: an operation that is dropped would go on without us.
     async fn timely<T>(
         &self,
         what: &'static str,
+        deadline: Instant,
         operation: impl Future<Output = T>,
     ) -> Result<T, SessionFault> {
         let mut operation = pin!(operation);
-        let deadline = self.world.clock().now().after(self.timeout);
         tokio::select! {
             done = &mut operation => return Ok(done),
             () = self.world.clock().sleep_until(deadline) => self.channel.shutdown(),

@@ -20,6 +20,8 @@ pub struct ClusterView {
     pub brokers: Vec<Endpoint>,
     /// Its topics, or those that were asked for.
     pub topics: Vec<TopicView>,
+    /// Names of further topics, which no topic can have: nothing else is told of these.
+    pub unnameable: Vec<String>,
 }
 
 /// One topic.
@@ -61,7 +63,9 @@ impl ClusterView {
 }
 
 /// What an answer says. What says two things of the same partition, or one of none, is no answer:
-/// nobody knows what else of it is wrong.
+/// nobody knows what else of it is wrong. A name that no topic can have is that topic's trouble
+/// alone: no directory and no request could have it, and whoever lets it be made must not keep the
+/// others from being mirrored.
 pub(super) fn read(answer: &MetadataResponse) -> Result<ClusterView, String> {
     let brokers = answer.brokers.iter().filter_map(|broker| {
         Some(Endpoint {
@@ -72,8 +76,14 @@ pub(super) fn read(answer: &MetadataResponse) -> Result<ClusterView, String> {
     });
     let mut names = BTreeSet::new();
     let mut topics = Vec::new();
+    let mut unnameable = Vec::new();
     for told in &answer.topics {
-        let view = topic_view(told)?;
+        let name = told.name.as_ref().map_or("", |name| name.as_str());
+        let Some(name) = TopicName::new(name) else {
+            unnameable.push(name.to_owned());
+            continue;
+        };
+        let view = topic_view(name, told)?;
         if !names.insert(view.name.clone()) {
             return Err(format!("the topic {} comes twice", view.name));
         }
@@ -87,18 +97,11 @@ pub(super) fn read(answer: &MetadataResponse) -> Result<ClusterView, String> {
             .unwrap_or_default(),
         brokers: brokers.collect(),
         topics,
+        unnameable,
     })
 }
 
-fn topic_view(topic: &MetadataResponseTopic) -> Result<TopicView, String> {
-    let name = topic.name.as_ref().map(|name| name.as_str());
-    let name = name.and_then(TopicName::new).ok_or_else(|| {
-        let name = name.unwrap_or_default();
-        format!(
-            "a topic has the name '{}', which no topic can have",
-            name.escape_debug()
-        )
-    })?;
+fn topic_view(name: TopicName, topic: &MetadataResponseTopic) -> Result<TopicView, String> {
     let id = match TopicId::new(topic.topic_id.into_bytes()) {
         TopicId::ZERO => TopicId::of_name(&name),
         id => id,
@@ -173,12 +176,21 @@ mod tests {
                 vec![topic("a", &[0]), topic("a", &[1])],
                 "the topic a comes twice",
             ),
-            (vec![topic("a/b\n", &[0])], "the name 'a/b\\n'"),
-            (vec![MetadataResponseTopic::default()], "the name ''"),
         ];
         for (topics, why) in cases {
             let said = told(&topics).expect_err(why);
             assert!(said.contains(why), "{said}");
         }
+    }
+
+    #[test]
+    fn a_topic_that_cannot_be_named_is_left_out_alone() {
+        let nameless = MetadataResponseTopic::default();
+        let odd = topic("a/b\n", &[0, 0, -1]);
+        let view = told(&[topic("a", &[0]), odd, nameless, topic("b", &[0])]);
+        let view = view.expect("the others are sound");
+        let names = view.topics.iter().map(|topic| topic.name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(view.unnameable, ["a/b\n", ""]);
     }
 }

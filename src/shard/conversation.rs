@@ -137,7 +137,7 @@ impl<W: World> Shard<W> {
             }
             Step::End(end) => {
                 for endpoint in end.endpoints {
-                    self.source.broker_at(endpoint);
+                    self.source.leader_at(endpoint);
                 }
                 let missing = self.source.answer_done(now, lane);
                 if missing > 0 {

@@ -178,6 +178,8 @@ impl<W: World> Shard<W> {
         // As it is known elsewhere; the cut is remembered beside the log.
         mirror.recovery_point = partition.durable;
         partition.durable = partition.durable.min(end);
+        // What is cut is not wanted any more.
+        partition.whole = None;
         mirror.is_clean = false;
         mirror.refetchable = None;
         mirror.source_epochs = None;

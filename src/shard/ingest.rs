@@ -164,6 +164,10 @@ impl<W: World> Shard<W> {
             partition.suspicion = Some(what);
             return Err(Outcome::Overlaps { base });
         }
+        if let Some(why) = partition.unhealed(&run.as_run()) {
+            self.give_up(cursor, why);
+            return Err(Outcome::Nothing);
+        }
         let Some(stamp) = partition.log.stamp() else {
             return Ok(());
         };

@@ -9,6 +9,7 @@ mod cuts;
 mod doubt;
 mod event;
 mod flush;
+mod healing;
 pub mod inbox;
 mod ingest;
 mod lanes;

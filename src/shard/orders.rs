@@ -62,7 +62,8 @@ impl<W: World> Shard<W> {
 
     fn recorded(&mut self, id: &TopicPartition, point: Offset) {
         if let Some(partition) = self.named(id) {
-            partition.store.recorded(point);
+            // A log that lacks what it had is said to reach further than it does.
+            partition.store.recorded(point.min(partition.durable));
         }
     }
 

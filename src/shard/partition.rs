@@ -18,6 +18,9 @@ pub(super) struct Partition<D: Disk> {
     pub(super) phase: Phase,
     pub(super) tally: Tally,
     pub(super) durable: Offset,
+    /// Up to here it was durable before it lost what it is fetching again. That is told until it
+    /// is so once more: whoever opens the log next has to know that it lacks something.
+    pub(super) whole: Option<Offset>,
     pub(super) gaps: Vec<(Offset, Offset)>,
     pub(super) recovered: Recovered,
     /// Records are wanted from the source.
@@ -89,11 +92,13 @@ impl<D: Disk> Partition<D> {
             true => end,
             false => mirror.recovery_point.min(end),
         };
+        let was = Some(mirror.recovery_point).filter(|was| *was > end);
         Partition {
             id: mirror.id.clone(),
             phase: Phase::Mirroring,
             tally: Tally::default(),
             durable,
+            whole: was.filter(|_| mirror.refetchable.is_some()),
             gaps: Vec::new(),
             recovered,
             is_fetched: false,
@@ -123,7 +128,7 @@ impl<D: Disk> Partition<D> {
             tally: self.tally,
             log_start: marks.log_start,
             log_end: marks.log_end,
-            durable: self.durable,
+            durable: self.whole.unwrap_or(self.durable).max(self.durable),
             high_watermark: progress.and_then(|progress| progress.high_watermark),
             gaps: self.gaps.clone(),
             recovered: self.recovered,

@@ -33,6 +33,10 @@ impl Cluster {
         }
     }
 
+    pub(super) fn knows(&self, broker: BrokerId) -> bool {
+        self.brokers.contains_key(&broker)
+    }
+
     pub(super) fn endpoint(&self, broker: BrokerId) -> Option<&Endpoint> {
         self.brokers.get(&broker)?.endpoint.as_ref()
     }

@@ -148,9 +148,20 @@ impl Source {
         }
     }
 
-    /// Tells where a broker listens: from metadata, or from the end of a Fetch answer.
+    /// Tells where a broker listens, from metadata.
     pub fn broker_at(&mut self, endpoint: Endpoint) {
         self.cluster.learn(endpoint);
+    }
+
+    /// The end of a Fetch answer tells where a broker listens (KIP-951). Whom neither metadata nor
+    /// the answer named as a leader before is of no use, and there may be any number of them.
+    pub fn leader_at(&mut self, endpoint: Endpoint) {
+        let broker = endpoint.broker;
+        let mut lanes = self.lanes.range(LaneId { broker, number: 0 }..);
+        let leads = lanes.next().is_some_and(|(lane, _)| lane.broker == broker);
+        if leads || self.cluster.knows(broker) {
+            self.cluster.learn(endpoint);
+        }
     }
 
     /// Where a broker listens, as last told.

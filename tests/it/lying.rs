@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lies::{FRAMES, InFrame, InRecords, Lie, RECORDS};
+use lies::{FRAMES, InFrame, InRecords, Lie, RARE, RECORDS, Rare};
 use proxy::{Often, Plan, Proxy};
 use source::{BATCHES, BATCHES_PER_ANSWER, TOPICS, content};
 
 /// The batch that is lied about.
 const DAMAGED: i64 = 17;
+/// Up to here a copy was made that is to go on.
+const HALF: i64 = 20;
 /// The program, its windows, and room for what lies have no right to.
 const PEAK_BYTES_MAX: u64 = 160 << 20;
 /// Failures are got over quickly, and patience is short.
@@ -80,12 +82,14 @@ impl Place {
     }
 
     fn copy(&self, port: u16) -> Ended {
-        let from = format!("127.0.0.1:{port}");
+        self.copy_from(&format!("127.0.0.1:{port}"))
+    }
+
+    fn copy_from(&self, from: &str) -> Ended {
         let (vault, config) = (self.path("vault"), self.path("config.toml"));
         let (vault, config) = (text(&vault), text(&config));
         self.run(&[
-            "copy", "--from", &from, "--topics", ".*", "--into", vault, "--config", config,
-            "--json",
+            "copy", "--from", from, "--topics", ".*", "--into", vault, "--config", config, "--json",
         ])
     }
 
@@ -239,6 +243,57 @@ fn lasting_lies_about_answers_end_with_the_brokers_name() {
             );
         }
     });
+}
+
+/// Goes on with half a copy, which asks all that a copy asks, through a proxy that lies about the
+/// answers to one kind of request.
+fn lied_to_about(about: Rare, lie: InFrame, often: Often) -> Ended {
+    let source = source::start();
+    let place = Place::new();
+    let half = Proxy::start(source, self::about(Lie::Ending(HALF), Often::Always));
+    assert_eq!(place.copy(half.port).code, Some(0));
+    assert!(place.held("lies") == content(TOPICS[1].1, HALF));
+    let config = format!("{IMPATIENT}request_timeout_ms = 1000\n");
+    fs::write(place.path("config.toml"), config).expect("it is there");
+    let proxy = Proxy::start(source, self::about(Lie::Rare(about, lie), often));
+    let at = format!("127.0.0.1:{}", proxy.port);
+    let ended = place.copy_from(&format!("{at},{at}"));
+    let what = format!("{about:?} {lie:?} {often:?}: {}", ended.said);
+    assert!(proxy.told() > 0, "nobody lied, {what}");
+    assert!(
+        ended.peak_bytes < PEAK_BYTES_MAX,
+        "{} bytes, {what}",
+        ended.peak_bytes
+    );
+    let verified = place.verify(None);
+    assert_eq!(verified.code, Some(0), "{}\n{what}", verified.said);
+    for (name, id) in TOPICS {
+        let (held, whole) = (place.held(name), content(id, BATCHES));
+        assert!(whole.starts_with(&held), "{name} is no prefix, {what}");
+        assert!(ended.code != Some(0) || held == whole, "{name}: {what}");
+    }
+    ended
+}
+
+/// Who asks once more gets the answer; where nobody ever tells the truth, it is said who does not,
+/// or which partition cannot begin for it.
+#[test]
+fn a_lie_about_a_rare_answer_costs_a_connection() {
+    for about in RARE {
+        each(&FRAMES, |lie| {
+            let ended = lied_to_about(about, lie, Often::Once);
+            assert_eq!(ended.code, Some(0), "{about:?} {lie:?}: {}", ended.said);
+            let ended = lied_to_about(about, lie, Often::Always);
+            let is_slow = lie == InFrame::ByteByByte;
+            let (code, said) = (ended.code, &ended.said);
+            assert_eq!(code, Some(i32::from(!is_slow)), "{about:?} {lie:?}: {said}");
+            let word = match about {
+                Rare::OffsetForLeaderEpoch => "lies-0 stop",
+                _ => "127.0.0.1:",
+            };
+            assert!(is_slow || said.contains(word), "{about:?} {lie:?}: {said}");
+        });
+    }
 }
 
 /// The first sixteen bytes of a batch have no checksum and no name in them: what fits the request
@@ -523,5 +578,38 @@ fn a_vault_that_was_killed_is_closed_by_whoever_adopts_it() {
         "a torn end stays"
     );
     let verified = place.verify(Some(source));
+    assert_eq!(verified.code, Some(0), "{}", verified.said);
+}
+
+/// A topic that was compacted once and is no more: what is lost here is not at the source either.
+#[test]
+fn what_was_lost_is_not_fetched_again_where_the_source_has_lost_some_of_it() {
+    let place = Place::new();
+    let honest = source::start();
+    assert_eq!(place.copy(honest).code, Some(0));
+    let log = place.path("vault").join("lies-0/00000000000000000000.log");
+    let sound = content(TOPICS[1].1, HALF);
+    let file = fs::File::options().write(true).open(&log);
+    let cut = file.and_then(|file| file.set_len(sound.len() as u64));
+    cut.expect("it was copied");
+    let compacted = source::start_without(23..26);
+    for _ in 0..2 {
+        let ended = place.copy(compacted);
+        assert_eq!(ended.code, Some(1), "{}", ended.said);
+        for word in ["lies-0 stop", "nothing of 23 to 26", "`mv "] {
+            assert!(
+                ended.said.contains(word),
+                "nothing of {word}: {}",
+                ended.said
+            );
+        }
+        assert!(!ended.said.contains("sound-0 stop"), "{}", ended.said);
+        assert!(place.held("lies") == sound, "{}", ended.said);
+    }
+    // It is the records that are refused, not the copy.
+    let ended = place.copy(honest);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    assert!(place.held("lies") == content(TOPICS[1].1, BATCHES));
+    let verified = place.verify(Some(honest));
     assert_eq!(verified.code, Some(0), "{}", verified.said);
 }

@@ -153,6 +153,15 @@ impl<W: World> Survey<'_, W> {
                 "bring their brokers back: nobody can be asked for them",
             ),
         }
+        if let Some(first) = view.unnameable.first() {
+            let found = format!(
+                "{} have names that no topic can have, among them '{}'",
+                view.unnameable.len(),
+                first.escape_debug()
+            );
+            let next = "they are left out: no directory could be named so";
+            self.lines.warn("topic names", found, next);
+        }
         let nameless = chosen().filter(|topic| topic.id == TopicId::of_name(&topic.name));
         if nameless.count() > 0 {
             let next = "do not delete topics and create them anew under the same names while they \

@@ -114,6 +114,21 @@ fn a_new_address_is_tried_at_once_and_a_known_one_is_not() {
 }
 
 #[test]
+fn an_answer_tells_where_leaders_listen_and_nobody_else() {
+    let (mut scene, id) = Scene::of_one(options());
+    for broker in 100..200 {
+        scene.source.leader_at(endpoint(broker, 9092));
+    }
+    assert!((100..200).all(|broker| scene.source.endpoint(BrokerId(broker)).is_none()));
+    let known = endpoint(1, 9093);
+    scene.source.leader_at(known.clone());
+    assert_eq!(scene.source.endpoint(BrokerId(1)), Some(&known));
+    moved(&mut scene, id, 150, 2);
+    scene.source.leader_at(endpoint(150, 9092));
+    assert_eq!(scene.connect(), [150]);
+}
+
+#[test]
 fn a_connection_is_opened_once_and_closed_ones_are_no_failure() {
     let mut scene = Scene::new(options());
     let (id, _) = scene.source.follow(new_log(0, 1));

@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::BytesMut;
+use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult,
 };
+use kafka_protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{
-    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint,
-    PartitionData,
+    AbortedTransaction, EpochEndOffset as DivergingEpoch, FetchableTopicResponse, LeaderIdAndEpoch,
+    NodeEndpoint, PartitionData,
 };
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -21,14 +28,18 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
 use kafka_protocol::messages::write_txn_markers_request::{
     WritableTxnMarker, WritableTxnMarkerTopic,
 };
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, DescribeConfigsRequest,
-    DescribeConfigsResponse, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
-    MetadataResponse, OffsetForLeaderEpochRequest, RequestHeader, TopicName as WireName,
-    WriteTxnMarkersRequest,
+    ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, DescribeClusterResponse,
+    DescribeConfigsRequest, DescribeConfigsResponse, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    RequestHeader, TopicName as WireName, WriteTxnMarkersRequest,
 };
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use twinlog::control::state_file::{self, StateFile};
@@ -49,6 +60,7 @@ use twinlog::protocol::versions::{
     API_VERSIONS, DESCRIBE_CLUSTER, DESCRIBE_CONFIGS, FETCH, LIST_OFFSETS, METADATA,
     OFFSET_FOR_LEADER_EPOCH, ServedApi, TO_FOLLOWERS, WRITE_TXN_MARKERS,
 };
+use twinlog::session::{Answered, Negotiated};
 use uuid::Uuid;
 
 use crate::fuzzed::disk::FlatDisk;
@@ -374,7 +386,7 @@ fn fetch_answers() -> Vec<Seed> {
         .with_partition_index(1)
         .with_error_code(6)
         .with_current_leader(moved);
-    let diverging = EpochEndOffset::default().with_epoch(5).with_end_offset(50);
+    let diverging = DivergingEpoch::default().with_epoch(5).with_end_offset(50);
     let diverged = PartitionData::default()
         .with_partition_index(2)
         .with_diverging_epoch(diverging);
@@ -426,18 +438,65 @@ fn answers() -> Vec<Seed> {
         .with_resource_name(StrBytes::from_static_str("t"))
         .with_configs(vec![setting; 2]);
     let configs = DescribeConfigsResponse::default().with_results(vec![described]);
+    let bounds = ListOffsetsTopicResponse::default()
+        .with_name(topic())
+        .with_partitions(vec![ListOffsetsPartitionResponse::default(); 2]);
+    let bounds = ListOffsetsResponse::default().with_topics(vec![bounds]);
+    let ends = OffsetForLeaderTopicResult::default()
+        .with_topic(topic())
+        .with_partitions(vec![EpochEndOffset::default(); 2]);
+    let ends = OffsetForLeaderEpochResponse::default().with_topics(vec![ends]);
     let mut seeds = Vec::new();
-    answered(&mut seeds, 0, API_VERSIONS, &ApiVersionsResponse::default());
-    answered(&mut seeds, 1, METADATA, &metadata);
-    answered(&mut seeds, 4, DESCRIBE_CONFIGS, &configs);
+    let versions = ApiVersionsResponse::default();
+    answered::<ApiVersionsRequest>(&mut seeds, 0, |_| versions.clone());
+    answered::<MetadataRequest>(&mut seeds, 1, |_| metadata.clone());
+    answered::<ListOffsetsRequest>(&mut seeds, 2, |_| bounds.clone());
+    answered::<OffsetForLeaderEpochRequest>(&mut seeds, 3, |_| ends.clone());
+    answered::<DescribeConfigsRequest>(&mut seeds, 4, |_| configs.clone());
+    answered::<DescribeClusterRequest>(&mut seeds, 5, cluster);
+    answered::<DescribeLogDirsRequest>(&mut seeds, 6, log_dirs);
     seeds
 }
 
-fn answered(seeds: &mut Vec<Seed>, which: u8, api: ServedApi, answer: &impl Encodable) {
-    for (nth, version) in (0u8..).zip(api.oldest..=api.newest) {
+fn cluster(version: i16) -> DescribeClusterResponse {
+    let broker = DescribeClusterBroker::default()
+        .with_host(StrBytes::from_static_str("there"))
+        .with_rack(Some(StrBytes::from_static_str("a")));
+    let cluster = DescribeClusterResponse::default()
+        .with_cluster_id(StrBytes::from_static_str("a-cluster"))
+        .with_brokers(vec![broker.clone().with_is_fenced(version >= 2), broker]);
+    match version {
+        0 => cluster,
+        _ => cluster.with_endpoint_type(2),
+    }
+}
+
+fn log_dirs(version: i16) -> DescribeLogDirsResponse {
+    let partition = DescribeLogDirsPartition::default().with_partition_size(9);
+    let held = DescribeLogDirsTopic::default()
+        .with_name(topic())
+        .with_partitions(vec![partition; 2]);
+    let dir = DescribeLogDirsResult::default()
+        .with_log_dir(StrBytes::from_static_str("/there"))
+        .with_topics(vec![held]);
+    let dir = match version {
+        ..4 => dir,
+        _ => dir.with_total_bytes(1 << 40).with_usable_bytes(1 << 30),
+    };
+    DescribeLogDirsResponse::default().with_results(vec![dir; 2])
+}
+
+/// Answers in every version that we ask for.
+fn answered<R: Answered>(seeds: &mut Vec<Seed>, which: u8, of: impl Fn(i16) -> R::Response)
+where
+    R::Response: Encodable,
+{
+    let (oldest, newest) = Negotiated::ours::<R>();
+    for (nth, version) in (0u8..).zip(oldest..=newest) {
         let mut out = BytesMut::from(&[which, nth][..]);
-        answer.encode(&mut out, version).expect("a sound answer");
-        seeds.push(seed(&format!("{}-{version}", api.key), out.to_vec()));
+        let encoded = of(version).encode(&mut out, version);
+        encoded.expect("a sound answer");
+        seeds.push(seed(&format!("{}-{version}", R::KEY), out.to_vec()));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, DescribeConfigsRequest, ListOffsetsRequest, MetadataRequest,
-    OffsetForLeaderEpochRequest,
+    ApiVersionsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeLogDirsRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
 };
 use kafka_protocol::protocol::Decodable;
 use twinlog::model::Watermarks;
@@ -11,7 +11,7 @@ use twinlog::model::{BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, Top
 use twinlog::protocol::fetch::{AnswerReader, Segment, Step, Topics, VERSION_MAX, VERSION_MIN};
 use twinlog::protocol::frame::{LENGTH_BYTES, front};
 use twinlog::protocol::shape::{MEMORY_BESIDE, MEMORY_PER_BYTE, walk_answer};
-use twinlog::protocol::versions::{ServedApi, TO_CONSUMERS};
+use twinlog::protocol::versions::TO_CONSUMERS;
 use twinlog::protocol::{Malformed, RequestHeader};
 use twinlog::server::{
     EpochEnd, Identity, Partition, Reply, Server, Setting, SettingSource, Topic,
@@ -154,26 +154,31 @@ pub(super) fn answers(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let (which, version) = (input.byte(), input.byte());
     let body = Bytes::copy_from_slice(input.rest());
-    match which % 5 {
+    match which % 7 {
         0 => answer::<ApiVersionsRequest>(version, body),
         1 => answer::<MetadataRequest>(version, body),
         2 => answer::<ListOffsetsRequest>(version, body),
         3 => answer::<OffsetForLeaderEpochRequest>(version, body),
-        _ => answer::<DescribeConfigsRequest>(version, body),
+        4 => answer::<DescribeConfigsRequest>(version, body),
+        5 => answer::<DescribeClusterRequest>(version, body),
+        _ => answer::<DescribeLogDirsRequest>(version, body),
     }
 }
 
+/// From this version of a request's header on, it and its answer have the newer encoding.
+const FLEXIBLE_REQUEST: i16 = 2;
+
 fn answer<R: Answered>(version: u8, body: Bytes) {
-    let api = ServedApi::among(&TO_CONSUMERS, R::KEY).expect("we answer what we ask");
     let (oldest, newest) = Negotiated::ours::<R>();
     let versions = oldest..=newest;
     let nth = usize::from(version) % versions.clone().count();
     let asked = versions.clone().nth(nth).expect("within the range");
     let version = R::told_in(asked, &body);
+    let is_flexible = R::header_version(version) >= FLEXIBLE_REQUEST;
     // Generated structures are larger than what they stand for: the walk has its own proportion.
     let (per_byte, beside) = (MEMORY_PER_BYTE as u64, MEMORY_BESIDE as u64);
     bounded_by(per_byte, body.len(), beside, || {
-        if walk_answer(R::shape(version), api.is_flexible(version), &body).is_ok() {
+        if walk_answer(R::shape(version), is_flexible, &body).is_ok() {
             drop(R::Response::decode(&mut body.clone(), version));
         }
     });

@@ -98,7 +98,7 @@ impl Turn {
 
 /// Says that a test, or a part of one, is left out for want of something; where nothing may be left
 /// out, that is a failure.
-fn skip(what: &str, missing: &str) {
+pub(crate) fn skip(what: &str, missing: &str) {
     let required = std::env::var("TWINLOG_KAFKA").is_ok_and(|value| value == "require");
     assert!(!required, "TWINLOG_KAFKA=require, but {missing}");
     // Past the test runner's capture: nobody should believe that it was asked.

@@ -5,8 +5,10 @@
 pub(crate) enum Lie {
     /// About records; the answer around them is sound.
     Records(InRecords),
-    /// About an answer as a whole.
+    /// About an answer to Fetch as a whole.
     Frame(InFrame),
+    /// About an answer to a rarer request as a whole.
+    Rare(Rare, InFrame),
     /// The partition's log is said to begin here.
     Beginning(i64),
     /// The partition's log is said to end here.
@@ -64,6 +66,23 @@ pub(crate) enum InFrame {
     /// Slow, but no lie: one byte at a time.
     ByteByByte,
 }
+
+/// What else than Fetch a copy asks a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rare {
+    ListOffsets = 2,
+    Metadata = 3,
+    ApiVersions = 18,
+    OffsetForLeaderEpoch = 23,
+}
+
+/// All of them.
+pub(crate) const RARE: [Rare; 4] = [
+    Rare::ListOffsets,
+    Rare::Metadata,
+    Rare::ApiVersions,
+    Rare::OffsetForLeaderEpoch,
+];
 
 /// Every lie about records.
 pub(crate) const RECORDS: [InRecords; 16] = [

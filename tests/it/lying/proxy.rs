@@ -27,7 +27,7 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 const UNKNOWN_SERVER_ERROR: i16 = -1;
 const THROTTLE_MS: i32 = 50;
 /// A trickle's pause between two bytes.
-const TRICKLE: Duration = Duration::from_millis(20);
+const TRICKLE: Duration = Duration::from_millis(50);
 
 /// Less than a frame may have, more than may be kept of it.
 const HUGE_FIELD_BYTES: usize = 80 << 21;
@@ -122,13 +122,28 @@ impl Shared {
             };
             broker.write_all(&request)?;
             let answer = frame(&mut broker)?;
-            match asked.api {
-                METADATA => client.write_all(&self.metadata(&asked, &answer))?,
-                FETCH => self.fetched(&mut client, &asked, &answer)?,
-                LIST_OFFSETS => client.write_all(&self.bounds(&asked, &request, &answer))?,
+            let answer = match asked.api {
+                FETCH => {
+                    self.fetched(&mut client, &asked, &answer)?;
+                    continue;
+                }
+                METADATA => self.metadata(&asked, &answer),
+                LIST_OFFSETS => self.bounds(&asked, &request, &answer),
+                _ => answer,
+            };
+            match self.plan.lie {
+                Lie::Rare(about, lie) if about as i16 == asked.api && self.is_due() => {
+                    self.told.fetch_add(1, Ordering::SeqCst);
+                    lie.send(&mut client, answer)?;
+                }
                 _ => client.write_all(&answer)?,
             }
         }
+    }
+
+    /// Whether it is time for a lie.
+    fn is_due(&self) -> bool {
+        self.told() == 0 || self.plan.often == Often::Always
     }
 
     /// Every broker is where the proxy is.
@@ -220,7 +235,7 @@ impl Shared {
 
     /// Lies about all that an answer tells of the partition, where it is time for it.
     fn lies_about_all(&self, answer: &mut FetchResponse) -> bool {
-        if self.told() > 0 && self.plan.often == Often::Once {
+        if !self.is_due() {
             return false;
         }
         let topic_id = self.seen.lock().expect("nobody panics with it").topic_id;
@@ -285,7 +300,7 @@ impl Shared {
         let Some(records) = victim else {
             return false;
         };
-        if self.plan.often == Often::Once && self.told.load(Ordering::SeqCst) > 0 {
+        if !self.is_due() {
             return false;
         }
         let held = records.take().expect("looked at above");

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 
 use twinlog::model::{
     BrokerId, LeaderEpoch, Offset, PartitionIndex, TopicId, TopicName, Watermarks,
 };
 use twinlog::protocol::fetch::Segment;
 use twinlog::record::BatchBuilder;
-use twinlog::server::{EpochEnd, FetchNeeds, Identity, Partition, Reply, Server, Topic};
+use twinlog::server::{
+    EpochEnd, FetchNeeds, Identity, Partition, Reply, Server, Setting, SettingSource, Topic,
+};
 
 /// The topics' names and ids; each has one partition.
 pub(crate) const TOPICS: [(&str, TopicId); 2] = [
@@ -38,20 +41,29 @@ pub(crate) fn content(topic: TopicId, end: i64) -> Vec<u8> {
 
 /// Serves until the test's process ends; says at which port.
 pub(crate) fn start() -> u16 {
-    serving(|port| port, &TOPICS)
+    serving(|port| port, &TOPICS, 0..0)
 }
 
 /// The same of topics with other names.
 pub(crate) fn start_with(topics: &[(&'static str, TopicId)]) -> u16 {
-    serving(|port| port, topics)
+    serving(|port| port, topics, 0..0)
+}
+
+/// The same without the batches of some offsets, as compaction leaves it.
+pub(crate) fn start_without(gone: Range<i64>) -> u16 {
+    serving(|port| port, &TOPICS, gone)
 }
 
 /// The same, but its clients are told to come to another port.
 pub(crate) fn start_elsewhere(advertised: u16) -> u16 {
-    serving(move |_| advertised, &TOPICS)
+    serving(move |_| advertised, &TOPICS, 0..0)
 }
 
-fn serving(advertised: impl Fn(u16) -> u16, topics: &[(&'static str, TopicId)]) -> u16 {
+fn serving(
+    advertised: impl Fn(u16) -> u16,
+    topics: &[(&'static str, TopicId)],
+    gone: Range<i64>,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
     let port = listener.local_addr().expect("it is bound").port();
     let advertised = advertised(port);
@@ -59,8 +71,8 @@ fn serving(advertised: impl Fn(u16) -> u16, topics: &[(&'static str, TopicId)]) 
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // A client that goes ends its connection.
-            let server = server(advertised, &topics);
-            std::thread::spawn(move || drop(serve(stream, &server)));
+            let (server, gone) = (server(advertised, &topics), gone.clone());
+            std::thread::spawn(move || drop(serve(stream, &server, &gone)));
         }
     });
     port
@@ -90,13 +102,17 @@ fn server(port: u16, topics: &[(&str, TopicId)]) -> Server {
             name: TopicName::new(name).expect("legal"),
             id: *id,
             partitions: vec![partition.clone()],
-            settings: Vec::new(),
+            settings: vec![Setting {
+                name: "cleanup.policy".to_owned(),
+                value: Some("delete".to_owned()),
+                source: SettingSource::Default,
+            }],
         });
     }
     server
 }
 
-fn serve(mut stream: TcpStream, server: &Server) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, server: &Server, gone: &Range<i64>) -> std::io::Result<()> {
     let epochs = |_: TopicId, _: PartitionIndex, epoch: LeaderEpoch| {
         let end = Offset::new(BATCHES);
         Some(EpochEnd { epoch, end })
@@ -109,18 +125,19 @@ fn serve(mut stream: TcpStream, server: &Server) -> std::io::Result<()> {
         match server.answer(&frame, &epochs) {
             Reply::Ready(bytes) => stream.write_all(&bytes)?,
             Reply::Close(reason) => panic!("{reason}"),
-            Reply::Fetch(needs) => stream.write_all(&answer(&needs))?,
+            Reply::Fetch(needs) => stream.write_all(&answer(&needs, gone))?,
         }
     }
 }
 
-fn answer(needs: &FetchNeeds) -> Vec<u8> {
+fn answer(needs: &FetchNeeds, gone: &Range<i64>) -> Vec<u8> {
     let records: BTreeMap<usize, Vec<u8>> = needs
         .ranges()
         .iter()
         .map(|range| {
             let from = range.from.value();
             let offsets = from..range.end.value().min(from + BATCHES_PER_ANSWER);
+            let offsets = offsets.filter(|offset| !gone.contains(offset));
             let bytes = offsets.flat_map(|offset| batch(range.topic, offset));
             (range.place, bytes.collect())
         })
