@@ -180,10 +180,15 @@ impl<W: World> Shard<W> {
         let Some(partition) = self.partitions.get_mut(&cursor) else {
             return;
         };
-        if !matches!(partition.phase, Phase::Waiting(_)) || partition.is_unflushed {
+        // An answer to a question ends the waiting, but not the patience: only records do.
+        let has_waited = partition.waiting_since.is_some();
+        let waits = matches!(partition.phase, Phase::Waiting(_)) || has_waited;
+        if !waits || partition.is_unflushed {
             return;
         }
-        partition.phase = Phase::Mirroring;
+        if matches!(partition.phase, Phase::Waiting(_)) {
+            partition.phase = Phase::Mirroring;
+        }
         partition.waiting_since = None;
         if partition.said_at.take().is_some() {
             tracing::info!("{} goes on", partition.id);

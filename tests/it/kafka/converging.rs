@@ -62,8 +62,7 @@ impl Scene {
     }
 
     fn catches_up(&mut self, when: &str) {
-        let is_whole = |one: &Described| one.is_caught_up() && one.error.is_none();
-        self.node.until(when, PARTITIONS, is_whole);
+        self.node.until(when, PARTITIONS, |one| one.is_caught_up());
     }
 
     /// Somebody writes to every topic of the source.

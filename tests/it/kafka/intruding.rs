@@ -197,9 +197,7 @@ fn is_theirs_and_the_rest_is_mirrored_on(version: &str) {
     let end = |all: &[cluster::Partition], index: usize| all[index].high_watermark;
     let offsets = source.offsets("grown");
     let stop = ["stop", "--mirror", "dr", "--topics", "grown", "--wait"];
-    node.mirrors(&stop)
-        .expect_code(1)
-        .expect_said(&["grown-2", "grown-3", "not ours"]);
+    node.mirrors(&stop).expect_code(0);
     let there = destination.offsets("grown");
     assert_eq!(
         [0, 1].map(|one| end(&there, one)),
