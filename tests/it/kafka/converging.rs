@@ -134,7 +134,8 @@ impl Scene {
         }
         let is_told = |one: &Described| {
             let why = one.error.as_deref().unwrap_or_default();
-            one.state == "FAILED" && why.contains("the source cannot be asked")
+            let says = ["the source cannot be asked", "recreated at the source"];
+            one.state == "FAILED" && says.iter().any(|word| why.contains(word))
         };
         self.node.until("the source is gone", PARTITIONS, is_told);
     }
@@ -173,6 +174,7 @@ impl Scene {
         assert!(why.contains("recreated at the source"), "{why}");
     }
 
+    /// The disaster itself: the source is gone, and its partitions are handed over as they are.
     fn whoever_has_waited_reads_each_record_once(&mut self) {
         let topic = "my-topic-1";
         let readers = [("all", "false"), ("committed", "true")];
@@ -185,24 +187,32 @@ impl Scene {
         ));
         let is_whole = |one: &Described| one.is_caught_up() || one.topic == "new-topic";
         self.node.until("transactions", PARTITIONS, is_whole);
+        let there = readers.map(|(_, committed)| {
+            let question = format!("consume topics={topic} committed={committed}");
+            self.source.ask(&question)
+        });
+        let offsets = self.source.offsets("my-topic.*");
+        self.source_dies();
         for mirror in ["pattern", "literal"] {
             let stop = ["stop", "--mirror", mirror, "--topics", ".*", "--wait"];
             self.node.mirrors(&stop).expect_code(0);
         }
-        for (id, committed) in readers {
+        for ((id, _), there) in readers.into_iter().zip(&there) {
             let read = self.destination.ask(&format!("unwatch id={id}"));
-            let question = format!("consume topics={topic} committed={committed}");
-            let there = self.source.ask(&question);
             assert_eq!(read.lines, there.lines, "{id}");
             assert_eq!(read.lines.len(), 3, "{id}");
         }
-        self.all_replicas_are_the_same();
+        self.replicas_are_the_same(&offsets);
         self.node.stop().expect_code(0);
     }
 
-    /// But for leader epochs, which each cluster has of its own.
     fn all_replicas_are_the_same(&self) {
-        for partition in self.source.offsets("my-topic.*") {
+        self.replicas_are_the_same(&self.source.offsets("my-topic.*"));
+    }
+
+    /// But for leader epochs, which each cluster has of its own.
+    fn replicas_are_the_same(&self, partitions: &[cluster::Partition]) {
+        for partition in partitions {
             let name = partition.directory();
             let first = self.source.log_dir(1).join(&name);
             let others = [
