@@ -86,11 +86,13 @@ impl<W: World> Control<W> {
             }
         }
         for (leader, partitions) in by_leader {
-            let Some(endpoint) = self.brokers.get(&leader).cloned() else {
-                continue;
-            };
             let asked: Vec<TopicPartition> =
                 partitions.iter().map(|asked| asked.id.clone()).collect();
+            let Some(endpoint) = self.brokers.get(&leader).cloned() else {
+                let why = format!("nobody says where broker {leader} listens, which leads them");
+                self.not_begun(&asked, &why);
+                continue;
+            };
             self.asked_to_begin.extend(asked.iter().cloned());
             self.errand(move |world, opening| async move {
                 let outcome = begin(&world, &endpoint, &partitions, opening).await;

@@ -44,6 +44,13 @@ impl<D: Disk> Books<D> {
         &self.found
     }
 
+    /// The topic that a partition's notes name, as they were written last.
+    pub(super) fn noted(&self, id: &TopicPartition) -> Option<TopicId> {
+        let written = self.written.as_ref().map(|(state, _)| state);
+        let state = written.unwrap_or(&self.found.state);
+        Some(state.partitions.get(id)?.topic_id)
+    }
+
     /// What the vault knows of a partition; `None` where it has no log of it.
     pub(super) fn known(&self, id: &TopicPartition) -> Option<Known> {
         self.found.partitions.binary_search(id).ok()?;
@@ -134,7 +141,10 @@ impl<D: Disk> Books<D> {
                 position: line.durable,
                 log_start: match line.is_open {
                     true => Some(line.log_start),
-                    false => partitions.get(id).and_then(|before| before.log_start),
+                    false => partitions
+                        .get(id)
+                        .filter(|before| before.topic_id == line.topic_id)
+                        .and_then(|before| before.log_start),
                 },
                 gaps: line.gaps.iter().map(gap).collect(),
                 ending,

@@ -112,6 +112,11 @@ impl Catalogue {
         }
     }
 
+    /// Why a partition goes no further, where its topic does not.
+    pub(super) fn ended(&self, id: &TopicPartition) -> Option<&Cause> {
+        self.topics.get(&id.topic)?.ended.as_ref()
+    }
+
     /// A partition's leader, if it is known and has one.
     pub(super) fn leader(&self, id: &TopicPartition) -> Option<(BrokerId, LeaderEpoch)> {
         *self.topics.get(&id.topic)?.partitions.get(id)?

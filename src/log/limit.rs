@@ -66,11 +66,11 @@ pub(super) fn note<D: Disk>(
 }
 
 /// What is known of a log, and no more of it than is to be believed after a cut.
-pub(super) fn believed<D: Disk>(
+pub(super) fn believed<'d, D: Disk>(
     disk: &D,
     dir: &Path,
-    known: Beginning,
-) -> Result<(Beginning, Option<Limit>), LogFault> {
+    known: Beginning<'d>,
+) -> Result<(Beginning<'d>, Option<Limit>), LogFault> {
     let Some(limit) = read(disk, dir)? else {
         return Ok((known, None));
     };

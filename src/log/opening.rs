@@ -13,6 +13,7 @@ use crate::model::{Offset, TopicId, WallTime};
 
 use super::LogOptions;
 use super::append::Log;
+use super::aside::set_aside;
 use super::fault::{LogFault, at};
 use super::layout;
 use super::limit;
@@ -24,7 +25,7 @@ use super::truncate::truncate;
 
 /// What is known of a log before its files are looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct Beginning {
+pub struct Beginning<'d> {
     /// The topic's id, for a log that does not exist yet.
     pub topic_id: TopicId,
     /// The first offset that may be read; a log that does not exist yet begins there.
@@ -35,19 +36,22 @@ pub struct Beginning {
     pub is_clean: bool,
     /// What lies at or above can be fetched again just as it was: what is damaged there is cut.
     pub refetchable: Option<Offset>,
+    /// The directory into which that is copied before.
+    pub aside: Option<&'d Path>,
 }
 
-impl Beginning {
+impl Beginning<'_> {
     /// Nothing is known but the topic's id: the log begins at offset 0, and what is there may have
     /// been left by a kill.
     #[must_use]
-    pub fn anew(topic_id: TopicId) -> Beginning {
+    pub fn anew(topic_id: TopicId) -> Beginning<'static> {
         Beginning {
             topic_id,
             log_start: Offset::ZERO,
             recovery_point: Offset::ZERO,
             is_clean: false,
             refetchable: None,
+            aside: None,
         }
     }
 }
@@ -79,7 +83,7 @@ pub fn open<D: Disk>(
     disk: D,
     dir: &Path,
     options: LogOptions,
-    known: Beginning,
+    known: Beginning<'_>,
     now: WallTime,
 ) -> Result<Opened<D>, LogFault> {
     disk.create_dir(dir).map_err(at(dir))?;
@@ -94,7 +98,7 @@ fn open_known<D: Disk>(
     disk: &D,
     dir: &Path,
     options: LogOptions,
-    known: Beginning,
+    known: Beginning<'_>,
     now: WallTime,
 ) -> Result<Opened<D>, LogFault> {
     let opened = attempt(disk, dir, options, known, now);
@@ -107,6 +111,12 @@ fn open_known<D: Disk>(
         return Err(fault);
     };
     tracing::warn!("what follows offset {end} is fetched again: {fault}");
+    // The source may not have all of it any more.
+    if let Some(aside) = known.aside
+        && let Some(aside) = set_aside(disk, dir, end, aside)?
+    {
+        tracing::warn!("what was there is set aside in {}", aside.display());
+    }
     let left = truncate(disk, dir, end)?;
     let known = Beginning {
         recovery_point: known.recovery_point.min(left.unwrap_or(known.log_start)),
@@ -121,7 +131,7 @@ fn attempt<D: Disk>(
     disk: &D,
     dir: &Path,
     options: LogOptions,
-    known: Beginning,
+    known: Beginning<'_>,
     now: WallTime,
 ) -> Result<Opened<D>, LogFault> {
     match recover(disk, dir, options, known, now)? {
@@ -134,7 +144,7 @@ fn create<D: Disk>(
     disk: D,
     dir: &Path,
     options: LogOptions,
-    known: Beginning,
+    known: Beginning<'_>,
     now: WallTime,
 ) -> Result<Opened<D>, LogFault> {
     if known.recovery_point > known.log_start {

@@ -52,7 +52,7 @@ pub(super) fn recover<D: Disk>(
     disk: &D,
     dir: &Path,
     options: LogOptions,
-    known: Beginning,
+    known: Beginning<'_>,
     now: WallTime,
 ) -> Result<Option<Opened<D>>, LogFault> {
     let found = Found::list(disk, dir)?;
@@ -124,11 +124,11 @@ impl Found {
     }
 }
 
-struct Recovery<D: Disk> {
+struct Recovery<'d, D: Disk> {
     disk: D,
     dir: PathBuf,
     options: LogOptions,
-    known: Beginning,
+    known: Beginning<'d>,
     now: WallTime,
     found: Found,
     /// Segments that were read and have no batch, though others follow.
@@ -172,7 +172,7 @@ struct Begun<F> {
     size: u64,
 }
 
-impl<D: Disk> Recovery<D> {
+impl<D: Disk> Recovery<'_, D> {
     fn run(mut self) -> Result<Opened<D>, LogFault> {
         self.remove_unfinished()?;
         self.drop_empty_segments()?;

@@ -42,7 +42,7 @@ fn batches(traffic: Traffic) -> Vec<Vec<u8>> {
     (0..BATCHES).map(batch).collect()
 }
 
-fn known(recovery_point: Offset, is_clean: bool) -> Beginning {
+fn known(recovery_point: Offset, is_clean: bool) -> Beginning<'static> {
     Beginning {
         recovery_point,
         is_clean,

@@ -29,6 +29,8 @@ pub const CLIENT_ID: &str = "twinlog";
 /// Fetch has no more beside its records.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const WINDOW_BYTES: usize = 64 << 10;
+/// So many answers in a row may bring nothing because a quota is used up.
+const THROTTLES_MAX: u32 = 100;
 
 type StreamOf<W> = <<W as World>::Net as Net>::Stream;
 
@@ -203,22 +205,41 @@ impl<W: World> Client<W> {
         };
         let mut topics = Topics::default();
         topics.insert(asked.topic, topic);
-        let correlation = self.take_correlation();
-        let mut frame = Vec::new();
+        let records = ask.max_bytes.unsigned_abs().max(batch_bytes_max) as usize;
         let partitions = [asked];
         let request = FetchRequest::alone(ask, &partitions);
-        write_request(
-            version,
-            correlation,
-            CLIENT_ID,
-            &request,
-            &topics,
-            &mut frame,
-        );
-        self.send(WHAT, &frame).await?;
-        let records = ask.max_bytes.unsigned_abs().max(batch_bytes_max) as usize;
-        let answer = self.answer_of(WHAT, ANSWER_BYTES_MAX + records).await?;
-        fetched(version, correlation, &answer, &topics).map_err(|fault| self.malformed(WHAT, fault))
+        let mut throttles = 0;
+        loop {
+            let correlation = self.take_correlation();
+            let mut frame = Vec::new();
+            write_request(
+                version,
+                correlation,
+                CLIENT_ID,
+                &request,
+                &topics,
+                &mut frame,
+            );
+            self.send(WHAT, &frame).await?;
+            let answer = self.answer_of(WHAT, ANSWER_BYTES_MAX + records).await?;
+            let fetched = fetched(version, correlation, &answer, &topics);
+            match fetched.map_err(|fault| self.malformed(WHAT, fault))? {
+                Brought::Partition(fetched) => return Ok(fetched),
+                // A quota is used up: what is left comes later.
+                Brought::Nothing { throttle }
+                    if !throttle.is_zero() && throttles < THROTTLES_MAX =>
+                {
+                    throttles += 1;
+                    let clock = self.world.clock();
+                    let wait = throttle.min(self.timeout);
+                    clock.sleep_until(clock.now().after(wait)).await;
+                }
+                Brought::Nothing { .. } => {
+                    let (field, value) = ("the count of partitions", 0);
+                    return Err(self.malformed(WHAT, Malformed::Impossible { field, value }));
+                }
+            }
+        }
     }
 
     /// The number of the next request.
@@ -376,6 +397,14 @@ pub struct Fetched {
     pub records: Bytes,
 }
 
+/// What a whole answer to Fetch brings.
+enum Brought {
+    /// A partition.
+    Partition(Fetched),
+    /// None; the broker wants this much time before the next request.
+    Nothing { throttle: Duration },
+}
+
 /// The first partition of a whole answer, whose first error is the partition's where the answer
 /// as a whole has one.
 fn fetched(
@@ -383,10 +412,11 @@ fn fetched(
     correlation: i32,
     answer: &Bytes,
     topics: &Topics,
-) -> Result<Fetched, Malformed> {
+) -> Result<Brought, Malformed> {
     let mut reader = AnswerReader::new(version, correlation);
     let mut at = 0;
     let mut refused = ErrorCode::NONE;
+    let mut throttle = Duration::ZERO;
     let mut found: Option<Fetched> = None;
     loop {
         let rest = answer.get(at..).unwrap_or_default();
@@ -394,7 +424,11 @@ fn fetched(
         at += used;
         match step {
             Step::More(_) => return Err(Malformed::BeyondFrame { field: "an answer" }),
-            Step::Head(head) => refused = head.error,
+            Step::Head(head) => {
+                refused = head.error;
+                let ms = u64::try_from(head.throttle_ms).unwrap_or_default();
+                throttle = Duration::from_millis(ms);
+            }
             Step::Partition(head) => {
                 let records = Bytes::new();
                 found.get_or_insert(Fetched { head, records });
@@ -410,14 +444,13 @@ fn fetched(
             Step::End(_) => break,
         }
     }
-    let mut found = found.ok_or(Malformed::Impossible {
-        field: "the count of partitions",
-        value: 0,
-    })?;
+    let Some(mut found) = found else {
+        return Ok(Brought::Nothing { throttle });
+    };
     if refused.is_error() {
         found.head.error = refused;
     }
-    Ok(found)
+    Ok(Brought::Partition(found))
 }
 
 /// A request as it goes over the wire, length included.

@@ -281,7 +281,11 @@ impl<W: World> Shard<W> {
                 continue;
             }
             match partition.store.close(&mut partition.log, wall) {
-                Ok(end) => partition.durable = end,
+                Ok(end) => {
+                    partition.durable = end;
+                    // What was lost has to be missed at the next start as well.
+                    is_clean &= partition.unhealed_end().is_none();
+                }
                 Err(fault) => {
                     is_clean = false;
                     match fault.may_pass() {

@@ -11,18 +11,27 @@ use crate::model::Offset;
 use crate::record::Run;
 
 impl<D: Disk> Partition<D> {
+    /// Why a log that the source has no more for is not whole; `None` where it is.
+    pub(super) fn unhealed_end(&self) -> Option<String> {
+        let whole = self.whole.filter(|whole| *whole > self.end())?;
+        Some(self.lost(whole, (self.end(), whole)))
+    }
+
     /// Why a run that is to follow what the log holds is not what it has lost; `None` where it may
     /// be.
     pub(super) fn unhealed(&self, run: &Run<'_>) -> Option<String> {
         let whole = self.whole?;
-        let (from, to) = gap(run, self.end(), whole)?;
-        let dir = self.store.dir();
-        Some(format!(
+        let gap = gap(run, self.end(), whole)?;
+        Some(self.lost(whole, gap))
+    }
+
+    fn lost(&self, whole: Offset, (from, to): (Offset, Offset)) -> String {
+        format!(
             "offsets up to {whole} were durable here and are fetched again, but the source has \
              nothing of {from} to {to} any more: it has been compacted since; after `{}` the same \
              copy fetches the partition anew, as the source has it now",
-            take_out(dir)
-        ))
+            take_out(self.store.dir())
+        )
     }
 }
 

@@ -244,6 +244,9 @@ impl<W: World> Shard<W> {
                 tracing::debug!("{id}: the source says that it has lost offsets {from} to {to}");
             }
             Turn::Done => {
+                if let Some(why) = partition.unhealed_end() {
+                    return self.give_up(cursor, why);
+                }
                 partition.is_complete = true;
                 let next = partition.theirs();
                 if let Some(until) = partition.mirror.until.filter(|until| next < *until) {

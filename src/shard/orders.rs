@@ -86,6 +86,7 @@ impl<W: World> Shard<W> {
             recovery_point: mirror.recovery_point,
             is_clean: mirror.is_clean,
             refetchable: mirror.refetchable,
+            aside: mirror.aside.as_deref(),
         };
         let (disk, wall) = (self.world.disk().clone(), self.world.clock().wall());
         let mut opened = open(disk, &mirror.dir, mirror.options, known, wall)?;
@@ -147,6 +148,9 @@ impl<W: World> Shard<W> {
             partition.phase = Phase::Mirroring;
             self.moved.insert(cursor);
         }
-        self.turn(cursor, turn);
+        // Patience goes on: what is asked next may fail as before.
+        if turn != Turn::Continue {
+            self.turn(cursor, turn);
+        }
     }
 }

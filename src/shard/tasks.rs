@@ -197,6 +197,15 @@ impl<W: World> Shard<W> {
             first_offset: open.first,
         });
         let partition = self.partitions.get_mut(&cursor).expect("at rest above");
+        let left = partition.log.open_transactions();
+        if left > 0 {
+            tracing::warn!(
+                "{}: {left} transactions stay open that are not known to be the source's: \
+                 consumers of committed records wait for them; where nobody ends them, \
+                 kafka-transactions.sh abort does",
+                partition.id
+            );
+        }
         partition.awaited = Some(End::Sealed(aborted.collect()));
         match partition.durable == partition.end() {
             true => self.is_over(cursor),

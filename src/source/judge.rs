@@ -184,17 +184,29 @@ impl Source {
                     return self.fail_then_ask(now, id, trouble, Subject::Leader);
                 };
                 self.move_to(id, leader, epoch);
+                // The next answer has to bring something, or the metadata is asked.
+                let Source {
+                    cursors,
+                    options,
+                    prng,
+                    ..
+                } = self;
+                let cursor = cursors.get_mut(id.0).expect("it has an answer");
+                cursor.backoff.fail(now, options, prng);
                 self.settle(id, Queue::Hungry);
                 Turn::Continue
             }
         }
     }
 
-    /// The leader that the answer names, where that is news (KIP-951).
+    /// The leader that the answer names, where that is news (KIP-951). It is followed once, to a
+    /// broker that is known: no other answer ends what is a lie.
     fn hint(&self, id: CursorId, tail: &PartitionTail) -> Option<(BrokerId, LeaderEpoch)> {
         let hint = tail.leader?;
-        let news = hint.leader.0 >= 0 && hint.epoch > self.cursor(id).leader_epoch;
-        news.then_some((hint.leader, hint.epoch))
+        let cursor = self.cursor(id);
+        let is_news = hint.epoch > cursor.leader_epoch && cursor.backoff.failures() == 0;
+        let is_known = self.cluster.endpoint(hint.leader).is_some();
+        (is_news && is_known).then_some((hint.leader, hint.epoch))
     }
 
     fn diverging(

@@ -47,6 +47,7 @@ fn close_log(
         is_clean: false,
         // Nobody is there of whom it could be fetched.
         refetchable: None,
+        aside: None,
     };
     let dir = vault.partition_dir(id);
     let closed = uring::run(None, |world| async move {

@@ -105,6 +105,9 @@ impl Evacuation {
                 return false;
             };
             let is_on = partition.replicas.contains(&us);
+            // Whoever is not registered any more gets none.
+            let is_there = |broker: &BrokerId| image.brokers.get(*broker).is_some();
+            restored.replicas.retain(is_there);
             let has = |broker: &BrokerId| partition.replicas.contains(broker);
             let is_whole = restored.replicas.iter().all(has);
             let epoch = Some(partition.partition_epoch);

@@ -164,19 +164,27 @@ impl<W: World> Node<W> {
             let is_moving = !partition.adding.is_empty() || !partition.removing.is_empty();
             let is_first = partition.replicas.first() == Some(&us);
             let others = partition.replicas.iter().copied().filter(|one| *one != us);
+            // The controller takes no list that names somebody who is not registered.
+            let others = others.filter(|one| membership.image().brokers.get(*one).is_some());
             let all = [us].into_iter().chain(others).collect();
             (!is_first && !is_moving).then(|| (id.clone(), all))
         });
         let order: Vec<(TopicPartition, Vec<BrokerId>)> = order.collect();
         self.by_controller(Kind::Elect, named, |mut client, ids| async move {
             let first = order.iter().map(|(id, all)| (id, Some(all.clone())));
-            if !order.is_empty()
-                && let Err(fault) = client.reassign(first).await
-            {
-                return Done::Nothing(fault.to_string());
-            }
+            let unmoved = match order.is_empty() {
+                true => BTreeMap::new(),
+                false => match client.reassign(first).await {
+                    Ok(refused) => again(refused),
+                    Err(fault) => return Done::Nothing(fault.to_string()),
+                },
+            };
             match client.elect_preferred(&ids).await {
-                Ok(refused) => Done::But(again(refused)),
+                Ok(refused) => {
+                    let mut refused = again(refused);
+                    refused.extend(unmoved);
+                    Done::But(refused)
+                }
                 Err(fault) => Done::Nothing(fault.to_string()),
             }
         });

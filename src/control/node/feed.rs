@@ -143,10 +143,10 @@ impl Feed {
         self.look_at = now.after(interval);
     }
 
-    /// Somebody of the source has answered.
-    pub(super) fn answers(&mut self) {
+    /// Somebody of the source has answered. Says whether nobody had for a while.
+    pub(super) fn answers(&mut self) -> bool {
         self.trouble = None;
-        self.silent_since = None;
+        self.silent_since.take().is_some()
     }
 
     /// Nobody of the source has answered. Says whether that is news.
@@ -175,6 +175,11 @@ impl Feed {
 
     pub(super) fn leader(&self, id: &TopicPartition) -> Option<(BrokerId, LeaderEpoch)> {
         self.catalogue.leader(id)
+    }
+
+    /// Why a partition goes no further, where its topic does not.
+    pub(super) fn ended(&self, id: &TopicPartition) -> Option<&Cause> {
+        self.catalogue.ended(id)
     }
 
     /// The shard of a partition.

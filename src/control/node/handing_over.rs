@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::control::destination::succession::{self, Left, LeftEnd, Verdict};
-use crate::io::World;
+use crate::io::{Clock, World};
 use crate::mirror::{HandOver, PartitionKey, Record};
 use crate::model::{BrokerId, LeaderEpoch, TopicPartition};
 use crate::session::{BrokerAddress, Opening, PartitionAsked};
@@ -49,13 +49,6 @@ impl<W: World> Node<W> {
 
     pub(super) fn hand_over(&mut self, keys: Vec<PartitionKey>) {
         let named = self.named(keys);
-        let heirs: BTreeMap<TopicPartition, Heirs> = named
-            .iter()
-            .filter_map(|(id, key)| {
-                let heirs = self.heirs(key)?;
-                (!heirs.in_sync.is_empty()).then(|| (id.clone(), heirs))
-            })
-            .collect();
         // Who is in sync may have changed since that was put on record: first it is, again.
         let is_stale = |key: &PartitionKey| {
             let one = self.partitions.get(key);
@@ -73,8 +66,16 @@ impl<W: World> Node<W> {
             );
         }
         if named.is_empty() {
-            return;
+            let now = self.world.clock().now();
+            return self.chores.ended(now, Kind::HandOver, true);
         }
+        let heirs: BTreeMap<TopicPartition, Heirs> = named
+            .iter()
+            .filter_map(|(id, key)| {
+                let heirs = self.heirs(key)?;
+                (!heirs.in_sync.is_empty()).then(|| (id.clone(), heirs))
+            })
+            .collect();
         self.by_controller(Kind::HandOver, named, |mut client, ids| async move {
             let given = heirs
                 .iter()

@@ -105,6 +105,8 @@ struct Node<W: World> {
     by_id: BTreeMap<TopicPartition, PartitionKey>,
     /// Partitions of which something is new.
     touched: BTreeSet<PartitionKey>,
+    /// Partitions that have failed because their source was away.
+    bereft: BTreeSet<PartitionKey>,
     /// Partitions to be looked at again at a moment.
     timers: BTreeSet<(Instant, PartitionKey)>,
     /// The logs: of each mirror where the destination is a vault, all together under no name

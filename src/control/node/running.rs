@@ -160,6 +160,7 @@ impl<W: World> Node<W> {
             partitions: BTreeMap::new(),
             by_id: BTreeMap::new(),
             touched: BTreeSet::new(),
+            bereft: BTreeSet::new(),
             timers: BTreeSet::new(),
             shelves: BTreeMap::new(),
             is_clean: true,

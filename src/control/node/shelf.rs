@@ -57,6 +57,12 @@ impl<D: Disk> Shelf<D> {
         })
     }
 
+    /// The notes that are on disk say that the log is of another topic.
+    pub(super) fn notes_another(&self, id: &TopicPartition, topic: TopicId) -> bool {
+        let noted = self.books.noted(id);
+        noted.is_some_and(|noted| noted != topic)
+    }
+
     /// There is a log of some partition of the topic.
     pub(super) fn holds_any_of(&self, topic: &TopicName) -> bool {
         let open = self.ledger.lines.iter().filter(|(_, line)| line.is_open);
@@ -68,8 +74,10 @@ impl<D: Disk> Shelf<D> {
     /// The notes tell of a log of this topic, and it is not there.
     pub(super) fn has_lost(&self, id: &TopicPartition, topic: TopicId) -> bool {
         let noted = self.books.found().state.partitions.get(id);
-        let was_open =
-            noted.is_some_and(|noted| noted.topic_id == topic && noted.log_start.is_some());
+        let was_open = noted.is_some_and(|noted| {
+            let held_any = noted.log_start.is_some_and(|start| start < noted.position);
+            noted.topic_id == topic && held_any
+        });
         was_open && self.held(id).is_none()
     }
 

@@ -228,6 +228,11 @@ impl<W: World> Node<W> {
         let one = self.partitions.get_mut(key).expect("it was there");
         let id = one.id.clone();
         let feed = self.feeds.get(&key.mirror);
+        if let Some(cause) = feed.and_then(|feed| feed.ended(&id)) {
+            let why = cause.to_string();
+            self.fails(key, why, false);
+            return false;
+        }
         let Some((leader, epoch)) = feed.and_then(|feed| feed.leader(&id)) else {
             one.waits_for = "nobody leads the partition at the source, or it was not heard of yet";
             return false;
@@ -259,6 +264,13 @@ impl<W: World> Node<W> {
         let shelf = shelf.expect("nothing is opened without its books");
         let topic_id = mirror.held_topic_id.unwrap_or(mirror.topic_id);
         shelf.opening(&mirror.id, topic_id, mirror.log_start);
+        // Notes of a topic that had the name before would make this log another's after a kill.
+        if shelf.notes_another(&mirror.id, topic_id)
+            && let Err(fault) = shelf.write()
+        {
+            tracing::warn!("the notes of logs cannot be written now: {fault}");
+            return false;
+        }
         let one = self.partitions.get_mut(key).expect("it was there");
         one.is_busy = true;
         one.shard = Some(tie.id);

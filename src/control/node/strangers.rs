@@ -142,8 +142,8 @@ impl<W: World> Node<W> {
     }
 
     fn move_away(&self, controller: Option<BrokerAddress>, moves: Vec<Move>) {
-        for (id, _) in &moves {
-            tracing::warn!("{id} is no mirror of ours: it is moved to other brokers");
+        for (id, to) in &moves {
+            tracing::info!("{id} is no mirror of ours: it is moved to {to:?}");
         }
         self.errand(move |world, opening| async move {
             let moved = async {
@@ -152,7 +152,13 @@ impl<W: World> Node<W> {
                 refused.map_err(|fault| fault.to_string())
             };
             let refused = match moved.await {
-                Ok(refused) => refused.into_keys().collect(),
+                Ok(refused) => {
+                    if let Some((id, why)) = refused.first_key_value() {
+                        let count = refused.len();
+                        tracing::warn!("{count} partitions stay here for now: {id}: {why}");
+                    }
+                    refused.into_keys().collect()
+                }
                 Err(why) => {
                     tracing::warn!("what is no mirror stays here for now: {why}");
                     moves.into_iter().map(|(id, _)| id).collect()
@@ -192,7 +198,8 @@ impl<W: World> Node<W> {
                 found.needs.insert(news.id.clone(), why);
             }
             // Of what was a mirror once others may have more than nothing.
-            let partition = news.partition.as_ref().filter(|_| whose == Whose::Others);
+            let is_empty = whose == Whose::Others || self.has_no_source(&news.id);
+            let partition = news.partition.as_ref().filter(|_| is_empty);
             if let Some(partition) = partition.filter(|one| is_surely_empty(us, one)) {
                 let lead = empty(news.id.clone(), news.topic_id, partition);
                 found.leads.push(lead);
@@ -202,6 +209,21 @@ impl<W: World> Node<W> {
             }
         }
         Some(found)
+    }
+}
+
+impl<W: World> Node<W> {
+    /// A partition of ours that has no log yet, and whose source cannot say where it begins: it is
+    /// led empty meanwhile, so that replicas of it stay in sync.
+    fn has_no_source(&self, id: &TopicPartition) -> bool {
+        let key = self.by_id.get(id);
+        let one = key.and_then(|key| self.partitions.get(key));
+        let is_open = one.is_some_and(|one| one.home().is_some() || one.opening.is_some());
+        let shelf = self.shelves.get(&None);
+        let is_new = shelf.is_some_and(|shelf| shelf.held(id).is_none());
+        let feed = key.and_then(|key| self.feeds.get(&key.mirror));
+        let is_told = feed.is_some_and(|feed| feed.trouble.is_none() && feed.leader(id).is_some());
+        is_new && !is_open && !is_told
     }
 }
 

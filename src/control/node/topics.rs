@@ -93,8 +93,11 @@ impl<W: World> Node<W> {
             return;
         };
         feed.cluster_id = Some(view.cluster_id.clone());
-        feed.answers();
+        let is_back = feed.answers();
         let seen = feed.see(now, view);
+        if is_back {
+            self.source_is_back(mirror);
+        }
         self.open_vault(mirror, &view.cluster_id);
         if let Some(brokers) = seen.brokers {
             let shards = self.feeds.get(mirror).map(|feed| feed.shards.clone());
@@ -134,6 +137,7 @@ impl<W: World> Node<W> {
                     && feed.trouble.as_ref() != Some(&why)
                 {
                     tracing::error!("{why}");
+                    feed.answers();
                     feed.trouble = Some(why);
                 }
                 false

@@ -232,6 +232,22 @@ impl<W: World> Node<W> {
             let why = why.to_owned();
             let is_retryable = true;
             self.ended(&key, Ending::Failed { why, is_retryable });
+            self.bereft.insert(key);
+        }
+    }
+
+    /// What had failed because its source was away need not wait for its next try, nor is that held
+    /// against it; but what was tried too often waits for an operator.
+    pub(super) fn source_is_back(&mut self, mirror: &crate::mirror::MirrorName) {
+        let bereft = std::mem::take(&mut self.bereft);
+        let (back, others) = bereft.into_iter().partition(|key| key.mirror == *mirror);
+        self.bereft = others;
+        let back: std::collections::BTreeSet<PartitionKey> = back;
+        for key in back {
+            let record = self.state().states().get(&key);
+            if record.is_some_and(|record| !self.chosen.retry.is_exhausted(record.retry)) {
+                self.drive(&key, Input::Recover);
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! Whose a partition of the destination is: ours as long as it is the one that we made, whatever
 //! its name and whoever else has replicas of it.
 //!
-//! Names are not enough. Somebody may delete a topic and make another of its name, or add partitions
-//! to one of ours, or have had one of that name all along.
+//! Names are not enough. Somebody may delete a topic and make another of its name, or add
+//! partitions to one of ours, or have had one of that name all along.
 
 use crate::io::World;
 use crate::kraft::Topic;

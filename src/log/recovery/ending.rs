@@ -9,7 +9,7 @@ use crate::log::segment::Segment;
 use crate::log::store::{Files, Store};
 use crate::model::Offset;
 
-impl<D: Disk> Recovery<D> {
+impl<D: Disk> Recovery<'_, D> {
     /// All batches are read.
     pub(super) fn finish(
         self,

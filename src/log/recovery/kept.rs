@@ -43,7 +43,7 @@ const HEADS_MAX: usize = 1024;
 /// The length field of a batch counts what follows these bytes.
 const BEFORE_LENGTH_COUNTS: u64 = 12;
 
-impl<D: Disk> Recovery<D> {
+impl<D: Disk> Recovery<'_, D> {
     /// Opens the segment at `base`. What its indexes say of batches below the place where
     /// reading has to begin stays, so that it can begin at the last one of them.
     pub(super) fn keep(&self, base: Offset, trusted: &Trusted) -> Result<Kept<D::File>, LogFault> {

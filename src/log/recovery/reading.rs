@@ -13,7 +13,7 @@ use crate::log::walk::{Arrived, Obstacle, Route, walk};
 use crate::model::{Offset, Position};
 use crate::record::BatchFault;
 
-impl<D: Disk> Recovery<D> {
+impl<D: Disk> Recovery<'_, D> {
     /// `None`: a batch contradicts what was noted of it.
     pub(super) fn read_segment(
         &mut self,

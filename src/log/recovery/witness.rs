@@ -20,7 +20,7 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    pub(super) fn new(known: &Beginning, epochs: Option<LeaderEpochs>) -> Witness {
+    pub(super) fn new(known: &Beginning<'_>, epochs: Option<LeaderEpochs>) -> Witness {
         Witness {
             end: known.recovery_point,
             has_end: known.recovery_point > known.log_start,

@@ -167,9 +167,11 @@ fn what_was_durable_and_is_damaged_is_fetched_again_only_where_that_is_safe() {
     for damage in ["torn", "flipped", "gone"] {
         for is_clean in [true, false] {
             let what = format!("{damage}, clean: {is_clean}");
+            let aside = Path::new("aside");
             let start = |left: &MemoryDisk, refetchable| {
                 let known = Beginning {
                     refetchable,
+                    aside: Some(aside),
                     ..known(durable, is_clean)
                 };
                 open(left.clone(), &dir(), OPTIONS, known, WALL)
@@ -183,10 +185,17 @@ fn what_was_durable_and_is_damaged_is_fetched_again_only_where_that_is_safe() {
                 assert!(content(&left) == before, "{what}: nothing is cut");
             }
             let left = with_damage(&disk, damage);
+            let before = content(&left).len();
             let opened = start(&left, Some(Offset::ZERO));
             let opened = opened.unwrap_or_else(|fault| panic!("{what}: {fault}"));
             let end = opened.log.watermarks().log_end;
             assert!(end < durable, "{what}: something was lost");
+            // The source may not have all of what is cut off.
+            assert_eq!(content(&left).len(), before, "{what}: it is set aside");
+            for path in left.paths().iter().filter(|path| path.starts_with(aside)) {
+                left.remove_file(path).expect("just listed");
+            }
+            assert!(damage == "gone" || content(&left).len() < before, "{what}");
             drop(opened);
             recovers(&left, &batches, end, &what);
         }

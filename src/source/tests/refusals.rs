@@ -103,9 +103,27 @@ fn an_answer_that_names_the_leader_is_followed_without_a_question() {
     assert_eq!(scene.next_of(id), 3);
 }
 
+/// Whoever always names another one is not followed for ever.
 #[test]
-fn a_leader_that_is_no_news_is_not_followed() {
-    for (leader, number) in [(2, EPOCH), (2, EPOCH - 1), (-1, 5)] {
+fn leaders_that_only_name_each_other_are_doubted() {
+    let (mut scene, id) = Scene::of_one(options());
+    let refusal = || Part::error(0, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    let (_, turn) = scene.round(refusal().hint(2, 2));
+    assert_eq!(turn, Turn::Continue);
+    scene.connect();
+    assert!(scene.ask(1).is_none());
+    scene.sent(2).only();
+    let turns = scene.answer(2, [refusal().hint(1, 3)]);
+    let turn = turns.first().expect("one partition was asked for");
+    assert!(matches!(turn, Turn::Retry { failures: 2, .. }), "{turn:?}");
+    scene.sleep();
+    assert_eq!(questions(&mut scene), [Question::Leader { cursor: id }]);
+}
+
+/// Nobody is at 77: its partition would wait there, and no metadata would call it back.
+#[test]
+fn a_leader_that_is_no_news_or_that_nobody_knows_is_not_followed() {
+    for (leader, number) in [(2, EPOCH), (2, EPOCH - 1), (-1, 5), (77, 1 << 30)] {
         let (mut scene, id) = Scene::of_one(options());
         let refusal = Part::error(0, ErrorCode::FENCED_LEADER_EPOCH);
         let (_, turn) = scene.round(refusal.hint(leader, number));

@@ -39,7 +39,7 @@ const NAMED: [&str; 5] = [
     "led-leader-epoch-checkpoint",
 ];
 
-fn known(durable: Offset, is_clean: bool) -> Beginning {
+fn known(durable: Offset, is_clean: bool) -> Beginning<'static> {
     Beginning {
         recovery_point: durable,
         is_clean,

@@ -84,8 +84,8 @@ fn is_refused_or_set_aside(version: &str) {
     node.stop().expect_code(0);
 }
 
-/// It was begun while another broker led, and ends while the node does: whoever leads after it writes
-/// the end of it, and the stop has not ended it before.
+/// It was begun while another broker led, and ends while the node does: whoever leads after it
+/// writes the end of it, and the stop has not ended it before.
 fn their_transaction_is_committed(destination: &Cluster, node: &Node) {
     destination.ask("finish id=theirs how=commit");
     node.mirrors(&["stop", "--mirror", "dr", "--topics", "left", "--wait"])
