@@ -46,8 +46,9 @@ pub enum Order {
 /// A partition that we lead.
 ///
 /// Sent again in the same leader epoch it brings another partition epoch, other replicas, others in
-/// sync, another `min_isr`, another `holds_others`; an older partition epoch changes nothing. What it
-/// says of the log counts only where the leader epoch is new: of the present one shards tell more.
+/// sync, another `min_isr`, another `holds_others`; an older partition epoch changes nothing. What
+/// it says of the log counts only where the leader epoch is new: of the present one shards tell
+/// more.
 ///
 /// Where nothing of the log is others', all transactions that are open in it are the source's:
 /// markers that the destination's own coordinators send for theirs are answered, and nothing is
