@@ -275,6 +275,13 @@ impl Mirrored {
         self.opened = None;
     }
 
+    /// Nothing is wanted of it, and nothing is left to be done: it costs nothing however many of
+    /// its kind there are.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let is_closed = self.log == LogAt::Closed && self.led.is_none();
+        self.goal() == Some(Goal::Leave) && is_closed && !self.is_busy
+    }
+
     /// Whose shard has the log open.
     pub(super) fn home(&self) -> Option<Home> {
         match self.log {

@@ -1,7 +1,7 @@
 //! The next step of a partition, carried out.
 
 use crate::io::{Clock, World};
-use crate::mirror::{Ending, LastMirrorEpochs, PartitionKey, Record};
+use crate::mirror::{Action, Ending, LastMirrorEpochs, PartitionKey, Record};
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use crate::shard::inbox::{Mirror, Order};
 
@@ -10,7 +10,7 @@ use super::chores::Kind;
 use super::course::{Home, LogAt, Next, Part, next};
 use super::event::Then;
 use super::feed::ShardTie;
-use super::mirrored::Surroundings;
+use super::mirrored::{Mirrored, Surroundings};
 use super::whose::Whose;
 use crate::control::RogueWrites;
 use crate::control::beginnings::{log_options, refetchable};
@@ -34,6 +34,9 @@ impl<W: World> Node<W> {
     /// Brings every partition of which something is new a step nearer to its goal.
     pub(super) async fn advance(&mut self) {
         while let Some(key) = self.touched.pop_first() {
+            if self.partitions.get(&key).is_none_or(Mirrored::is_at_rest) {
+                continue;
+            }
             self.tell_leading(&key).await;
             // A step that is done at once makes room for the next.
             while let Some(step) = self.next_step(&key) {
@@ -71,7 +74,8 @@ impl<W: World> Node<W> {
         let feed = self.feeds.get(&key.mirror);
         let shelf = self.shelves.get(&self.shelf_of(key));
         let is_held = shelf.is_some_and(|shelf| shelf.held(&one.id).is_some());
-        let there = self.membership.as_ref();
+        let stops = matches!(one.acting, Some((_, Action::Stop)));
+        let there = self.membership.as_ref().filter(|_| !is_held);
         let there = there.and_then(|member| member.image().topics.id_of(&one.id.topic));
         let is_lost = shelf
             .zip(there)
@@ -94,11 +98,12 @@ impl<W: World> Node<W> {
             has_old_logs: self.has_old_logs(&one.id),
             can_create: feed.is_some_and(|feed| feed.topic(&one.id.topic).is_some()),
             position: position.and_then(|position| position.offset),
-            is_noted: self.is_noted(key),
-            were_some_late: self
-                .state()
-                .hand_over(key)
-                .is_some_and(|said| !said.late.is_empty()),
+            is_noted: stops && self.is_noted(key),
+            were_some_late: stops
+                && self
+                    .state()
+                    .hand_over(key)
+                    .is_some_and(|said| !said.late.is_empty()),
             can_fetch: feed
                 .is_some_and(|feed| feed.trouble.is_none() && feed.leader(&one.id).is_some()),
             cuts_others: self.chosen.destination.rogue_writes == RogueWrites::SetAside,
