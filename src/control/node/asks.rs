@@ -14,7 +14,7 @@ use super::chores::{Kind, Outcome, Result};
 use super::event::Event;
 
 /// After so long it is looked again at what may come about at any moment.
-const SOON: Duration = Duration::from_millis(30);
+pub(super) const SOON: Duration = Duration::from_millis(30);
 /// What has not come about in so long is looked at as seldom as anything else.
 const SOON_MAX: Duration = Duration::from_secs(5);
 

@@ -10,7 +10,7 @@ use crate::session::{BrokerAddress, Opening, PartitionAsked};
 use crate::shard::inbox::Endpoint;
 
 use super::Node;
-use super::asks::{Done, again};
+use super::asks::{Done, SOON, again};
 use super::chores::{Kind, Outcome, Result};
 use super::event::Event;
 use super::mirrored::Heirs;
@@ -56,14 +56,10 @@ impl<W: World> Node<W> {
         };
         let (stale, named): (Vec<_>, Vec<_>) =
             named.into_iter().partition(|(_, key)| is_stale(key));
-        if !stale.is_empty() {
-            let why = "replicas have come in sync or fallen behind";
-            let again = stale.into_iter();
-            let again = again.map(|(_, key)| (key, Result::Soon(why.to_owned())));
-            let again: Vec<_> = again.collect();
-            self.errand(
-                move |_, _| async move { Event::Chore(Outcome::Chore(Kind::HandOver, again)) },
-            );
+        for (_, key) in stale {
+            let one = self.partitions.get_mut(&key).expect("just named");
+            one.is_busy = false;
+            self.rest_for(&key, SOON);
         }
         if named.is_empty() {
             let now = self.world.clock().now();

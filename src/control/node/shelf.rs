@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use crate::control::books::Books;
 use crate::control::ledger::{Ledger, Line};
 use crate::io::Disk;
-use crate::model::{Offset, ProducerIdShift, ShardId, TopicId, TopicName, TopicPartition};
+use crate::model::{
+    Offset, PartitionIndex, ProducerIdShift, ShardId, TopicId, TopicName, TopicPartition,
+};
 use crate::shard::inbox::{Phase, Recovered, Status, Tally};
 use crate::vault::{Found, Vault, VaultFault};
 
@@ -65,10 +67,15 @@ impl<D: Disk> Shelf<D> {
 
     /// There is a log of some partition of the topic.
     pub(super) fn holds_any_of(&self, topic: &TopicName) -> bool {
-        let open = self.ledger.lines.iter().filter(|(_, line)| line.is_open);
-        let found = self.books.found().partitions.iter();
-        let mut all = open.map(|(id, _)| id).chain(found);
-        all.any(|id| id.topic == *topic)
+        let first = TopicPartition {
+            topic: topic.clone(),
+            partition: PartitionIndex::default(),
+        };
+        let found = &self.books.found().partitions;
+        let found = found.get(found.partition_point(|id| *id < first));
+        let lines = self.ledger.lines.range(first..);
+        let mut lines = lines.take_while(|(id, _)| id.topic == *topic);
+        lines.any(|(_, line)| line.is_open) || found.is_some_and(|id| id.topic == *topic)
     }
 
     /// The notes tell of a log of this topic, and it is not there.

@@ -17,6 +17,7 @@ use super::Node;
 use super::asks::connect;
 use super::chores::Outcome;
 use super::event::Event;
+use super::shelf::Shelf;
 use super::whose::Whose;
 
 /// After what could not be moved, it is tried again so much later.
@@ -198,7 +199,7 @@ impl<W: World> Node<W> {
                 found.needs.insert(news.id.clone(), why);
             }
             // Of what was a mirror once others may have more than nothing.
-            let is_empty = whose == Whose::Others || self.has_no_source(&news.id);
+            let is_empty = whose == Whose::Others || self.has_no_source(&news);
             let partition = news.partition.as_ref().filter(|_| is_empty);
             if let Some(partition) = partition.filter(|one| is_surely_empty(us, one)) {
                 let lead = empty(news.id.clone(), news.topic_id, partition);
@@ -215,12 +216,15 @@ impl<W: World> Node<W> {
 impl<W: World> Node<W> {
     /// A partition of ours that has no log yet, and whose source cannot say where it begins: it is
     /// led empty meanwhile, so that replicas of it stay in sync.
-    fn has_no_source(&self, id: &TopicPartition) -> bool {
+    fn has_no_source(&self, news: &PartitionNews) -> bool {
+        let id = &news.id;
         let key = self.by_id.get(id);
         let one = key.and_then(|key| self.partitions.get(key));
         let is_open = one.is_some_and(|one| one.home().is_some() || one.opening.is_some());
         let shelf = self.shelves.get(&None);
-        let is_new = shelf.is_some_and(|shelf| shelf.held(id).is_none());
+        let has_log =
+            |shelf: &Shelf<W::Disk>| shelf.held(id).is_some() || shelf.has_lost(id, news.topic_id);
+        let is_new = shelf.is_some_and(|shelf| !has_log(shelf));
         let feed = key.and_then(|key| self.feeds.get(&key.mirror));
         let is_told = feed.is_some_and(|feed| feed.trouble.is_none() && feed.leader(id).is_some());
         is_new && !is_open && !is_told
