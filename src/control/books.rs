@@ -163,7 +163,14 @@ impl<D: Disk> Books<D> {
         let found = &self.found;
         let mut starts = found.log_starts.clone();
         let mut points = found.recovery_points.clone();
-        for (id, line) in ledger.lines.iter().filter(|(_, line)| line.is_open) {
+        // What is known of a topic that had the name before says nothing of the present one.
+        let is_another = |id, line: &Line| {
+            let before = found.state.partitions.get(id);
+            before.is_some_and(|before| before.topic_id != line.topic_id)
+        };
+        let lines = ledger.lines.iter();
+        let lines = lines.filter(|(id, line)| line.is_open || is_another(*id, line));
+        for (id, line) in lines {
             starts.insert(id.clone(), line.log_start);
             points.insert(id.clone(), line.durable);
         }

@@ -39,59 +39,71 @@ pub fn set_aside<D: Disk>(
     }
     disk.create_dir(into).map_err(at(into))?;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let aside = free_name(disk, into, &format!("{name}.from-{}", cut.end))?;
-    let unfinished = PathBuf::from(format!("{}{UNFINISHED}", aside.display()));
+    let name = format!("{name}.from-{}", cut.end);
+    // What an earlier try has left in it is worth nothing, and takes room.
+    let unfinished = into.join(format!("{name}{UNFINISHED}"));
     disk.create_dir(&unfinished).map_err(at(&unfinished))?;
-    if let Some(base) = begins {
-        copy(
-            disk,
-            &stays,
-            cut.place,
-            &layout::path(&unfinished, base, LOG),
-        )?;
+    empty(disk, &unfinished)?;
+    if let Err(fault) = copy_all(disk, dir, &cut, begins, &unfinished) {
+        drop(empty(disk, &unfinished));
+        return Err(fault);
     }
-    for base in &cut.bases[cut.stays + 1..] {
-        let from = layout::path(dir, *base, LOG);
-        copy(
-            disk,
-            &from,
-            Position::ZERO,
-            &layout::path(&unfinished, *base, LOG),
-        )?;
-    }
-    for name in [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, METADATA] {
-        if cut.entries.iter().any(|entry| entry.name == name) {
-            copy(
-                disk,
-                &dir.join(name),
-                Position::ZERO,
-                &unfinished.join(name),
-            )?;
-        }
-    }
-    disk.sync_dir(&unfinished).map_err(at(&unfinished))?;
+    let aside = free_name(disk, into, &name)?;
     disk.rename(&unfinished, &aside).map_err(at(&aside))?;
     disk.sync_dir(into).map_err(at(into))?;
     Ok(Some(aside))
 }
 
-/// The base offset of the first batch that goes of the segment that stays.
+fn empty<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogFault> {
+    for entry in disk.list(dir).map_err(at(dir))? {
+        let path = dir.join(&entry.name);
+        disk.remove_file(&path).map_err(at(&path))?;
+    }
+    Ok(())
+}
+
+fn copy_all<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    cut: &Cut,
+    begins: Option<Offset>,
+    into: &Path,
+) -> Result<(), LogFault> {
+    let segment = |base| layout::path(dir, base, LOG);
+    if let Some(base) = begins {
+        let from = segment(cut.bases[cut.stays]);
+        copy(disk, &from, cut.place, &layout::path(into, base, LOG))?;
+    }
+    for base in &cut.bases[cut.stays + 1..] {
+        let from = segment(*base);
+        let to = layout::path(into, *base, LOG);
+        copy(disk, &from, Position::ZERO, &to)?;
+    }
+    for name in [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, METADATA] {
+        if cut.entries.iter().any(|entry| entry.name == name) {
+            copy(disk, &dir.join(name), Position::ZERO, &into.join(name))?;
+        }
+    }
+    disk.sync_dir(into).map_err(at(into))
+}
+
+/// Where what goes of the segment that stays begins: what its first batch says, where that can be.
+/// It may be damaged, which is why it goes.
 fn first_behind<F: File>(file: &F, path: &Path, cut: &Cut) -> Result<Option<Offset>, LogFault> {
     let mut bytes = [0; size_of::<i64>()];
     let read = file.read_at(&mut bytes, cut.place).map_err(at(path))?;
-    let first = Offset::from_wire(i64::from_be_bytes(bytes));
-    Ok(first.filter(|_| read == bytes.len()))
+    let next = cut.bases.get(cut.stays + 1);
+    let said = Offset::from_wire(i64::from_be_bytes(bytes)).filter(|said| {
+        let is_before = next.is_none_or(|next| said < next);
+        read == bytes.len() && *said >= cut.end && is_before
+    });
+    Ok((read > 0).then(|| said.unwrap_or(cut.end)))
 }
 
-/// A name that nothing has, finished or not.
+/// A name that nothing has.
 fn free_name<D: Disk>(disk: &D, into: &Path, name: &str) -> Result<PathBuf, LogFault> {
     let entries = disk.list(into).map_err(at(into))?;
-    let is_taken = |name: &str| {
-        let names = entries.iter().map(|entry| entry.name.as_str());
-        names
-            .map(|taken| taken.strip_suffix(UNFINISHED).unwrap_or(taken))
-            .any(|taken| taken == name)
-    };
+    let is_taken = |name: &str| entries.iter().any(|entry| entry.name == name);
     let numbered = (1..NAMES_MAX).map(|nth| format!("{name}.{nth}"));
     let mut free = std::iter::once(name.to_owned())
         .chain(numbered)

@@ -330,7 +330,7 @@ impl<W: World> Node<W> {
             fetches: false,
             source_epochs: None,
             may_truncate: false,
-            aside: stamp.is_some().then(|| self.chosen.data_dir.join(ASIDE)),
+            aside: Some(self.chosen.data_dir.join(ASIDE)),
             follows_log_start: stamp.is_some(),
             retention,
             id: id.clone(),

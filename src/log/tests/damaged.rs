@@ -142,7 +142,8 @@ fn a_directory_of_another_topic_is_refused_and_not_touched() {
     assert!(content(&disk) == before);
 }
 
-/// The log with its last segment torn, flipped or gone.
+/// The log with its last segment torn, flipped or gone, or with a last batch whose base offset is
+/// none.
 fn with_damage(disk: &MemoryDisk, damage: &str) -> MemoryDisk {
     let mut logs = disk.paths();
     logs.retain(|path| is_of_kind(path, "log"));
@@ -156,6 +157,16 @@ fn with_damage(disk: &MemoryDisk, damage: &str) -> MemoryDisk {
             bytes[at] ^= 1;
             left.put(last, &bytes);
         }
+        "senseless" => {
+            let starts = std::iter::successors(Some(0), |at| {
+                let length = bytes[at + 8..at + 12].try_into().expect("four bytes");
+                let next = at + 12 + u32::from_be_bytes(length) as usize;
+                (next < bytes.len()).then_some(next)
+            });
+            let at = starts.last().expect("it has a batch");
+            bytes[at..at + 8].fill(0xff);
+            left.put(last, &bytes);
+        }
         _ => left.remove_file(last).expect("it is there"),
     }
     left
@@ -164,7 +175,7 @@ fn with_damage(disk: &MemoryDisk, damage: &str) -> MemoryDisk {
 #[test]
 fn what_was_durable_and_is_damaged_is_fetched_again_only_where_that_is_safe() {
     let (disk, batches, durable) = whole();
-    for damage in ["torn", "flipped", "gone"] {
+    for damage in ["torn", "flipped", "senseless", "gone"] {
         for is_clean in [true, false] {
             let what = format!("{damage}, clean: {is_clean}");
             let aside = Path::new("aside");
