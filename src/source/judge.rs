@@ -185,14 +185,7 @@ impl Source {
                 };
                 self.move_to(id, leader, epoch);
                 // The next answer has to bring something, or the metadata is asked.
-                let Source {
-                    cursors,
-                    options,
-                    prng,
-                    ..
-                } = self;
-                let cursor = cursors.get_mut(id.0).expect("it has an answer");
-                cursor.backoff.fail(now, options, prng);
+                self.fail(now, id);
                 self.settle(id, Queue::Hungry);
                 Turn::Continue
             }

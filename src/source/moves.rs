@@ -136,6 +136,18 @@ impl Source {
         Turn::Asked
     }
 
+    /// Counts a failure of a cursor; says until when to wait because of it.
+    pub(super) fn fail(&mut self, now: Instant, id: CursorId) -> Instant {
+        let Source {
+            cursors,
+            options,
+            prng,
+            ..
+        } = self;
+        let cursor = cursors.get_mut(id.0).expect("a failing cursor is there");
+        cursor.backoff.fail(now, options, prng)
+    }
+
     /// Waits because of a failure. Repeated failures are a reason to doubt the leader.
     pub(super) fn rest(
         &mut self,
@@ -144,15 +156,8 @@ impl Source {
         trouble: Trouble,
         then: Then,
     ) -> Turn {
-        let Source {
-            cursors,
-            options,
-            prng,
-            ..
-        } = self;
-        let cursor = cursors.get_mut(id.0).expect("a failing cursor is there");
-        let until = cursor.backoff.fail(now, options, prng);
-        let failures = cursor.backoff.failures();
+        let until = self.fail(now, id);
+        let failures = self.cursor(id).backoff.failures();
         let doubt = then == Then::Fetch && failures.is_multiple_of(FAILURES_PER_LEADER_QUESTION);
         let then = if doubt {
             Then::Ask(Subject::Leader)

@@ -45,10 +45,7 @@ impl Strangers {
         let led = leads.iter().map(|one| (one.id.clone(), now(one)));
         let before = std::mem::replace(&mut self.led, led.collect());
         let gone = before.iter().filter(|(id, _)| !self.led.contains_key(id));
-        let gone = gone.map(|(id, (topic_id, _, _))| Order::Resign {
-            topic_id: *topic_id,
-            id: id.clone(),
-        });
+        let gone = gone.map(|(id, (topic_id, _, _))| resign(id, *topic_id));
         let mut orders: Vec<Order> = gone.collect();
         let news = leads.into_iter();
         let news = news.filter(|one| before.get(&one.id) != Some(&now(one)));
@@ -59,10 +56,7 @@ impl Strangers {
     /// A mirror takes over what was led as a stranger's: its log is to be served, and not nothing.
     pub(super) fn adopted(&mut self, id: &TopicPartition) -> Option<Order> {
         let (topic_id, _, _) = self.led.remove(id)?;
-        Some(Order::Resign {
-            topic_id,
-            id: id.clone(),
-        })
+        Some(resign(id, topic_id))
     }
 
     /// Says of each once that it needs an operator.
@@ -74,6 +68,11 @@ impl Strangers {
         }
         self.told = all.into_keys().collect();
     }
+}
+
+fn resign(id: &TopicPartition, topic_id: TopicId) -> Order {
+    let id = id.clone();
+    Order::Resign { topic_id, id }
 }
 
 /// What an operator has to see to about a partition of ours or of others.
@@ -211,9 +210,7 @@ impl<W: World> Node<W> {
         }
         Some(found)
     }
-}
 
-impl<W: World> Node<W> {
     /// A partition of ours that has no log yet, and whose source cannot say where it begins: it is
     /// led empty meanwhile, so that replicas of it stay in sync.
     fn has_no_source(&self, news: &PartitionNews) -> bool {
