@@ -257,8 +257,8 @@ fn some(names: Vec<String>) -> String {
 mod tests {
     use super::*;
     use crate::kraft::Delta;
-    use crate::model::{LeaderEpoch, PartitionIndex, TopicId};
-    use crate::protocol::metadata_record::{MetadataRecord, NewPartition, Recovery, spoken};
+    use crate::model::TopicId;
+    use crate::protocol::metadata_record::{MetadataRecord, spoken};
 
     const TOPIC: TopicId = TopicId::new([7; 16]);
 
@@ -269,22 +269,11 @@ mod tests {
     /// Partitions by their replicas and those in sync.
     fn image(partitions: &[(&[i32], &[i32])]) -> Image {
         let mut records = vec![spoken::topic("orders", TOPIC)];
-        records.extend((0..).zip(partitions).map(|(number, (replicas, isr))| {
-            spoken::partition(&NewPartition {
-                topic: TOPIC,
-                partition: PartitionIndex::new(number).expect("not negative"),
-                replicas: ids(replicas),
-                isr: ids(isr),
-                removing: Vec::new(),
-                adding: Vec::new(),
-                leader: isr.first().map(|id| BrokerId(*id)),
-                leader_epoch: LeaderEpoch::new(0),
-                partition_epoch: 0,
-                recovery: Recovery::Recovered,
-                elr: Vec::new(),
-                last_known_elr: Vec::new(),
-            })
-        }));
+        records.extend(
+            (0..)
+                .zip(partitions)
+                .map(|(number, (replicas, isr))| spoken::laid(TOPIC, number, replicas, isr)),
+        );
         let mut image = Image::default();
         let mut delta = Delta::default();
         for bytes in &records {

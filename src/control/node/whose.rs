@@ -150,8 +150,7 @@ fn is_first(us: BrokerId, topic: &Topic, number: PartitionIndex) -> bool {
 mod tests {
     use super::*;
     use crate::kraft::{Delta, Image};
-    use crate::model::LeaderEpoch;
-    use crate::protocol::metadata_record::{MetadataRecord, NewPartition, Recovery, spoken};
+    use crate::protocol::metadata_record::{MetadataRecord, spoken};
 
     const US: BrokerId = BrokerId(9001);
     const TOPIC: TopicId = TopicId::new([7; 16]);
@@ -182,28 +181,11 @@ mod tests {
 
     /// Whose partitions with these replicas are, each with what we have of it.
     fn judged(partitions: &[(&[i32], Ties)]) -> Vec<Whose> {
-        let number = |number: usize| {
-            let number = i32::try_from(number).ok().and_then(PartitionIndex::new);
-            number.expect("small")
-        };
         let mut records = vec![spoken::topic("orders", TOPIC)];
-        records.extend(partitions.iter().enumerate().map(|(index, (replicas, _))| {
-            let replicas: Vec<BrokerId> = replicas.iter().map(|id| BrokerId(*id)).collect();
-            spoken::partition(&NewPartition {
-                topic: TOPIC,
-                partition: number(index),
-                isr: replicas.clone(),
-                leader: replicas.first().copied(),
-                replicas,
-                removing: Vec::new(),
-                adding: Vec::new(),
-                leader_epoch: LeaderEpoch::new(0),
-                partition_epoch: 0,
-                recovery: Recovery::Recovered,
-                elr: Vec::new(),
-                last_known_elr: Vec::new(),
-            })
-        }));
+        let laid = (0..).zip(partitions);
+        records.extend(
+            laid.map(|(number, (replicas, _))| spoken::laid(TOPIC, number, replicas, replicas)),
+        );
         let mut image = Image::default();
         for bytes in &records {
             let record = MetadataRecord::read(bytes).expect("sound");
@@ -213,8 +195,9 @@ mod tests {
         let topic = image.topics.get(TOPIC).expect("just made");
         let ties = |at: PartitionIndex| partitions[at.value() as usize].1;
         let made = || is_made_by_us(US, topic, &ties);
-        let all = (0..partitions.len()).map(|index| whose(US, topic, number(index), &ties, made));
-        all.collect()
+        let all = topic.partitions.keys();
+        all.map(|number| whose(US, topic, *number, &ties, made))
+            .collect()
     }
 
     #[test]

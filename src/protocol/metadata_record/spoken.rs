@@ -1,7 +1,7 @@
 //! The records of the metadata log as a controller writes them: for tests that play one.
 
 use super::{FRAME_VERSION, NewPartition, PartitionChange, Recovery, RegisterBroker};
-use crate::model::{BrokerEpoch, BrokerId, TopicId, Uuid};
+use crate::model::{BrokerEpoch, BrokerId, LeaderEpoch, PartitionIndex, TopicId, Uuid};
 use crate::protocol::primitive::{Writer, written};
 
 /// A record's value with its frame.
@@ -115,6 +115,25 @@ pub(crate) fn bare(kind: u32) -> Vec<u8> {
 
 fn recovery(state: Recovery) -> i8 {
     i8::from(state == Recovery::Recovering)
+}
+
+/// A partition as it is made: led by the first that is in sync, and nothing has become of it yet.
+pub(crate) fn laid(topic: TopicId, number: i32, replicas: &[i32], isr: &[i32]) -> Vec<u8> {
+    let ids = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect();
+    partition(&NewPartition {
+        topic,
+        partition: PartitionIndex::new(number).expect("not negative"),
+        replicas: ids(replicas),
+        isr: ids(isr),
+        removing: Vec::new(),
+        adding: Vec::new(),
+        leader: isr.first().map(|id| BrokerId(*id)),
+        leader_epoch: LeaderEpoch::new(0),
+        partition_epoch: 0,
+        recovery: Recovery::Recovered,
+        elr: Vec::new(),
+        last_known_elr: Vec::new(),
+    })
 }
 
 pub(crate) fn partition(new: &NewPartition) -> Vec<u8> {

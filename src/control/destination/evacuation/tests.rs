@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::kraft::Delta;
-use crate::model::{BrokerEpoch, LeaderEpoch, PartitionIndex, Uuid};
+use crate::model::{BrokerEpoch, PartitionIndex, Uuid};
 use crate::protocol::metadata_record::{
-    MetadataRecord, NewPartition, PartitionChange, Recovery, RegisterBroker, spoken,
+    MetadataRecord, PartitionChange, Recovery, RegisterBroker, spoken,
 };
 
 const US: BrokerId = BrokerId(9001);
@@ -55,20 +55,7 @@ fn registered(id: i32, is_cordoned: bool, is_fenced: bool) -> Vec<u8> {
 }
 
 fn partition(topic: TopicId, replicas: &[i32], isr: &[i32]) -> Vec<u8> {
-    spoken::partition(&NewPartition {
-        topic,
-        partition: PartitionIndex::new(0).expect("not negative"),
-        replicas: ids(replicas),
-        isr: ids(isr),
-        removing: Vec::new(),
-        adding: Vec::new(),
-        leader: isr.first().map(|id| BrokerId(*id)),
-        leader_epoch: LeaderEpoch::new(0),
-        partition_epoch: 0,
-        recovery: Recovery::Recovered,
-        elr: Vec::new(),
-        last_known_elr: Vec::new(),
-    })
+    spoken::laid(topic, 0, replicas, isr)
 }
 
 fn moved(topic: TopicId, replicas: &[i32], isr: &[i32]) -> Vec<u8> {
