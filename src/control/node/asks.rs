@@ -165,7 +165,15 @@ impl<W: World> Node<W> {
             let is_first = partition.replicas.first() == Some(&us);
             let others = partition.replicas.iter().copied().filter(|one| *one != us);
             // The controller takes no list that names somebody who is not registered.
-            let others = others.filter(|one| membership.image().brokers.get(*one).is_some());
+            let is_known = |one: &BrokerId| membership.image().brokers.get(*one).is_some();
+            let (others, gone): (Vec<_>, Vec<_>) = others.partition(is_known);
+            if !is_first && !is_moving && !gone.is_empty() {
+                let gone: Vec<i32> = gone.iter().map(|one| one.0).collect();
+                tracing::warn!(
+                    "{id} loses its replicas on {gone:?}, who are not registered any more: this \
+                     node has to be put first again; reassign the partition to give it others"
+                );
+            }
             let all = [us].into_iter().chain(others).collect();
             (!is_first && !is_moving).then(|| (id.clone(), all))
         });

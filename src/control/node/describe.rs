@@ -105,12 +105,14 @@ impl<W: World> Node<W> {
         let is_stopped = state.is_some_and(|state| state.state == State::Stopped);
         let hindrance = one.filter(|_| !is_stopped).and_then(|one| one.hindrance());
         let error = state.and_then(|state| state.error.clone());
+        let danger = one.filter(|_| !is_stopped);
+        let danger = danger.and_then(|one| self.danger_of_planned(&one.id.topic));
         MirrorPartition {
             partition_index: key.partition.value(),
             state_value: state
                 .map_or(State::UNKNOWN_NAME, |state| state.state.name())
                 .to_owned(),
-            error_message: error.or(hindrance.map(str::to_owned)),
+            error_message: error.or(hindrance.map(str::to_owned)).or(danger),
             retry_attempt: match state.map(|state| state.retry) {
                 Some(Retry::Never) => NOT_TRIED_AGAIN,
                 Some(Retry::Counted(count)) => i16::try_from(count).unwrap_or(i16::MAX),

@@ -143,10 +143,10 @@ impl Feed {
         self.look_at = now.after(interval);
     }
 
-    /// Somebody of the source has answered. Says whether nobody had for a while.
-    pub(super) fn answers(&mut self) -> bool {
+    /// Somebody of the source has answered.
+    pub(super) fn answers(&mut self) {
         self.trouble = None;
-        self.silent_since.take().is_some()
+        self.silent_since = None;
     }
 
     /// Nobody of the source has answered. Says whether that is news.

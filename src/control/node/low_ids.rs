@@ -24,6 +24,7 @@ const INTERVAL_UNTOLD: Duration = Duration::from_secs(600);
 pub(super) struct LowIds {
     look_at: Instant,
     is_looking: bool,
+    has_looked: bool,
     /// The largest such id, where it was seen, and how many there are.
     found: Option<(ProducerId, TopicPartition, usize)>,
 }
@@ -39,6 +40,11 @@ impl LowIds {
              remembered for producer.id.expiration.ms)",
             id.value()
         ))
+    }
+
+    /// Whether it was ever looked at.
+    pub(super) fn are_known(&self) -> bool {
+        self.has_looked
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -79,13 +85,22 @@ impl<W: World> Node<W> {
         is_due.then(|| membership.low_ids.deadline()).flatten()
     }
 
+    /// Whether a stop may do harm, as far as anybody knows: what can wait does until it was looked.
+    pub(super) fn may_harm(&self) -> bool {
+        let Some(membership) = &self.membership else {
+            return false;
+        };
+        let is_unknown = membership.ids.largest().is_some() && !membership.low_ids.are_known();
+        is_unknown || self.danger().is_some()
+    }
+
     pub(super) fn producers_seen(&mut self, running: Running) {
         let now = self.world.clock().now();
         let Some(membership) = &mut self.membership else {
             return;
         };
         let low = &mut membership.low_ids;
-        low.is_looking = false;
+        (low.is_looking, low.has_looked) = (false, true);
         let is_told = running.untold.is_empty();
         low.look_at = now.after(if is_told { INTERVAL } else { INTERVAL_UNTOLD });
         if !running.silent.is_empty() && running.below.is_empty() {

@@ -107,6 +107,8 @@ struct Node<W: World> {
     touched: BTreeSet<PartitionKey>,
     /// Partitions that have failed because their source was away.
     bereft: BTreeSet<PartitionKey>,
+    /// Logs that are opened once their notes no longer are of another topic.
+    renamed: Vec<(PartitionKey, Order)>,
     /// Partitions to be looked at again at a moment.
     timers: BTreeSet<(Instant, PartitionKey)>,
     /// The logs: of each mirror where the destination is a vault, all together under no name

@@ -146,7 +146,7 @@ impl<W: World> Node<W> {
             };
             match only_told {
                 true => topic.plan = Some(self.stop_plan(&request.mirror_name, &name)),
-                false if is_planned => self.planned.want(name),
+                false if is_planned => self.planned.want(name, request.force),
                 false => self.planned.forget(&name),
             }
         }
@@ -170,6 +170,12 @@ impl<W: World> Node<W> {
     /// Why whoever writes to a topic after its stop may come to harm.
     pub(super) fn danger(&self) -> Option<String> {
         self.membership.as_ref()?.low_ids.danger()
+    }
+
+    /// The same, where the planned stop of a topic waits for it to pass.
+    pub(super) fn danger_of_planned(&self, topic: &TopicName) -> Option<String> {
+        let is_forced = self.planned.is_forced(topic)?;
+        self.danger().filter(|_| !is_forced)
     }
 
     fn recover(&mut self, request: &RecoverMirrorTopicsRequest) -> (Vec<Record>, AdminAnswer) {
@@ -200,6 +206,7 @@ impl<W: World> Node<W> {
         let looked = planned.look(
             now,
             STILL,
+            self.may_harm(),
             |topic| self.ends(topic),
             |ends| self.confirms(ends),
         );

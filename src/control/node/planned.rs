@@ -14,10 +14,18 @@ pub(super) type Ends = Option<BTreeMap<TopicPartition, Offset>>;
 /// Topics that are to be stopped once nothing is missing.
 #[derive(Debug, Default)]
 pub(super) struct Planned {
-    topics: BTreeMap<TopicName, Option<Still>>,
+    topics: BTreeMap<TopicName, Wish>,
     look_at: Instant,
     /// Others wait than when that was asked for last.
     has_changed: bool,
+}
+
+/// That a topic is to be stopped.
+#[derive(Debug)]
+struct Wish {
+    /// Whatever whoever writes to it afterwards may come to.
+    is_forced: bool,
+    still: Option<Still>,
 }
 
 /// Since when nothing is missing of a topic, and nothing has come.
@@ -39,13 +47,27 @@ pub(super) struct Looked {
 }
 
 impl Planned {
-    pub(super) fn want(&mut self, topic: TopicName) {
-        self.has_changed |= !self.topics.contains_key(&topic);
-        self.topics.entry(topic).or_default();
+    /// A wish that was forced once stays so.
+    pub(super) fn want(&mut self, topic: TopicName, is_forced: bool) {
+        let before = self.is_forced(&topic);
+        let is_forced = is_forced || before == Some(true);
+        self.has_changed |= before != Some(is_forced);
+        let wish = self.topics.entry(topic).or_insert(Wish {
+            is_forced,
+            still: None,
+        });
+        wish.is_forced = is_forced;
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &TopicName> {
-        self.topics.keys()
+    /// Whether the stop of a topic that waits is forced.
+    pub(super) fn is_forced(&self, topic: &TopicName) -> Option<bool> {
+        self.topics.get(topic).map(|wish| wish.is_forced)
+    }
+
+    /// Every topic that waits, and whether its stop is forced.
+    pub(super) fn wishes(&self) -> impl Iterator<Item = (&TopicName, bool)> {
+        let wishes = self.topics.iter();
+        wishes.map(|(topic, wish)| (topic, wish.is_forced))
     }
 
     /// Whether others wait than when this was asked last.
@@ -63,11 +85,13 @@ impl Planned {
     }
 
     /// Topics that nothing has been missing of for as long as `still`, first to be asked for once
-    /// more, then as soon as the source has confirmed it.
+    /// more, then as soon as the source has confirmed it; while a stop may do harm, only those
+    /// whose stop is forced.
     pub(super) fn look(
         &mut self,
         now: Instant,
         still: Duration,
+        may_harm: bool,
         ends_of: impl Fn(&TopicName) -> Ends,
         is_confirmed: impl Fn(&BTreeMap<TopicPartition, Offset>) -> bool,
     ) -> Looked {
@@ -76,24 +100,24 @@ impl Planned {
             return looked;
         }
         self.look_at = now.after(LOOK);
-        for (topic, seen) in &mut self.topics {
+        for (topic, wish) in &mut self.topics {
             let Some(ends) = ends_of(topic) else {
-                *seen = None;
+                wish.still = None;
                 continue;
             };
-            match seen {
+            match &mut wish.still {
                 Some(before) if before.ends == ends => {
                     if now.since(before.since) < still {
                         continue;
                     }
                     if !std::mem::replace(&mut before.is_asked, true) {
                         looked.ask.push(topic.clone());
-                    } else if is_confirmed(&ends) {
+                    } else if (wish.is_forced || !may_harm) && is_confirmed(&ends) {
                         looked.due.push(topic.clone());
                     }
                 }
                 _ => {
-                    *seen = Some(Still {
+                    wish.still = Some(Still {
                         since: now,
                         ends,
                         is_asked: false,
@@ -134,9 +158,9 @@ mod tests {
     #[test]
     fn a_topic_is_due_once_nothing_has_moved_for_long_enough() {
         let mut planned = Planned::default();
-        planned.want(orders());
+        planned.want(orders(), false);
         let looks = |planned: &mut Planned, ms, ends: Ends, is_confirmed| {
-            planned.look(at(ms), STILL, |_| ends.clone(), |_| is_confirmed)
+            planned.look(at(ms), STILL, false, |_| ends.clone(), |_| is_confirmed)
         };
         // Something is missing, then comes, then nothing.
         for (ms, ends) in [
@@ -165,10 +189,28 @@ mod tests {
     #[test]
     fn whoever_is_forgotten_is_not_due() {
         let mut planned = Planned::default();
-        planned.want(orders());
-        planned.look(at(0), STILL, |_| ends(1), |_| true);
+        planned.want(orders(), false);
+        planned.look(at(0), STILL, false, |_| ends(1), |_| true);
         planned.forget(&orders());
-        let looked = planned.look(at(9_000), STILL, |_| ends(1), |_| true);
+        let looked = planned.look(at(9_000), STILL, false, |_| ends(1), |_| true);
         assert_eq!(looked, Looked::default());
+    }
+
+    #[test]
+    fn while_a_stop_may_do_harm_only_those_are_due_that_are_forced() {
+        for is_forced in [false, true] {
+            let mut planned = Planned::default();
+            planned.want(orders(), is_forced);
+            planned.want(orders(), false);
+            assert_eq!(planned.is_forced(&orders()), Some(is_forced));
+            let mut look = |ms, may_harm| {
+                let looked = planned.look(at(ms), STILL, may_harm, |_| ends(1), |_| true);
+                looked.due.len()
+            };
+            look(0, true);
+            look(6_000, true);
+            assert_eq!(look(7_000, true), usize::from(is_forced));
+            assert_eq!(look(8_000, false), usize::from(!is_forced), "it is over");
+        }
     }
 }

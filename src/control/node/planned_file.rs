@@ -1,5 +1,5 @@
-//! The topics whose planned stop still waits, from one process to the next: one name a line,
-//! replaced as a whole before an operator is told.
+//! The topics whose planned stop still waits, from one process to the next: one name a line, with
+//! a word behind it where the stop is forced; replaced as a whole before an operator is told.
 
 use std::path::{Path, PathBuf};
 
@@ -11,20 +11,26 @@ use super::planned::Planned;
 
 /// The file, in the data directory.
 const FILE: &str = "planned-stops";
+/// Behind the name of a topic whose stop is forced.
+const FORCED: &str = " force";
 /// No such file is larger, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
 
 /// What waited when the last process ended. What cannot be read is said, and waited for no more.
 pub(super) fn read<D: Disk>(disk: &D, data_dir: &Path) -> Planned {
     let mut planned = Planned::default();
-    match names(disk, &data_dir.join(FILE)) {
-        Ok(names) => names.into_iter().for_each(|name| planned.want(name)),
+    match wishes(disk, &data_dir.join(FILE)) {
+        Ok(wishes) => {
+            for (name, is_forced) in wishes {
+                planned.want(name, is_forced);
+            }
+        }
         Err(why) => tracing::error!("planned stops are forgotten, order them again: {why}"),
     }
     planned
 }
 
-fn names<D: Disk>(disk: &D, path: &Path) -> Result<Vec<TopicName>, String> {
+fn wishes<D: Disk>(disk: &D, path: &Path) -> Result<Vec<(TopicName, bool)>, String> {
     let said = |error: std::io::Error| format!("{}: {error}", path.display());
     let file = match disk.open(path, Open::Read) {
         Ok(file) => file,
@@ -38,10 +44,16 @@ fn names<D: Disk>(disk: &D, path: &Path) -> Result<Vec<TopicName>, String> {
     let mut bytes = vec![0; usize::try_from(size).expect("bounded above")];
     let read = file.read_at(&mut bytes, Position::ZERO).map_err(said)?;
     let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
-    let name = |line: &str| {
-        TopicName::new(line).ok_or_else(|| format!("{}: '{line}' is no topic", path.display()))
+    let wish = |line: &str| {
+        let (name, is_forced) = match line.strip_suffix(FORCED) {
+            Some(name) => (name, true),
+            None => (line, false),
+        };
+        let name = TopicName::new(name);
+        let name = name.ok_or_else(|| format!("{}: '{line}' is no topic", path.display()))?;
+        Ok((name, is_forced))
     };
-    text.lines().map(name).collect()
+    text.lines().map(wish).collect()
 }
 
 impl<W: World> Node<W> {
@@ -53,8 +65,8 @@ impl<W: World> Node<W> {
         let path: PathBuf = self.chosen.data_dir.join(FILE);
         let text: String = self
             .planned
-            .names()
-            .map(|name| format!("{name}\n"))
+            .wishes()
+            .map(|(name, is_forced)| format!("{name}{}\n", if is_forced { FORCED } else { "" }))
             .collect();
         let kept = replace(
             self.world.disk(),
@@ -77,12 +89,16 @@ mod tests {
     #[test]
     fn what_waits_is_read_again_and_damage_is_no_topic() {
         let (disk, dir) = (MemoryDisk::default(), Path::new("data"));
-        assert_eq!(read(&disk, dir).names().count(), 0);
-        disk.put(&dir.join(FILE), b"orders\npayments\n");
+        assert_eq!(read(&disk, dir).wishes().count(), 0);
+        disk.put(&dir.join(FILE), b"orders\npayments force\n");
         let planned = read(&disk, dir);
-        let names: Vec<_> = planned.names().map(ToString::to_string).collect();
-        assert_eq!(names, ["orders", "payments"]);
+        let wishes = planned.wishes();
+        let wishes: Vec<_> = wishes.map(|(name, how)| (name.to_string(), how)).collect();
+        assert_eq!(
+            wishes,
+            [("orders".into(), false), ("payments".into(), true)]
+        );
         disk.put(&dir.join(FILE), b"orders\n\xff/..\n");
-        assert_eq!(read(&disk, dir).names().count(), 0);
+        assert_eq!(read(&disk, dir).wishes().count(), 0);
     }
 }

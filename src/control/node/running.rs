@@ -161,6 +161,7 @@ impl<W: World> Node<W> {
             by_id: BTreeMap::new(),
             touched: BTreeSet::new(),
             bereft: BTreeSet::new(),
+            renamed: Vec::new(),
             timers: BTreeSet::new(),
             shelves: BTreeMap::new(),
             is_clean: true,

@@ -45,6 +45,7 @@ impl<W: World> Node<W> {
                 }
             }
         }
+        self.open_renamed().await;
     }
 
     fn next_step(&mut self, key: &PartitionKey) -> Option<Next> {
@@ -270,20 +271,39 @@ impl<W: World> Node<W> {
         let topic_id = mirror.held_topic_id.unwrap_or(mirror.topic_id);
         shelf.opening(&mirror.id, topic_id, mirror.log_start);
         // Notes of a topic that had the name before would make this log another's after a kill.
-        if shelf.notes_another(&mirror.id, topic_id)
-            && let Err(fault) = shelf.write()
-        {
-            tracing::warn!("the notes of logs cannot be written now: {fault}");
-            return false;
-        }
+        let waits_for_notes = shelf.notes_another(&mirror.id, topic_id);
         let one = self.partitions.get_mut(key).expect("it was there");
         one.is_busy = true;
         one.shard = Some(tie.id);
         one.opening = Some(home);
         // Whoever is asked now does not say where others stand.
         one.status = None;
-        self.order(tie.id, Order::Mirror(Box::new(mirror))).await;
+        let order = Order::Mirror(Box::new(mirror));
+        match waits_for_notes {
+            true => self.renamed.push((key.clone(), order)),
+            false => self.order(tie.id, order).await,
+        }
         false
+    }
+
+    /// Logs whose notes are of topics that had their names before are opened once the notes are
+    /// theirs: written once for all of them.
+    async fn open_renamed(&mut self) {
+        let renamed = std::mem::take(&mut self.renamed);
+        if renamed.is_empty() {
+            return;
+        }
+        let are_noted = self.write_notes().await;
+        for (key, order) in renamed {
+            let one = self.partitions.get_mut(&key).expect("it was there");
+            match one.shard {
+                Some(shard) if are_noted => self.order(shard, order).await,
+                _ => {
+                    (one.is_busy, one.shard, one.opening) = (false, None, None);
+                    self.rest(&key);
+                }
+            }
+        }
     }
 
     /// The log as a shard of its mirror opens it: stamped where we lead, and not fetched yet.

@@ -93,11 +93,9 @@ impl<W: World> Node<W> {
             return;
         };
         feed.cluster_id = Some(view.cluster_id.clone());
-        let is_back = feed.answers();
+        feed.answers();
         let seen = feed.see(now, view);
-        if is_back {
-            self.source_is_back(mirror);
-        }
+        self.source_is_back(mirror);
         self.open_vault(mirror, &view.cluster_id);
         if let Some(brokers) = seen.brokers {
             let shards = self.feeds.get(mirror).map(|feed| feed.shards.clone());

@@ -325,8 +325,7 @@ impl<W: World> Node<W> {
         all.min().expect("books are written now and then")
     }
 
-    /// Writes the books of all logs now and then. Shards are told of their recovery points: what
-    /// recovery would have needed before is of no use then.
+    /// Writes the books of all logs now and then.
     async fn write_books(&mut self) {
         let now = self.world.clock().now();
         if now < self.write_books_at {
@@ -335,11 +334,24 @@ impl<W: World> Node<W> {
         let interval = u64::from(self.options.checkpoint_interval_ms);
         self.write_books_at = now.after(Duration::from_millis(interval));
         self.keep_planned();
+        self.write_notes().await;
+        for (shard, marks) in self.replicated() {
+            self.order(shard, Order::Replicated(marks)).await;
+        }
+    }
+
+    /// Writes the notes of all logs, and says whether that worked. Shards are told of their
+    /// recovery points: what recovery would have needed before is of no use then.
+    pub(super) async fn write_notes(&mut self) -> bool {
         let mut moved = Vec::new();
+        let mut are_written = true;
         for shelf in self.shelves.values_mut() {
             match shelf.write() {
                 Ok(points) => moved.extend(points),
-                Err(fault) => tracing::warn!("the notes of logs cannot be written now: {fault}"),
+                Err(fault) => {
+                    tracing::warn!("the notes of logs cannot be written now: {fault}");
+                    are_written = false;
+                }
             }
         }
         let mut by_shard: std::collections::BTreeMap<ShardId, Vec<_>> =
@@ -353,9 +365,7 @@ impl<W: World> Node<W> {
         for (shard, points) in by_shard {
             self.order(shard, Order::Recorded(points)).await;
         }
-        for (shard, marks) in self.replicated() {
-            self.order(shard, Order::Replicated(marks)).await;
-        }
+        are_written
     }
 }
 

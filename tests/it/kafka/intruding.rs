@@ -12,6 +12,8 @@ use super::*;
 
 /// The topic that is written to.
 const TOPIC: &str = "intruded";
+/// Before a planned stop nothing may have come for so long.
+const STILL: Duration = Duration::from_secs(5);
 
 #[test]
 fn what_others_wrote_is_refused_or_set_aside() {
@@ -140,7 +142,18 @@ fn is_refused_unless_forced(version: &str) {
         .expect_code(1)
         .expect_said(&["theirs-0", "--force"]);
     node.until("it goes on", 1, |one| one.is_caught_up());
-    node.mirrors(&[&wait[..], &["--force"]].concat())
+    // One that was ordered when nobody was known to be in danger waits when it falls due.
+    node.stop().expect_code(0);
+    let wishes = node.data.join("planned-stops");
+    std::fs::write(wishes, "mirrored\n").expect("the node's own directory");
+    node.start();
+    node.until("it says why it waits", 1, |one| {
+        let error = one.error.as_deref().unwrap_or_default();
+        one.is_caught_up() && error.contains("theirs-0")
+    });
+    std::thread::sleep(STILL + Duration::from_secs(2));
+    node.until("it waits", 1, |one| one.state == "MIRRORING");
+    node.mirrors(&[&wait[..], &["--planned", "--force"]].concat())
         .expect_code(0);
     node.until("stopped", 1, |one| one.state == "STOPPED");
     node.stop().expect_code(0);
