@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -13,10 +14,15 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const patience = 60 * time.Second
+const (
+	patience = 60 * time.Second
+	// Between two looks at whether a transaction is over.
+	rest = 100 * time.Millisecond
+)
 
 var (
 	words = map[string]string{}
@@ -103,13 +109,25 @@ func put(ctx context.Context) int {
 	return send(ctx, client)
 }
 
+// Begins a transaction once the one before, maybe of a process that is gone, is over: its end was
+// acknowledged before all of its partitions knew of it. The library says so and leaves the wait to us.
+func begin(ctx context.Context, client *kgo.Client) error {
+	for {
+		err := client.BeginTransaction()
+		if !errors.Is(err, kerr.ConcurrentTransactions) || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(rest)
+	}
+}
+
 func deal(ctx context.Context) int {
 	client := start(
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.TransactionalID(text("id")),
 		kgo.TransactionTimeout(15*time.Minute),
 	)
-	check("begin", client.BeginTransaction())
+	check("begin", begin(ctx, client))
 	count := send(ctx, client)
 	switch text("end") {
 	case "commit":
