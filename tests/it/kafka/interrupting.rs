@@ -22,6 +22,10 @@ const TRIES: usize = 3;
 /// How long a step may take to come.
 const WITHIN: Duration = Duration::from_secs(30);
 const STOPPING: u8 = 6;
+/// Kinds of records of a node's state log.
+const POSITION: u16 = 0;
+const STATE: u16 = 1;
+const HAND_OVER: u16 = 1002;
 
 #[test]
 fn a_stop_goes_on_wherever_it_was_cut_off() {
@@ -42,6 +46,7 @@ fn a_stop_goes_on_wherever_it_was_cut_off() {
         );
         scene.killed_on_its_way("seal", |marks| marks.has_markers, |after| after.has_markers);
         scene.killed_while_it_drains();
+        scene.killed_where_a_replica_is_late();
         scene.killed_before_writers_are_let_in();
         scene.killed_while_its_heir_is_silent();
         scene.killed_while_ids_are_not_apart_and_nobody_is_there_to_inherit();
@@ -61,6 +66,7 @@ struct Marks {
     is_stopping: bool,
     has_position: bool,
     has_markers: bool,
+    is_noted: bool,
 }
 
 /// Where that is found, without the node's own reader.
@@ -90,17 +96,19 @@ impl Traces {
 
     fn look(&self) -> Marks {
         let state = fs::read(&self.state).unwrap_or_default();
-        let states = self.values(&state, 1);
+        let states = self.values(&state, STATE);
         Marks {
             is_stopping: states.iter().any(|value| value.get(2) == Some(&STOPPING)),
-            has_position: !self.values(&state, 0).is_empty(),
+            has_position: !self.values(&state, POSITION).is_empty(),
             has_markers: bytes(&self.log) > self.bytes_before,
+            is_noted: !self.values(&state, HAND_OVER).is_empty(),
         }
     }
 
     /// The values of the partition's records of a kind: each lies behind its key and its length.
-    fn values<'a>(&self, state: &'a [u8], kind: u8) -> Vec<&'a [u8]> {
-        let key = [&[0, kind, 0, 2], &b"dr"[..], &self.id, &[0; 4]].concat();
+    fn values<'a>(&self, state: &'a [u8], kind: u16) -> Vec<&'a [u8]> {
+        let [high, low] = kind.to_be_bytes();
+        let key = [&[high, low, 0, 2], &b"dr"[..], &self.id, &[0; 4]].concat();
         let found = state.windows(key.len()).enumerate();
         let found = found.filter(|(_, window)| *window == key);
         found
@@ -131,7 +139,7 @@ impl Scene {
         }
         scene.topic("cut.drain", 1);
         scene.topic("cut.ids", 0);
-        for plain in ["cut.writers", "cut.heir", "cut.nobody"] {
+        for plain in ["cut.writers", "cut.heir", "cut.nobody", "cut.late"] {
             scene.topic(plain, 0);
         }
         scene.mirrored.node.start();
@@ -151,6 +159,7 @@ impl Scene {
         }
         scene.mirrored.until_in_sync("cut.heir", &[2, 9001]);
         scene.mirrored.until_in_sync("cut.ids", &[1, 9001]);
+        scene.mirrored.until_in_sync("cut.late", &[1, 2, 9001]);
         scene
     }
 
@@ -233,6 +242,21 @@ impl Scene {
         node.kill();
         self.mirrored.destination.resume(2);
         self.goes_on_for(stop, "cut.drain");
+    }
+
+    /// What it is handed over with is on record, with who was late: whoever runs then gives that
+    /// one its replica back.
+    fn killed_where_a_replica_is_late(&mut self) {
+        self.mirrored.destination.pause(2);
+        self.mirrored.until_in_sync("cut.late", &[1, 9001]);
+        let traces = Traces::of(self, "cut.late");
+        let stop = self.begin_stop("cut.late");
+        let node = &mut self.mirrored.node;
+        let came = node.kill_once(WITHIN, || traces.look().is_noted);
+        assert!(came, "nothing is handed over: {:?}", traces.look());
+        self.mirrored.destination.resume(2);
+        self.goes_on_for(stop, "cut.late");
+        self.mirrored.until_in_sync("cut.late", &[1, 2]);
     }
 
     /// The controller stands still.
