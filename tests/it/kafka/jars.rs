@@ -20,13 +20,30 @@ const SOURCES: [(&str, &str); 9] = [
     ("Tools.java", include_str!("../../kafka/Tools.java")),
 ];
 
+/// Our programs in one file, beside their classes.
+const OURS: &str = "programs.jar";
+
+/// Archives of classes (`archives.rs`).
+#[derive(Debug, Clone, Default)]
+pub(super) enum Archives {
+    /// JVMs load everything themselves.
+    #[default]
+    None,
+    /// Each program writes one there when it ends.
+    Written(PathBuf),
+    /// Each program finds its own there.
+    Found(PathBuf),
+}
+
 /// One release, ready to be started.
 #[derive(Debug, Clone)]
 pub(super) struct Release {
     /// As in `4.3.1`.
     pub(super) version: String,
-    /// Our classes first, then every jar.
+    /// Our jar first, then all others, each by its name: only then JVMs may share an archive.
     pub(super) classpath: String,
+    /// What its JVMs have loaded before, so that they need not load it again.
+    pub(super) archives: Archives,
     /// Where its jars are.
     pub(super) libs: PathBuf,
 }
@@ -100,12 +117,24 @@ pub(super) fn prepare(version: &str) -> Release {
         compile(&libs, &classes);
         fs::write(classes.join(".sources"), digest).expect("it was made above");
     }
-    let classpath = format!("{}:{}/*", classes.display(), libs.display());
     Release {
         version: version.to_owned(),
-        classpath,
+        classpath: classpath(&classes.join(OURS), &libs),
+        archives: Archives::None,
         libs,
     }
+}
+
+fn classpath(ours: &Path, libs: &Path) -> String {
+    let entries = fs::read_dir(libs).expect("Maven made it");
+    let paths = entries.map(|entry| entry.expect("listed").path());
+    let mut jars: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "jar"))
+        .collect();
+    jars.sort();
+    jars.insert(0, ours.to_owned());
+    let jars: Vec<String> = jars.iter().map(|jar| jar.display().to_string()).collect();
+    jars.join(":")
 }
 
 fn fetch(version: &str, libs: &Path) {
@@ -137,6 +166,9 @@ fn compile(libs: &Path, classes: &Path) {
         .arg(format!("{}/*", libs.display()));
     javac.args(SOURCES.map(|(name, _)| sources().join(name)));
     succeed(&mut javac);
+    let mut jar = Command::new("jar");
+    jar.arg("cf").arg(classes.join(OURS));
+    succeed(jar.arg("-C").arg(classes).arg("."));
 }
 
 /// Runs a command that has to succeed.
@@ -153,7 +185,8 @@ pub(super) fn succeed(command: &mut Command) {
     );
 }
 
-fn sources_digest() -> u32 {
+/// Changes with any of our programs.
+pub(super) fn sources_digest() -> u32 {
     let mut hash = crc32fast::Hasher::new();
     for (name, text) in SOURCES {
         hash.update(name.as_bytes());

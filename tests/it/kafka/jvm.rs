@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use super::jars::{self, Release};
+use super::jars::{self, Archives, Release};
 use super::program;
 
 /// How many lines of a log are shown where a process disappoints.
@@ -48,6 +48,7 @@ impl Jvm {
             log: log.to_owned(),
         }
     }
+
     /// What it prints, once.
     pub(super) fn take_stdout(&mut self) -> ChildStdout {
         self.child.stdout.take().expect("stdout is taken once")
@@ -86,7 +87,7 @@ impl Jvm {
         assert!(program::signal(&self.child, which), "it runs");
     }
 
-    /// Asks a broker for a clean shutdown; killed where that takes longer than `patience`.
+    /// Asks for a clean shutdown; killed where that takes longer than `patience`.
     pub(super) fn stop(&mut self, patience: Duration) {
         let deadline = Instant::now() + patience;
         if self.write_line("stop").is_ok() {
@@ -134,6 +135,23 @@ fn java(release: &Release, heap_mb: u32, main: &str, log: &Path) -> Command {
         "-Dlog4j2.configurationFile={}",
         sources.join("log4j2.properties").display()
     ));
+    match &release.archives {
+        Archives::None => {}
+        Archives::Written(dir) => {
+            java.arg(format!(
+                "-XX:ArchiveClassesAtExit={}/{main}.jsa",
+                dir.display()
+            ));
+        }
+        Archives::Found(dir) => {
+            java.arg(format!(
+                "-XX:SharedArchiveFile={}/{main}.jsa",
+                dir.display()
+            ));
+        }
+    }
+    // What it thinks of an archive is no answer.
+    java.args(["-Xlog:disable", "-Xlog:all=error:stderr"]);
     java.args(["-cp", &release.classpath, main])
         .stderr(append(log));
     java

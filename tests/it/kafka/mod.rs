@@ -14,6 +14,7 @@
 mod administering;
 mod adopting;
 mod applications;
+mod archives;
 mod checking;
 mod clients;
 mod cluster;

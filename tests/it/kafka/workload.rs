@@ -72,7 +72,12 @@ impl Answer {
 impl Workload {
     /// Starts the clients of a release, fetching it first if need be.
     pub(super) fn start(version: &str) -> Self {
-        let release = jars::prepare(version);
+        Self::of(super::archives::with(jars::prepare(version)))
+    }
+
+    /// Starts the clients of a release that is ready.
+    pub(super) fn of(release: Release) -> Self {
+        let version = &release.version;
         let log = jars::fresh(&format!("workload-{version}"), "log");
         // An earlier run's log is nobody's.
         drop(std::fs::remove_file(&log));
@@ -90,6 +95,15 @@ impl Workload {
             release,
             line: Mutex::new(Line { jvm, answers }),
         }
+    }
+
+    /// Ends it in good order.
+    pub(super) fn stop(&self) {
+        let mut line = self
+            .line
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        line.jvm.stop(Duration::from_secs(60));
     }
 
     /// Runs a command and panics with its words where it fails.
