@@ -1,10 +1,10 @@
-//! Producer ids: a new one from a broker, and those that its partitions know.
+//! Producer ids: a new one from a broker, and those that its partitions and coordinators know.
 
 use std::collections::BTreeMap;
 
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::{
-    DescribeProducersRequest, InitProducerIdRequest, TopicName as WireName,
+    DescribeProducersRequest, InitProducerIdRequest, ListTransactionsRequest, TopicName as WireName,
 };
 
 use super::admin::Refusal;
@@ -36,6 +36,28 @@ impl<W: World> Client<W> {
         Ok(match ErrorCode(answer.error_code) {
             ErrorCode::NONE => {
                 ProducerId::from_wire(answer.producer_id.0).ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)
+            }
+            code => Err(code),
+        })
+    }
+
+    /// The transactional ids that this broker coordinates and lets us see, each with the producer
+    /// id that whoever takes it up again goes on with; or why they are not told.
+    ///
+    /// # Errors
+    /// No answer that can be used.
+    pub async fn transactional_ids(
+        &mut self,
+    ) -> Result<Result<BTreeMap<String, ProducerId>, ErrorCode>, SessionFault> {
+        let answer = self.call(&ListTransactionsRequest::default()).await?;
+        Ok(match ErrorCode(answer.error_code) {
+            ErrorCode::NONE => {
+                let all = answer.transaction_states.into_iter();
+                let known = all.filter_map(|one| {
+                    let id = ProducerId::from_wire(one.producer_id.0)?;
+                    Some((one.transactional_id.to_string(), id))
+                });
+                Ok(known.collect())
             }
             code => Err(code),
         })

@@ -140,6 +140,7 @@ pub(super) fn name<R: Request + Message>() -> &'static str {
         Ok(ApiKey::DeleteAcls) => "DeleteAcls",
         Ok(ApiKey::DescribeProducers) => "DescribeProducers",
         Ok(ApiKey::InitProducerId) => "InitProducerId",
+        Ok(ApiKey::ListTransactions) => "ListTransactions",
         _ => "a request",
     }
 }

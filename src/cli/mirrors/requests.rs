@@ -217,7 +217,7 @@ impl Change {
         if self.words.patterns.is_empty() {
             return Ok(topics);
         }
-        let described = described(client, &self.mirror, false).await?;
+        let described = described(client, &self.mirror, None, false).await?;
         let meant = |topic: &MirrorTopic| {
             let mut partitions = topic.partitions.iter();
             self.words.matches(&topic.topic_name)
@@ -264,15 +264,17 @@ impl Change {
     }
 }
 
-/// How one mirror is, and with `include_stops` how far its stops are.
+/// How one mirror is, or these topics of it, and with `include_stops` how far their stops are.
 pub(super) async fn described(
     client: &mut Client<RealWorld>,
     mirror: &str,
+    topics: Option<&[String]>,
     include_stops: bool,
 ) -> Result<ClusterMirror, Failure> {
     let request = DescribeClusterMirrorsRequest {
         mirror_names: Some(vec![mirror.to_owned()]),
         include_stops,
+        topic_names: topics.map(<[String]>::to_vec),
         ..DescribeClusterMirrorsRequest::default()
     };
     let answer = client.ask_mirror(&request).await?;

@@ -74,7 +74,8 @@ impl Stop {
         let (mut topics, is_whole) = done(answer.topics.iter().map(outcome));
         if self.how.waits {
             // One that was stopped before is not told where a pattern matches it.
-            let known = super::requests::described(&mut client, &self.mirror, false).await?;
+            let known = super::requests::described(&mut client, &self.mirror, None, false);
+            let known = known.await?;
             let known = known.topics.into_iter().map(|topic| topic.topic_name);
             topics.extend(known.filter(|topic| self.words.matches(topic)));
             topics.sort();

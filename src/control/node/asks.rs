@@ -74,7 +74,7 @@ impl<W: World> Node<W> {
                     Kind::Unfence => (one.is_unfenced, one.is_fenced) = (true, false),
                     Kind::Verify => self.verified(key),
                     Kind::Restore => one.is_restored = true,
-                    Kind::Fence => one.is_fenced = true,
+                    Kind::Fence => (one.is_unfenced, one.is_fenced) = (false, true),
                     Kind::Create | Kind::Elect | Kind::HandOver => self.rest_until_told(key),
                 }
             }

@@ -103,6 +103,9 @@ pub(super) struct Place {
     pub(super) is_drained: bool,
     /// No producer id of the log can be given out by the destination.
     pub(super) is_apart: bool,
+    /// What producers of the destination write after the stop may be lost, and nobody has said
+    /// that it is to be stopped all the same.
+    pub(super) may_harm: bool,
     /// Nobody but the mirror may write, as far as the destination can see to that.
     pub(super) is_fenced: bool,
     /// Nobody is kept from writing any more.
@@ -122,6 +125,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// A fence of ours may stand about the name: not where we never had a log of it.
+    fn may_be_fenced(&self) -> bool {
+        !self.is_unfenced && !self.is_new
+    }
+
     /// Records of the source come into what we lead.
     fn is_fetched(&self) -> bool {
         let is_fetching = match self.log {
@@ -242,6 +250,7 @@ fn missing(action: Action, place: &Place) -> Next {
         (Action::Align | Action::Mirror, _) if place.has_old_logs => Next::RefuseLog,
         (Action::Align | Action::Mirror, _) if place.can_create => Next::Create,
         (Action::Align | Action::Mirror, _) => Next::Wait("the source was not heard of yet"),
+        (Action::Stop, _) if place.may_be_fenced() => Next::Unfence,
         // What was never made has nothing to stop or to wait for.
         (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
     }
@@ -251,6 +260,8 @@ fn missing(action: Action, place: &Place) -> Next {
 fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
     let was_ours = place.position.is_some();
     match (action, place.log) {
+        // Whoever has taken it away did not know of our fence.
+        (Action::Stop, _) if place.may_be_fenced() => Next::Unfence,
         (Action::Stop, _) if place.is_verified && place.lacks_replicas => Next::Restore,
         (Action::Stop, _) if place.is_verified => Next::Done,
         (Action::Stop, _) if was_ours && is_led => Next::Verify,
@@ -271,10 +282,14 @@ fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
     }
 }
 
-/// Somebody else has the name: nothing of ours is there, and nothing is done to what is.
+/// Somebody else has the name: nothing of ours is there but maybe a fence about the name, and
+/// nothing is done to what is.
 fn taken(action: Action, place: &Place) -> Next {
     match (action, place.log) {
         (_, LogAt::Open { .. }) => Next::Release,
+        (Action::Align | Action::Mirror | Action::Stop, _) if place.may_be_fenced() => {
+            Next::Unfence
+        }
         (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
         (Action::Align | Action::Mirror, _) => Next::Refuse(
             "the destination has a topic of this name that is not ours: delete or rename it there, \
@@ -366,6 +381,10 @@ fn stop(place: &Place) -> Next {
         _ if !place.is_apart => {
             Next::Wait("producer ids of the source may still be given out by the destination")
         }
+        _ if place.may_harm => Next::Wait(
+            "producers of the destination may be taken for the source's: stop it with --force, or \
+             see what the plan says of them (--dry-run)",
+        ),
         _ if !place.is_unfenced => Next::Unfence,
         _ => Next::HandOver,
     }

@@ -1,6 +1,6 @@
 //! How mirrors and their partitions are, for operators.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::io::World;
 use crate::mirror::{Mirror, MirrorName, PartitionKey, Retry, State};
@@ -50,7 +50,7 @@ impl<W: World> Node<W> {
             None => all().collect(),
         };
         let mirrors = names.iter().map(|name| match registry.mirror(name) {
-            Ok((name, mirror)) => self.described(name, mirror, request.include_stops),
+            Ok((name, mirror)) => self.described(name, mirror, request),
             Err(refusal) => ClusterMirror {
                 error_code: refusal.code().0,
                 error_message: Some(refusal.to_string()),
@@ -65,10 +65,23 @@ impl<W: World> Node<W> {
         }
     }
 
-    fn described(&self, name: &MirrorName, mirror: &Mirror, includes_stops: bool) -> ClusterMirror {
+    fn described(
+        &self,
+        name: &MirrorName,
+        mirror: &Mirror,
+        request: &DescribeClusterMirrorsRequest,
+    ) -> ClusterMirror {
+        let wanted = request.topic_names.as_ref();
+        let wanted: Option<BTreeSet<&str>> =
+            wanted.map(|names| names.iter().map(String::as_str).collect());
+        let is_wanted = |topic: &TopicName| {
+            let wanted = wanted.as_ref();
+            wanted.is_none_or(|wanted| wanted.contains(topic.as_str()))
+        };
         let mut topics: BTreeMap<&TopicName, Vec<MirrorPartition>> = BTreeMap::new();
         let registry = self.state().registry();
-        for (topic, said) in registry.topics_of(name) {
+        let all = registry.topics_of(name);
+        for (topic, said) in all.filter(|(topic, _)| is_wanted(topic)) {
             let partitions = topics.entry(topic).or_default();
             for index in 0..i32::try_from(said.partitions).unwrap_or(i32::MAX) {
                 let key = PartitionKey {
@@ -76,7 +89,7 @@ impl<W: World> Node<W> {
                     topic: said.id,
                     partition: PartitionIndex::new(index).expect("counted from 0"),
                 };
-                partitions.push(self.partition(&key, includes_stops));
+                partitions.push(self.partition(&key, request.include_stops));
             }
         }
         let topics = topics.into_iter().map(|(name, partitions)| MirrorTopic {
@@ -105,14 +118,14 @@ impl<W: World> Node<W> {
         let is_stopped = state.is_some_and(|state| state.state == State::Stopped);
         let hindrance = one.filter(|_| !is_stopped).and_then(|one| one.hindrance());
         let error = state.and_then(|state| state.error.clone());
-        let danger = one.filter(|_| !is_stopped);
-        let danger = danger.and_then(|one| self.danger_of_planned(&one.id.topic));
+        let doubt = one.filter(|_| !is_stopped);
+        let doubt = doubt.and_then(|one| self.doubt_about(one));
         MirrorPartition {
             partition_index: key.partition.value(),
             state_value: state
                 .map_or(State::UNKNOWN_NAME, |state| state.state.name())
                 .to_owned(),
-            error_message: error.or(hindrance.map(str::to_owned)).or(danger),
+            error_message: error.or(hindrance.map(str::to_owned)).or(doubt),
             retry_attempt: match state.map(|state| state.retry) {
                 Some(Retry::Never) => NOT_TRIED_AGAIN,
                 Some(Retry::Counted(count)) => i16::try_from(count).unwrap_or(i16::MAX),

@@ -105,6 +105,7 @@ pub(super) struct Surroundings {
     pub(super) is_noted: bool,
     pub(super) were_some_late: bool,
     pub(super) is_apart: bool,
+    pub(super) may_harm: bool,
     pub(super) cuts_others: bool,
     pub(super) can_fetch: bool,
 }
@@ -170,6 +171,7 @@ impl Mirrored {
             is_noted: around.is_noted,
             is_drained: self.is_drained(),
             is_apart: around.is_apart,
+            may_harm: around.may_harm,
             is_fenced: self.is_fenced,
             is_unfenced: self.is_unfenced,
             is_verified: self.is_verified,

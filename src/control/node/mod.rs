@@ -49,7 +49,7 @@ use tokio::sync::{mpsc, watch};
 use crate::io::World;
 use crate::leading::inbox::Tally;
 use crate::mirror::{MirrorName, MirrorSettings, PartitionKey, Record, StateLog};
-use crate::model::{Instant, ShardId, TopicPartition};
+use crate::model::{Instant, ShardId, TopicName, TopicPartition};
 use crate::session::Opening;
 use crate::shard::inbox::{Order, Report};
 use crate::stdx::prng::Prng;
@@ -124,6 +124,8 @@ struct Node<W: World> {
     chores: Chores,
     /// Topics that are to be stopped once nothing is missing.
     planned: Planned,
+    /// Topics that are handed over whatever becomes of whoever writes to them then.
+    forced: BTreeSet<TopicName>,
     /// What the thread that serves followers has done in all.
     served: Tally,
     reports: mpsc::Receiver<(ShardId, Report)>,

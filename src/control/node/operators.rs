@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::control::admin::{AdminAnswer, AdminRequest, Asked};
 use crate::io::{Clock, World};
-use crate::mirror::{Desired, Input, Plan, Record, Refusal};
+use crate::mirror::{Desired, Input, PartitionKey, Plan, Record, Refusal};
 use crate::model::{Offset, TopicName, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::mirror_rpc::{
@@ -44,6 +44,7 @@ impl<W: World> Node<W> {
                 let started = topics.iter().filter(|topic| topic.error_code == 0);
                 for name in started.filter_map(|topic| TopicName::new(&topic.name)) {
                     self.planned.forget(&name);
+                    self.forced.remove(&name);
                 }
                 self.keep_planned();
                 let said = StartMirrorTopicsResponse {
@@ -144,6 +145,9 @@ impl<W: World> Node<W> {
             let Some(name) = name else {
                 continue;
             };
+            if request.force && !only_told && !is_planned {
+                self.force(&name);
+            }
             match only_told {
                 true => topic.plan = Some(self.stop_plan(&request.mirror_name, &name)),
                 false if is_planned => self.planned.want(name, request.force),
@@ -165,17 +169,6 @@ impl<W: World> Node<W> {
             ..StopMirrorTopicsResponse::default()
         };
         (records, AdminAnswer::Stop(said))
-    }
-
-    /// Why whoever writes to a topic after its stop may come to harm.
-    pub(super) fn danger(&self) -> Option<String> {
-        self.membership.as_ref()?.low_ids.danger()
-    }
-
-    /// The same, where the planned stop of a topic waits for it to pass.
-    pub(super) fn danger_of_planned(&self, topic: &TopicName) -> Option<String> {
-        let is_forced = self.planned.is_forced(topic)?;
-        self.danger().filter(|_| !is_forced)
     }
 
     fn recover(&mut self, request: &RecoverMirrorTopicsRequest) -> (Vec<Record>, AdminAnswer) {
@@ -214,7 +207,10 @@ impl<W: World> Node<W> {
         for topic in looked.ask {
             self.ask_for_ends(&topic);
         }
-        for topic in looked.due {
+        for (topic, is_forced) in looked.due {
+            if is_forced {
+                self.force(&topic);
+            }
             let Some(known) = self.state().registry().topic(&topic) else {
                 continue;
             };
@@ -233,6 +229,16 @@ impl<W: World> Node<W> {
                 Err(refusal) => tracing::warn!("{topic} cannot be stopped: {refusal}"),
             }
         }
+    }
+
+    /// It is handed over whatever becomes of whoever writes to it then. Not kept: after a restart
+    /// an operator says it once more, where there is still a reason.
+    fn force(&mut self, topic: &TopicName) {
+        self.forced.insert(topic.clone());
+        let of_topic = self.partitions.iter();
+        let of_topic = of_topic.filter(|(_, one)| one.id.topic == *topic);
+        let keys: Vec<PartitionKey> = of_topic.map(|(key, _)| key.clone()).collect();
+        self.touched.extend(keys);
     }
 
     /// Where the partitions of a topic end, if nothing of any is missing here.

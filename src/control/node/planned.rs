@@ -40,8 +40,8 @@ struct Still {
 /// What a look has come to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Looked {
-    /// Nothing is missing of these; they are waited for no more.
-    pub(super) due: Vec<TopicName>,
+    /// Nothing is missing of these; they are waited for no more. Whether their stop is forced.
+    pub(super) due: Vec<(TopicName, bool)>,
     /// The source is to say anew where these end: what was told last may be old.
     pub(super) ask: Vec<TopicName>,
 }
@@ -110,10 +110,13 @@ impl Planned {
                     if now.since(before.since) < still {
                         continue;
                     }
-                    if !std::mem::replace(&mut before.is_asked, true) {
+                    if may_harm && !wish.is_forced {
+                        // What the source has confirmed by now may be old by then.
+                        before.is_asked = false;
+                    } else if !std::mem::replace(&mut before.is_asked, true) {
                         looked.ask.push(topic.clone());
-                    } else if (wish.is_forced || !may_harm) && is_confirmed(&ends) {
-                        looked.due.push(topic.clone());
+                    } else if is_confirmed(&ends) {
+                        looked.due.push((topic.clone(), wish.is_forced));
                     }
                 }
                 _ => {
@@ -125,7 +128,7 @@ impl Planned {
                 }
             }
         }
-        for topic in &looked.due {
+        for (topic, _) in &looked.due {
             self.forget(topic);
         }
         looked
@@ -182,7 +185,7 @@ mod tests {
         let waits = looks(&mut planned, 11_500, ends(8), false);
         assert_eq!(waits, Looked::default(), "nobody answers");
         let looked = looks(&mut planned, 12_000, ends(8), true);
-        assert_eq!(looked.due, [orders()]);
+        assert_eq!(looked.due, [(orders(), false)]);
         assert_eq!(planned.deadline(), None, "told once");
     }
 
@@ -205,12 +208,14 @@ mod tests {
             assert_eq!(planned.is_forced(&orders()), Some(is_forced));
             let mut look = |ms, may_harm| {
                 let looked = planned.look(at(ms), STILL, may_harm, |_| ends(1), |_| true);
-                looked.due.len()
+                (looked.ask.len(), looked.due.len())
             };
             look(0, true);
-            look(6_000, true);
-            assert_eq!(look(7_000, true), usize::from(is_forced));
-            assert_eq!(look(8_000, false), usize::from(!is_forced), "it is over");
+            assert_eq!(look(6_000, true), (usize::from(is_forced), 0));
+            assert_eq!(look(7_000, true), (0, usize::from(is_forced)));
+            let is_left = usize::from(!is_forced);
+            assert_eq!(look(8_000, false), (is_left, 0), "the source is asked now");
+            assert_eq!(look(9_000, false), (0, is_left));
         }
     }
 }

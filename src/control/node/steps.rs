@@ -105,6 +105,7 @@ impl<W: World> Node<W> {
                     .state()
                     .hand_over(key)
                     .is_some_and(|said| !said.late.is_empty()),
+            may_harm: stops && self.may_harm_whoever_writes_to(&one.id.topic),
             can_fetch: feed
                 .is_some_and(|feed| feed.trouble.is_none() && feed.leader(&one.id).is_some()),
             cuts_others: self.chosen.destination.rogue_writes == RogueWrites::SetAside,

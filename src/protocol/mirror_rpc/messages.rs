@@ -355,6 +355,9 @@ messages! {
         [1000]
         /// Ours: how far the stop of each partition is, and its report.
         include_stops: bool,
+        [1001]
+        /// Ours: these topics alone; none for all. Whoever waits for a few asks often.
+        topic_names: Option<Vec<String>>,
     }
 
     /// How mirrors are.

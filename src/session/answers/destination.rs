@@ -3,11 +3,11 @@
 use kafka_protocol::messages::{
     CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest,
     DeleteTopicsRequest, DescribeAclsRequest, DescribeProducersRequest, ElectLeadersRequest,
-    InitProducerIdRequest, ListPartitionReassignmentsRequest,
+    InitProducerIdRequest, ListPartitionReassignmentsRequest, ListTransactionsRequest,
 };
 
 use super::Answered;
-use crate::protocol::shape::Shape::{self, Bytes as Fixed, List, Numbers, Tagged, Text};
+use crate::protocol::shape::Shape::{self, Bytes as Fixed, List, Numbers, Tagged, Text, Texts};
 
 impl Answered for CreateTopicsRequest {
     fn shape(_version: i16) -> &'static [Shape] {
@@ -98,6 +98,15 @@ impl Answered for InitProducerIdRequest {
     fn shape(_version: i16) -> &'static [Shape] {
         // Throttle, error, id, epoch.
         &[Fixed(16)]
+    }
+}
+
+impl Answered for ListTransactionsRequest {
+    fn shape(_version: i16) -> &'static [Shape] {
+        // Transactional id, producer id, state.
+        const TRANSACTIONS: Shape = List(&[Text, Fixed(8), Text]);
+        // Throttle and error, states that nobody knows.
+        &[Fixed(6), Texts, TRANSACTIONS]
     }
 }
 

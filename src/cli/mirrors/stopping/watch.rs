@@ -163,14 +163,17 @@ impl<'n> Watch<'n> {
             None => self.node.connect().await,
         };
         let fault = match asked {
-            Ok(mut open) => match described(&mut open, self.mirror, include_stops).await {
-                Ok(found) => {
-                    *client = Some(open);
-                    self.away_since = None;
-                    return Ok(Some(found));
+            Ok(mut open) => {
+                let topics = Some(self.topics);
+                match described(&mut open, self.mirror, topics, include_stops).await {
+                    Ok(found) => {
+                        *client = Some(open);
+                        self.away_since = None;
+                        return Ok(Some(found));
+                    }
+                    Err(failure) => failure,
                 }
-                Err(failure) => failure,
-            },
+            }
             Err(fault) => Failure::Asked(fault),
         };
         let Failure::Asked(MirrorFault::Session(_)) = &fault else {

@@ -168,7 +168,9 @@ impl<W: World> Survey<'_, W> {
         };
         facts.rights = self.rights(at, &facts.seen.image).await;
         facts.authorizer = self.authorizer(at).await;
-        let led = led(&facts.seen.image, |_| true);
+        let mut led = led(&facts.seen.image, |_| true);
+        // Nodes of ours lead mirrors, whose producers are the source's.
+        led.retain(|broker, _| brokers.contains_key(broker));
         let all = Mark::beyond(crate::model::ProducerId::from_wire(i64::MAX), 0);
         facts.producers = running_below(self.world, self.opening, &brokers, led, all).await;
     }

@@ -405,25 +405,28 @@ impl Findings {
         let about = "producers";
         let running = &facts.producers;
         if !running.untold.is_empty() || !running.silent.is_empty() {
-            let count = running.untold.len();
-            let found = format!("{count} partitions do not tell theirs");
+            let (count, silent) = (running.untold.len(), running.silent.iter().next());
+            let silent = silent.map(|(broker, why)| format!(", broker {broker}: {why}"));
+            let silent = silent.unwrap_or_default();
+            let found = format!("{count} partitions do not tell theirs{silent}");
             let next = "grant READ on topics for this check, or see yourself that no idempotent \
                         producer runs there";
             self.add(Level::Warn, about, found, next);
         }
-        let Some((highest, (id, _))) = running.below.last_key_value() else {
+        let Some((highest, seen)) = running.below.last_key_value() else {
             if running.untold.is_empty() && running.silent.is_empty() {
-                self.ok(about, "none has written with an id of its own for a day");
+                let found = "none has written with an id of its own for a day, and no \
+                             transactional id is remembered";
+                self.ok(about, found);
             }
             return;
         };
-        let found = format!(
-            "{} have written with ids up to {highest} (that one to {id})",
-            running.below.len()
-        );
-        let next = "those that run on keep their ids, which the source may have given as well: \
-                    restart them once a node has joined and its barrier stands, before they write \
-                    to topics that were mirrors";
+        let count = running.below.len();
+        let found = format!("{count} have ids of their own, up to {highest} (that one {seen})");
+        let next = "those that run on keep their ids, which the source may have given as well, and \
+                    so does whoever takes up a transactional id: once a node has joined and its \
+                    barrier stands, restart the former, and give the latter other transactional \
+                    ids, before they write to topics that were mirrors";
         self.add(Level::Warn, about, found, next);
     }
 }

@@ -1,5 +1,6 @@
 //! A cluster that is fit, and each way in which it is not.
 
+use super::super::producer_ids::Seen as Who;
 use super::judge::judge;
 use super::*;
 use crate::kraft::{Delta, Image, METADATA_VERSION};
@@ -266,13 +267,14 @@ fn what_nobody_can_prevent_is_said() {
     only(&facts, Level::Warn, "write fence");
     let mut facts = fit();
     let id: crate::model::TopicPartition = "orders-3".parse().expect("a partition");
-    let producer = crate::session::ActiveProducer {
-        id: crate::model::ProducerId::from_wire(17).expect("not negative"),
-        last_written_ms: 0,
-    };
-    facts.producers.below.insert(17, (id.clone(), producer));
-    let text = only(&facts, Level::Warn, "producers");
-    assert!(text.contains("17") && text.contains("orders-3"), "{text}");
+    for (seen, words) in [
+        (Who::Partition(id.clone()), "orders-3"),
+        (Who::Transactional("billing".to_owned()), "billing"),
+    ] {
+        facts.producers.below.insert(17, seen);
+        let text = only(&facts, Level::Warn, "producers");
+        assert!(text.contains("17") && text.contains(words), "{text}");
+    }
     let mut facts = fit();
     let refusal = Refusal {
         code: ErrorCode::TOPIC_AUTHORIZATION_FAILED,

@@ -1,14 +1,15 @@
 //! Producers that run at the destination under ids that the source may have given out as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::super::Brokers;
 use super::super::together::together;
 use super::Mark;
 use crate::io::World;
 use crate::kraft::Image;
-use crate::model::{BrokerId, TopicName, TopicPartition};
-use crate::session::{ActiveProducer, Client, Opening, Refusal, SessionFault};
+use crate::model::{BrokerId, ProducerId, TopicName, TopicPartition};
+use crate::session::{ActiveProducer, BrokerAddress, Client, Opening, Refusal, SessionFault};
 
 /// Partitions in one question.
 const PARTITIONS_PER_REQUEST: usize = 1_000;
@@ -16,12 +17,31 @@ const PARTITIONS_PER_REQUEST: usize = 1_000;
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Running {
-    /// Producers below the mark, and a partition that remembers each.
-    pub below: BTreeMap<i64, (TopicPartition, ActiveProducer)>,
+    /// Where producers below the mark were seen, by their ids.
+    pub below: BTreeMap<i64, Seen>,
     /// Partitions that do not tell their producers.
     pub untold: BTreeMap<TopicPartition, Refusal>,
-    /// Brokers that could not be asked.
-    pub silent: BTreeMap<BrokerId, SessionFault>,
+    /// Brokers that could not be asked, and why.
+    pub silent: BTreeMap<BrokerId, String>,
+}
+
+/// Who remembers a producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A partition that it has written to.
+    Partition(TopicPartition),
+    /// The coordinator of a transactional id: whoever takes that up again, restarted or not, goes
+    /// on with the same producer id.
+    Transactional(String),
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Seen::Partition(id) => write!(f, "written to {id}"),
+            Seen::Transactional(name) => write!(f, "of the transactional id {name:?}"),
+        }
+    }
 }
 
 /// The partitions of wanted topics, by who leads them.
@@ -45,44 +65,73 @@ pub fn led(
     led
 }
 
-/// Looks for producers below `mark` in partitions that stock brokers lead. One that has not
-/// written for longer than `producer.id.expiration.ms` (a day) is not remembered.
+/// Looks for producers below `mark` in partitions that stock brokers lead, and among the
+/// transactional ids that they coordinate. A partition forgets one that has not written for longer
+/// than `producer.id.expiration.ms` (a day), a coordinator an id that nobody has used for
+/// `transactional.id.expiration.ms` (a week).
 pub async fn running_below<W: World>(
     world: &W,
     opening: Opening,
     brokers: &Brokers,
-    led: BTreeMap<BrokerId, Vec<TopicPartition>>,
+    mut led: BTreeMap<BrokerId, Vec<TopicPartition>>,
     mark: Mark,
 ) -> Running {
-    let tasks = led.into_iter().filter_map(|(broker, partitions)| {
-        let at = brokers.get(&broker)?.clone();
-        let world = world.clone();
-        Some(async move {
+    let asked = brokers.iter().map(|(broker, at)| {
+        let (broker, at, world) = (*broker, at.clone(), world.clone());
+        let partitions = led.remove(&broker).unwrap_or_default();
+        async move {
             let mut running = Running::default();
-            let asked = async {
-                let mut client = Client::connect(&world, &at, opening).await?;
-                for partitions in partitions.chunks(PARTITIONS_PER_REQUEST) {
-                    let told = client.active_producers(partitions).await?;
-                    running.take(told, mark);
-                }
-                Ok(())
-            };
-            if let Err(fault) = asked.await {
-                running.silent.insert(broker, fault);
+            let told = running.ask(&world, opening, &at, &partitions, mark).await;
+            if let Err(why) = told {
+                running.silent.insert(broker, why);
             }
             running
-        })
+        }
     });
+    let asked: Vec<_> = asked.collect();
     let mut all = Running::default();
-    for one in together(world, tasks).await {
-        all.below.extend(one.below);
+    for one in together(world, asked.into_iter()).await {
+        for (id, seen) in one.below {
+            all.remember(id, seen);
+        }
         all.untold.extend(one.untold);
         all.silent.extend(one.silent);
     }
+    // Who leads something, and is not there to be asked.
+    let absent: BTreeSet<BrokerId> = led.into_keys().collect();
+    let why = |broker| (broker, "it is not known where it listens".to_owned());
+    all.silent.extend(absent.into_iter().map(why));
     all
 }
 
 impl Running {
+    async fn ask<W: World>(
+        &mut self,
+        world: &W,
+        opening: Opening,
+        at: &BrokerAddress,
+        partitions: &[TopicPartition],
+        mark: Mark,
+    ) -> Result<(), String> {
+        let said = |fault: SessionFault| fault.to_string();
+        let mut client = Client::connect(world, at, opening).await.map_err(said)?;
+        for partitions in partitions.chunks(PARTITIONS_PER_REQUEST) {
+            self.take(
+                client.active_producers(partitions).await.map_err(said)?,
+                mark,
+            );
+        }
+        match client.transactional_ids().await.map_err(said)? {
+            Ok(ids) => {
+                for (name, id) in ids {
+                    self.saw(id, mark, Seen::Transactional(name));
+                }
+                Ok(())
+            }
+            Err(code) => Err(format!("{at} does not list transactional ids: {code}")),
+        }
+    }
+
     fn take(
         &mut self,
         told: BTreeMap<TopicPartition, Result<Vec<ActiveProducer>, Refusal>>,
@@ -91,13 +140,26 @@ impl Running {
         for (id, producers) in told {
             match producers {
                 Ok(producers) => {
-                    let low = producers.into_iter();
-                    let low = low.filter(|producer| !mark.is_passed_by(producer.id));
-                    let low = low.map(|producer| (producer.id.value(), (id.clone(), producer)));
-                    self.below.extend(low);
+                    for producer in producers {
+                        self.saw(producer.id, mark, Seen::Partition(id.clone()));
+                    }
                 }
                 Err(refusal) => drop(self.untold.insert(id, refusal)),
             }
+        }
+    }
+
+    fn saw(&mut self, id: ProducerId, mark: Mark, seen: Seen) {
+        if !mark.is_passed_by(id) {
+            self.remember(id.value(), seen);
+        }
+    }
+
+    /// A coordinator's word counts for more than a partition's: no restart mends that one.
+    fn remember(&mut self, id: i64, seen: Seen) {
+        let known = self.below.entry(id).or_insert_with(|| seen.clone());
+        if matches!(seen, Seen::Transactional(_)) {
+            *known = seen;
         }
     }
 }

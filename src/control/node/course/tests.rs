@@ -19,6 +19,7 @@ fn place() -> Place {
         is_noted: false,
         is_drained: false,
         is_apart: false,
+        may_harm: false,
         is_fenced: false,
         is_unfenced: false,
         is_verified: false,
@@ -120,7 +121,8 @@ fn whoever_was_late_has_a_replica_again_before_the_stop_is_done() {
     place.position = Some(Offset::new(7));
     place.lacks_replicas = true;
     let stopped = run(&mut place, Action::Stop);
-    assert_eq!(stopped, [Next::Verify, Next::Restore, Next::Done]);
+    let expected = [Next::Unfence, Next::Verify, Next::Restore, Next::Done];
+    assert_eq!(stopped, expected);
 }
 
 /// A stop is killed, and comes back to less than it had put on record: the record is made anew.
@@ -245,6 +247,7 @@ fn what_is_not_ours_is_refused_and_what_never_was_is_stopped() {
     place.has_old_logs = true;
     let refused = next(Goal::Act(Action::Mirror), &place);
     assert_eq!(refused, Next::RefuseLog, "of another topic");
+    place.is_unfenced = true;
     for part in [Part::Foreign { is_led: true }, Part::Taken] {
         place.part = part;
         for action in [Action::Align, Action::Mirror] {
@@ -258,6 +261,53 @@ fn what_is_not_ours_is_refused_and_what_never_was_is_stopped() {
     assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Done);
     place.part = Part::Missing;
     assert_eq!(next(Goal::Act(Action::Stop), &place), Next::Done);
+}
+
+/// Whoever has the topic then could not write to it, and would not know why.
+#[test]
+fn a_fence_of_ours_goes_whatever_has_become_of_the_topic() {
+    for part in [
+        Part::Foreign { is_led: true },
+        Part::Foreign { is_led: false },
+        Part::Taken,
+        Part::Missing,
+    ] {
+        let mut place = place();
+        place.part = part;
+        let steps = run(&mut place, Action::Stop);
+        assert_eq!(steps, [Next::Unfence, Next::Done], "{part:?}");
+        (place.is_unfenced, place.is_new) = (false, true);
+        let steps = run(&mut place, Action::Stop);
+        assert_eq!(steps, [Next::Done], "{part:?}: there was never one of ours");
+    }
+    let mut place = place();
+    place.part = Part::Foreign { is_led: true };
+    place.position = Some(Offset::new(7));
+    let steps = run(&mut place, Action::Stop);
+    assert_eq!(steps, [Next::Unfence, Next::Verify, Next::Done]);
+    // Others have made a topic of the name, and are locked out of it.
+    place.part = Part::Taken;
+    place.is_unfenced = false;
+    let steps = run(&mut place, Action::Mirror);
+    assert!(
+        matches!(steps[..], [Next::Unfence, Next::Refuse(_)]),
+        "{steps:?}"
+    );
+}
+
+#[test]
+fn nothing_is_handed_over_while_whoever_writes_to_it_may_come_to_harm() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    run(&mut place, Action::Mirror);
+    place.may_harm = true;
+    let steps = run(&mut place, Action::Stop);
+    let last = steps.last().expect("some");
+    let waits = matches!(last, Next::Wait(why) if why.contains("--force"));
+    assert!(waits && !steps.contains(&Next::Unfence), "{steps:?}");
+    place.may_harm = false;
+    let steps = run(&mut place, Action::Stop);
+    assert_eq!(steps[..2], [Next::Unfence, Next::HandOver]);
 }
 
 #[test]

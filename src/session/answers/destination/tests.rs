@@ -22,11 +22,13 @@ use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaE
 use kafka_protocol::messages::list_partition_reassignments_response::{
     OngoingPartitionReassignment, OngoingTopicReassignment,
 };
+use kafka_protocol::messages::list_transactions_response::TransactionState;
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, BrokerId,
     CreateAclsResponse, CreatePartitionsResponse, CreateTopicsResponse, DeleteAclsResponse,
     DeleteTopicsResponse, DescribeAclsResponse, DescribeProducersResponse, ElectLeadersResponse,
-    InitProducerIdResponse, ListPartitionReassignmentsResponse, TopicName,
+    InitProducerIdResponse, ListPartitionReassignmentsResponse, ListTransactionsResponse,
+    ProducerId, TopicName, TransactionalId,
 };
 
 use super::super::read;
@@ -114,6 +116,16 @@ fn producing(count: usize) -> DescribeProducersResponse {
     DescribeProducersResponse::default().with_topics(vec![topic; 2])
 }
 
+fn transacting(count: usize) -> ListTransactionsResponse {
+    let one = TransactionState::default()
+        .with_transactional_id(TransactionalId(text("t")))
+        .with_producer_id(ProducerId(7))
+        .with_transaction_state(text("Empty"));
+    ListTransactionsResponse::default()
+        .with_unknown_state_filters(vec![text("none"); 2])
+        .with_transaction_states(vec![one; count])
+}
+
 fn given(_count: usize) -> InitProducerIdResponse {
     InitProducerIdResponse::default().with_producer_epoch(3)
 }
@@ -130,6 +142,7 @@ fn every_answer_of_a_destination_is_read_in_every_version() {
     check_every_version::<DeleteAclsRequest>(removed);
     check_every_version::<DescribeProducersRequest>(producing);
     check_every_version::<InitProducerIdRequest>(given);
+    check_every_version::<ListTransactionsRequest>(transacting);
 }
 
 /// As many partitions as one request may have, each of a topic with a short name.
@@ -189,6 +202,10 @@ fn a_shape_of_a_destination_knows_what_the_decoder_makes_of_it() {
         (
             element(removed, &[1, 2]),
             size_of::<DeleteAclsMatchingAcl>(),
+        ),
+        (
+            element(ListTransactionsRequest::shape(0), &[2]),
+            size_of::<TransactionState>(),
         ),
         (element(producing, &[1]), size_of::<TopicResponse>()),
         (element(producing, &[1, 1]), size_of::<PartitionResponse>()),
