@@ -72,11 +72,10 @@ impl Stop {
             return self.show_plan(&answer.topics);
         }
         let (mut topics, is_whole) = done(answer.topics.iter().map(outcome));
+        let mut watch = Watch::new(node, &self.mirror, client, self.how.within, self.quiet);
         if self.how.waits {
             // One that was stopped before is not told where a pattern matches it.
-            let known = super::requests::described(&mut client, &self.mirror, None, false);
-            let known = known.await?;
-            let known = known.topics.into_iter().map(|topic| topic.topic_name);
+            let known = watch.topics().await?.into_iter();
             topics.extend(known.filter(|topic| self.words.matches(topic)));
             topics.sort();
             topics.dedup();
@@ -89,7 +88,7 @@ impl Stop {
             return Ok(false);
         }
         let are_stopped = match self.how.waits {
-            true => self.wait(node, client, &topics).await?,
+            true => self.wait(watch, &topics).await?,
             false => true,
         };
         let mirror = &self.mirror;
@@ -102,14 +101,8 @@ impl Stop {
         Ok(told && are_stopped && is_whole)
     }
 
-    async fn wait(
-        &self,
-        node: &Node,
-        client: crate::session::Client<crate::uring::RealWorld>,
-        topics: &[String],
-    ) -> Result<bool, Failure> {
-        let mut watch = Watch::new(node, &self.mirror, topics, self.how.within, self.quiet);
-        let end = watch.until_done(client).await?;
+    async fn wait(&self, mut watch: Watch<'_>, topics: &[String]) -> Result<bool, Failure> {
+        let end = watch.until_done(topics).await?;
         for reason in &end.reasons {
             screen::say(&format!("error: {reason}"));
         }

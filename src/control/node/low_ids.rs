@@ -20,6 +20,8 @@ use super::mirrored::Mirrored;
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Where partitions do not tell their producers, each refusal is a line in a broker's log.
 const INTERVAL_UNTOLD: Duration = Duration::from_secs(600);
+/// How long a broker may take to answer: a stop may wait for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// After a look that somebody did not answer: a stop may wait for the next one.
 const AGAIN: Duration = Duration::from_secs(2);
 
@@ -131,7 +133,8 @@ impl<W: World> Node<W> {
             .map(|endpoint| (endpoint.broker, BrokerAddress::from(endpoint)))
             .collect();
         let mark = Mark::beyond(largest, 0);
-        self.errand(move |world, opening| async move {
+        self.errand(move |world, mut opening| async move {
+            opening.timeout = opening.timeout.min(PATIENCE);
             let running = running_below(&world, opening, &brokers, led, mark).await;
             Event::Chore(Outcome::Running(running))
         });

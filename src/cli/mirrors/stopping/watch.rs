@@ -35,7 +35,7 @@ pub(super) struct End {
 pub(super) struct Watch<'n> {
     node: &'n Node,
     mirror: &'n str,
-    topics: &'n [String],
+    client: Option<Client<RealWorld>>,
     until: Option<Instant>,
     quiet: bool,
     bar: Option<ProgressBar>,
@@ -97,7 +97,7 @@ impl<'n> Watch<'n> {
     pub(super) fn new(
         node: &'n Node,
         mirror: &'n str,
-        topics: &'n [String],
+        client: Client<RealWorld>,
         within: Option<Duration>,
         quiet: bool,
     ) -> Watch<'n> {
@@ -105,7 +105,7 @@ impl<'n> Watch<'n> {
         Watch {
             node,
             mirror,
-            topics,
+            client: Some(client),
             until: within.map(|within| now + within),
             quiet,
             bar: None,
@@ -114,66 +114,78 @@ impl<'n> Watch<'n> {
         }
     }
 
-    /// Asks until every partition is stopped, or will not be.
-    pub(super) async fn until_done(&mut self, client: Client<RealWorld>) -> Result<End, Failure> {
-        let mut client = Some(client);
+    /// The names of all topics of the mirror.
+    pub(super) async fn topics(&mut self) -> Result<Vec<String>, Failure> {
+        loop {
+            if let Some(found) = self.look(None, false).await? {
+                let topics = found.topics.into_iter();
+                return Ok(topics.map(|topic| topic.topic_name).collect());
+            }
+            self.rest(LONG_WAIT).await;
+        }
+    }
+
+    /// Asks until every partition of these topics is stopped, or will not be.
+    pub(super) async fn until_done(&mut self, topics: &[String]) -> Result<End, Failure> {
+        let wanted = topics;
         let begun = Instant::now();
         loop {
             let asked = Instant::now();
             // Steps are for people who watch, reports for the end.
             let is_seen = screen::has_bars() || asked >= self.next_line;
             let shows_steps = !self.quiet && is_seen;
-            let found = self.look(&mut client, shows_steps).await?;
+            let found = self.look(Some(wanted), shows_steps).await?;
             let worked = asked.elapsed();
             if let Some(found) = found {
-                let topics = self.named(&found);
+                let topics = named(wanted, &found);
                 let mut progress = Progress::of(&topics, found.retry_attempts_max);
                 self.show(&progress);
                 let is_late = self.until.is_some_and(|until| Instant::now() >= until);
                 if progress.open.is_empty() || is_late {
                     self.clear();
                     // The end is known; only its reports are lost with a node that is gone.
-                    let topics = match self.look(&mut client, true).await {
-                        Ok(Some(found)) => self.named(&found),
+                    let topics = match self.look(Some(wanted), true).await {
+                        Ok(Some(found)) => named(wanted, &found),
                         Ok(None) | Err(_) => topics,
                     };
                     let mut reasons = progress.given_up;
                     reasons.append(&mut progress.open);
-                    reasons.extend(self.missing(&topics));
+                    reasons.extend(self.missing(wanted, &topics));
                     return Ok(End { topics, reasons });
                 }
             }
-            let clock = self.node.world.clock();
             let wait = match begun.elapsed() < SHORT_FOR {
                 true => SHORT_WAIT,
                 false => LONG_WAIT,
             };
-            clock.sleep_until(clock.now().after(wait.max(worked))).await;
+            self.rest(wait.max(worked)).await;
         }
     }
 
-    /// What the node says; none while it is away.
+    async fn rest(&self, wait: Duration) {
+        let clock = self.node.world.clock();
+        clock.sleep_until(clock.now().after(wait)).await;
+    }
+
+    /// What the node says of these topics, or of all; none while it is away.
     async fn look(
         &mut self,
-        client: &mut Option<Client<RealWorld>>,
+        topics: Option<&[String]>,
         include_stops: bool,
     ) -> Result<Option<ClusterMirror>, Failure> {
-        let asked = match client.take() {
+        let asked = match self.client.take() {
             Some(client) => Ok(client),
             None => self.node.connect().await,
         };
         let fault = match asked {
-            Ok(mut open) => {
-                let topics = Some(self.topics);
-                match described(&mut open, self.mirror, topics, include_stops).await {
-                    Ok(found) => {
-                        *client = Some(open);
-                        self.away_since = None;
-                        return Ok(Some(found));
-                    }
-                    Err(failure) => failure,
+            Ok(mut open) => match described(&mut open, self.mirror, topics, include_stops).await {
+                Ok(found) => {
+                    self.client = Some(open);
+                    self.away_since = None;
+                    return Ok(Some(found));
                 }
-            }
+                Err(failure) => failure,
+            },
             Err(fault) => Failure::Asked(fault),
         };
         let Failure::Asked(MirrorFault::Session(_)) = &fault else {
@@ -191,15 +203,9 @@ impl<'n> Watch<'n> {
         }
     }
 
-    fn named(&self, mirror: &ClusterMirror) -> Vec<MirrorTopic> {
-        let topics = mirror.topics.iter();
-        let named = topics.filter(|topic| self.topics.contains(&topic.topic_name));
-        named.cloned().collect()
-    }
-
-    fn missing(&self, found: &[MirrorTopic]) -> Vec<String> {
+    fn missing(&self, wanted: &[String], found: &[MirrorTopic]) -> Vec<String> {
         let is_found = |name: &String| found.iter().any(|topic| topic.topic_name == *name);
-        let missing = self.topics.iter().filter(|name| !is_found(name));
+        let missing = wanted.iter().filter(|name| !is_found(name));
         let mirror = self.mirror;
         let reasons = missing.map(|name| format!("{name}: mirror {mirror} has no such topic"));
         reasons.collect()
@@ -241,6 +247,12 @@ impl<'n> Watch<'n> {
             bar.finish_and_clear();
         }
     }
+}
+
+fn named(wanted: &[String], mirror: &ClusterMirror) -> Vec<MirrorTopic> {
+    let topics = mirror.topics.iter();
+    let named = topics.filter(|topic| wanted.contains(&topic.topic_name));
+    named.cloned().collect()
 }
 
 #[cfg(test)]
