@@ -39,6 +39,7 @@ import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
+import org.apache.kafka.common.errors.PreferredLeaderNotAvailableException;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
@@ -214,10 +215,16 @@ final class Topics {
     private static void elect(Workload.Args args, Workload.Answer answer) throws Exception {
         ElectionType type = args.flag("unclean") ? ElectionType.UNCLEAN : ElectionType.PREFERRED;
         TopicPartition partition = new TopicPartition(args.text("topic"), args.number("partition", 0));
-        var outcome = admin(args.text("b")).electLeaders(type, Set.of(partition)).partitions().get();
-        Optional<Throwable> failure = outcome.get(partition);
-        if (failure.isPresent() && !(failure.get() instanceof ElectionNotNeededException)) {
-            throw new IllegalStateException(failure.get());
+        Admin admin = admin(args.text("b"));
+        // A replica that is to lead may be late for a moment.
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (true) {
+            var outcome = admin.electLeaders(type, Set.of(partition)).partitions().get();
+            Optional<Throwable> failure = outcome.get(partition);
+            if (failure.isEmpty() || failure.get() instanceof ElectionNotNeededException) return;
+            boolean waits = failure.get() instanceof PreferredLeaderNotAvailableException;
+            if (!waits || System.nanoTime() > deadline) throw new IllegalStateException(failure.get());
+            Thread.sleep(100);
         }
     }
 

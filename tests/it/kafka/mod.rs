@@ -27,6 +27,7 @@ mod damaging;
 mod demonstrating;
 mod destination;
 mod dump;
+mod failing_disk;
 mod failing_over;
 mod follower;
 mod following;

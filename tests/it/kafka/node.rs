@@ -160,6 +160,12 @@ impl Node {
         self.process.take().expect("it was started").stop()
     }
 
+    /// Waits until it has ended by itself.
+    pub(super) fn await_end(&mut self, within: Duration) -> Ended {
+        let process = self.process.take().expect("it was started");
+        process.await_end(within)
+    }
+
     /// SIGKILL.
     pub(super) fn kill(&mut self) {
         self.process.take().expect("it was started").kill();

@@ -21,11 +21,14 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         let source = Cluster::start(&workload, "walled-source", 1, &[]);
         source.ask("create topic=walled partitions=2");
         source.ask("produce topic=walled count=300");
+        source.ask("create topic=moved partitions=1");
+        source.ask("produce topic=moved count=30");
         let walled = Walled::start(&workload);
         let mut node = Node::member(&walled.cluster, "member");
-        node.declare("dr", &source, "walled");
+        node.declare("dr", &source, "walled|moved");
         node.start();
-        node.until("caught up", 2, |one| one.is_caught_up());
+        node.until("caught up", 3, |one| one.is_caught_up());
+        walled.opens_what_was_taken_away(&mut node);
         // While we lead it, no client sees a leader that it could write to.
         node.kill();
         walled.is_led_by(1);
@@ -36,7 +39,7 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         walled.is_led_by(9001);
         source.ask("produce topic=walled count=300 seed=2");
         let ends = source.offsets("walled");
-        node.until("caught up again", 2, |one| {
+        node.until_topic("caught up again", "walled", |one| {
             let end = &ends[usize::try_from(one.partition).expect("a number")];
             one.is_caught_up() && one.destination_offset == end.high_watermark
         });
@@ -101,6 +104,17 @@ impl Walled {
     fn writes(&self, topic: &str) -> Result<(), String> {
         let command = format!("produce topic={topic} count=10 login=alice b={}", self.door);
         self.cluster.workload.try_ask(&command).map(drop)
+    }
+
+    /// Somebody takes a mirror's partition away and does not know of the fence: the stop takes it
+    /// down all the same.
+    fn opens_what_was_taken_away(&self, node: &mut Node) {
+        self.cluster.ask("reassign topic=moved replicas=1");
+        let denied = self.writes("moved").expect_err("the fence stands");
+        assert!(denied.contains("TopicAuthorization"), "{denied}");
+        node.mirrors(&["stop", "--mirror", "dr", "--topics", "moved", "--wait"])
+            .expect_code(0);
+        self.writes("moved").expect("the fence is gone");
     }
 
     /// Waits until both partitions of the mirror are led by that broker.
