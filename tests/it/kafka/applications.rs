@@ -96,7 +96,7 @@ fn franz() -> Result<PathBuf, String> {
     let mut compile = Command::new("go");
     compile.current_dir(jars::sources().join("application"));
     compile.args(["build", "-o"]).arg(&program).arg(".");
-    jars::succeed(compile.env("CGO_ENABLED", "0"));
+    jars::fetch_with(compile.env("CGO_ENABLED", "0"));
     Ok(program)
 }
 

@@ -4,9 +4,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// The oldest Java that Kafka 4 brokers run on.
 const JAVA_MIN: u32 = 17;
+/// How often something is fetched before that counts as impossible, and the rest in between.
+const FETCH_TRIES: u32 = 4;
+const FETCH_REST: Duration = Duration::from_secs(10);
 /// Our programs; where one has changed, all are compiled again.
 const SOURCES: [(&str, &str); 9] = [
     ("Broker.java", include_str!("../../kafka/Broker.java")),
@@ -152,7 +156,7 @@ fn fetch(version: &str, libs: &Path) {
     maven
         .arg("-DincludeScope=runtime")
         .arg(format!("-DoutputDirectory={}", libs.display()));
-    succeed(&mut maven);
+    fetch_with(&mut maven);
     File::create(libs.join(".complete")).expect("Maven made the directory");
 }
 
@@ -173,16 +177,34 @@ fn compile(libs: &Path, classes: &Path) {
 
 /// Runs a command that has to succeed.
 pub(super) fn succeed(command: &mut Command) {
+    run(command).unwrap_or_else(|why| panic!("{why}"));
+}
+
+/// The same with a command that asks a registry, which may be out of reach for a moment.
+pub(super) fn fetch_with(command: &mut Command) {
+    for _ in 1..FETCH_TRIES {
+        match run(command) {
+            Ok(()) => return,
+            Err(why) => eprintln!("{why}\nonce more, in a moment"),
+        }
+        std::thread::sleep(FETCH_REST);
+    }
+    succeed(command);
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
     let run = command
         .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        run.status.success(),
-        "{command:?} ended with {}\n{}{}",
-        run.status,
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr)
-    );
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    match run.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "{command:?} ended with {}\n{}{}",
+            run.status,
+            String::from_utf8_lossy(&run.stdout),
+            String::from_utf8_lossy(&run.stderr)
+        )),
+    }
 }
 
 /// Changes with any of our programs.
