@@ -2,8 +2,9 @@
 //!
 //! `cut-checkpoint` holds one line in the form of Kafka's checkpoints: where the log ends since the
 //! cut, and up to where it was durable before. A recovery point between the two may be of before
-//! the cut; one above the second is surely newer. The file goes once one is seen that is not
-//! between them where it is kept: what is said when the log is opened may not be written down yet.
+//! the cut; one above the second is surely newer, and so is that of a log that was closed cleanly
+//! since. The file goes once one is seen that is not doubted where it is kept: what is said when
+//! the log is opened may not be written down yet.
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use crate::stdx::lines;
 use super::fault::{LogFault, at, replacing};
 use super::layout::{self, CUT};
 use super::opening::Beginning;
+use super::verify::Claims;
 
 const VERSION: u32 = 0;
 
@@ -21,15 +23,22 @@ const VERSION: u32 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limit {
     /// The log's end since the cut.
-    to: Offset,
+    pub(super) to: Offset,
     /// Up to where it was durable before.
     durable: Offset,
 }
 
 impl Limit {
-    /// Whether `point` was told by somebody who does not know of the cut.
+    /// Whether `point` may be told by somebody who does not know of the cut.
     pub(super) fn doubts(self, point: Offset) -> bool {
         self.to < point && point <= self.durable
+    }
+
+    /// Nothing is doubted any more: whoever says that the log was closed cleanly has been told of
+    /// its end since the cut, and whatever he says next is newer.
+    fn settled(self) -> Limit {
+        let to = self.durable;
+        Limit { to, ..self }
     }
 
     pub(super) fn from_text(text: &str) -> Option<Limit> {
@@ -74,6 +83,9 @@ pub(super) fn believed<'d, D: Disk>(
     let Some(limit) = read(disk, dir)? else {
         return Ok((known, None));
     };
+    if known.is_clean {
+        return Ok((known, Some(limit.settled())));
+    }
     let recovery_point = match limit.doubts(known.recovery_point) {
         true => limit.to.max(known.log_start),
         false => known.recovery_point,
@@ -92,6 +104,20 @@ pub(super) fn forget<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogFault> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(&path)(error)),
         _ => Ok(()),
     }
+}
+
+/// What is claimed of a log that was not closed cleanly, and no more of it than is to be believed
+/// after a cut. One that was emptied may begin anywhere since.
+pub(super) fn claimable<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Claims, LogFault> {
+    let limit = read(disk, dir)?.filter(|limit| limit.doubts(claims.durable));
+    let Some(limit) = limit.filter(|_| !claims.is_clean) else {
+        return Ok(claims);
+    };
+    Ok(Claims {
+        durable: limit.to,
+        log_start: claims.log_start.filter(|start| *start < limit.to),
+        ..claims
+    })
 }
 
 fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Limit>, LogFault> {

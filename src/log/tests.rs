@@ -316,6 +316,7 @@ fn what_was_durable_and_is_gone_is_refused() {
     }
 }
 
+mod cut;
 mod damaged;
 mod flipped;
 mod full;

@@ -25,6 +25,7 @@ use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, METADATA, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+use super::limit;
 use super::producers::Producers;
 use super::recovery::is_lost;
 use super::walk::{Obstacle, Route, walk};
@@ -106,6 +107,7 @@ impl std::fmt::Display for Finding {
 /// # Errors
 /// The disk's. What is wrong with the files stands among the findings.
 pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified, LogFault> {
+    let claims = limit::claimable(disk, dir, claims)?;
     let entries = disk.list(dir).map_err(at(dir))?;
     let offsets = |suffix| layout::offsets(&entries, suffix);
     let (bases, snapshots) = (offsets(LOG), offsets(SNAPSHOT));
