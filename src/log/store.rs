@@ -100,6 +100,14 @@ impl<D: Disk> Store<D> {
         }
     }
 
+    /// As much of a recovery point that is known elsewhere as is believed: not what lies behind a
+    /// cut that it may not know of.
+    #[must_use]
+    pub fn believed(&self, point: Offset) -> Offset {
+        let limit = self.limit.filter(|limit| limit.doubts(point));
+        limit.map_or(point, |limit| limit.to)
+    }
+
     /// The partition's directory.
     #[must_use]
     pub fn dir(&self) -> &Path {

@@ -87,12 +87,13 @@ impl End {
 impl<D: Disk> Partition<D> {
     /// A partition whose log was just opened.
     pub(super) fn new(mirror: Mirror, log: Log, store: Store<D>, recovered: Recovered) -> Self {
-        let end = log.watermarks().log_end;
+        let marks = log.watermarks();
+        let (end, point) = (marks.log_end, store.believed(mirror.recovery_point));
         let durable = match mirror.is_clean {
             true => end,
-            false => mirror.recovery_point.min(end),
+            false => point.clamp(marks.log_start, end),
         };
-        let was = Some(mirror.recovery_point).filter(|was| *was > end);
+        let was = Some(point).filter(|was| *was > end);
         Partition {
             id: mirror.id.clone(),
             phase: Phase::Mirroring,

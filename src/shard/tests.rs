@@ -12,7 +12,7 @@ use super::*;
 use crate::generator::{PartitionLoad, Sizes, Traffic, topics};
 use crate::io::Disk;
 use crate::io::memory::MemoryDisk;
-use crate::log::{Beginning, Log, Opened, Reader, Store, open};
+use crate::log::{Beginning, Log, Opened, Reader, Store, cut, open};
 use crate::model::{BrokerId, LeaderEpoch, Offset, ProducerIdShift, TopicId, WallTime};
 use crate::record::{Expect, check_mut};
 use crate::stdx::prng::Prng;
@@ -302,6 +302,35 @@ fn a_cut_ends_where_it_was_to_wherever_it_is_killed() {
             assert!(content(&whole).starts_with(&content(&left)));
         }
     }
+}
+
+/// What came behind a cut is not durable for the sake of a recovery point of before.
+#[test]
+fn a_log_that_was_cut_and_killed_is_durable_up_to_there() {
+    let (disk, end) = mirrored();
+    let to = boundary(&disk, Offset::new(end.value() / 2));
+    cut(&disk, &dir(), to, end).expect("works");
+    let opened = || {
+        let known = Beginning {
+            recovery_point: end,
+            ..Beginning::anew(TOPIC)
+        };
+        open(disk.clone(), &dir(), OPTIONS, known, WALL).expect("sound")
+    };
+    let Opened {
+        mut log, mut store, ..
+    } = opened();
+    store.lead(&mut log, epoch(2), None).expect("works");
+    store.seal(&mut log, WALL).expect("works");
+    let unsynced = log.watermarks().log_end;
+    assert!((to..end).contains(&unsynced) && to < unsynced, "{unsynced}");
+    let Opened {
+        log,
+        store,
+        recovered,
+    } = opened();
+    let partition = Partition::new(*led(end), log, store, recovered);
+    assert_eq!((partition.end(), partition.durable), (unsynced, to));
 }
 
 #[test]
