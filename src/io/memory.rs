@@ -34,8 +34,9 @@ struct State {
     changes_max: Option<usize>,
     syncs_fail: bool,
     syncs: usize,
-    /// This sync fails, by its number.
-    failing_sync: Option<usize>,
+    /// These syncs fail, by their numbers.
+    failing_syncs: std::ops::Range<usize>,
+    truncates_fail: bool,
     /// Changes for which the disk needs room.
     grows: usize,
     /// Those of them for which it has none, by their numbers.
@@ -108,8 +109,19 @@ impl MemoryDisk {
 
     /// Makes the sync that follows `syncs` further ones fail, and no other.
     pub(crate) fn fail_sync_after(&self, syncs: usize) {
+        self.fail_syncs_after(syncs, 1);
+    }
+
+    /// The same for so many syncs, one after the other; 0 makes the disk well again.
+    pub(crate) fn fail_syncs_after(&self, syncs: usize, times: usize) {
         let mut state = self.0.borrow_mut();
-        state.failing_sync = Some(state.syncs + syncs);
+        let from = state.syncs + syncs;
+        state.failing_syncs = from..from + times;
+    }
+
+    /// Makes every later attempt to cut a file fail, or succeed again.
+    pub(crate) fn fail_truncates(&self, fail: bool) {
+        self.0.borrow_mut().truncates_fail = fail;
     }
 
     /// Syncs so far.
@@ -151,7 +163,7 @@ impl MemoryDisk {
         let mut state = self.0.borrow_mut();
         let nth = state.syncs;
         state.syncs += 1;
-        match state.syncs_fail || state.failing_sync == Some(nth) {
+        match state.syncs_fail || state.failing_syncs.contains(&nth) {
             true => Err(io::Error::other("sync failed")),
             false => Ok(()),
         }
@@ -335,6 +347,9 @@ impl File for MemoryFile {
     fn truncate(&self, size: Position) -> io::Result<()> {
         self.writable()?;
         self.disk.change().map_err(|_| killed())?;
+        if self.disk.0.borrow().truncates_fail {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let size = usize::try_from(size.value()).expect("small");
         let mut state = self.disk.0.borrow_mut();
         let inode = &mut state.inodes[self.inode];
@@ -350,7 +365,8 @@ impl File for MemoryFile {
         let mut state = self.disk.0.borrow_mut();
         let lies_later = !state.syncs_fail;
         let inode = &mut state.inodes[self.inode];
-        inode.is_poisoned |= synced.is_err() && lies_later;
+        let has_lost = synced.is_err() && inode.live != inode.synced;
+        inode.is_poisoned |= has_lost && lies_later;
         if synced.is_ok() && !inode.is_poisoned {
             inode.synced = inode.live.clone();
         }

@@ -33,6 +33,8 @@ pub struct Store<D: Disk> {
     /// Segments below the log's start whose files are still there, the oldest one last.
     pub(super) expired: Vec<Offset>,
     appended_bytes: u64,
+    /// A write has failed, and what it left behind the log's end could not be cut off.
+    is_torn: bool,
 }
 
 /// The files of one segment.
@@ -84,6 +86,7 @@ impl<D: Disk> Store<D> {
             limit: None,
             expired: Vec::new(),
             appended_bytes: 0,
+            is_torn: false,
         }
     }
 
@@ -124,7 +127,7 @@ impl<D: Disk> Store<D> {
     ///
     /// # Errors
     /// A marker that cannot be read, before which all is appended; or what the system says: then
-    /// the file's end is unknown, the log's is not.
+    /// the log ends where it did, and what was written behind goes before it is closed.
     pub fn append(
         &mut self,
         log: &mut Log,
@@ -140,6 +143,9 @@ impl<D: Disk> Store<D> {
                 Next::Write { bytes, batches } => {
                     if let Err(fault) = self.write(log, &run.bytes()[..bytes]) {
                         log.abandon();
+                        self.is_torn = true;
+                        // What cannot be cut now is before the next sync.
+                        drop(self.cut_torn(log));
                         return Err(fault);
                     }
                     log.commit();
@@ -157,6 +163,18 @@ impl<D: Disk> Store<D> {
         let written = self.files.log.write_at(bytes, end);
         written.map_err(|error| at(&path())(error))?;
         self.appended_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts off what a write that failed has left behind the log's end, which needs no room: a
+    /// clean end vouches for all that its files hold.
+    fn cut_torn(&mut self, log: &Log) -> Result<(), LogFault> {
+        if self.is_torn {
+            let end = Position::new(log.segment.size);
+            let cut = self.files.log.truncate(end);
+            cut.map_err(|error| at(&layout::path(&self.dir, log.segment.base, LOG))(error))?;
+            self.is_torn = false;
+        }
         Ok(())
     }
 
@@ -195,6 +213,7 @@ impl<D: Disk> Store<D> {
 
     /// Ends the segment and begins a new one at `base`. An empty segment is replaced.
     fn roll(&mut self, log: &mut Log, base: Offset, now: WallTime) -> Result<(), LogFault> {
+        self.cut_torn(log)?;
         log.segment.finish();
         self.write_indexes(log)?;
         let is_empty = log.segment.size == 0;
@@ -207,7 +226,7 @@ impl<D: Disk> Store<D> {
             log.producers.expire(now);
             self.write_snapshot(log, base)?;
         }
-        let fresh = Files::create(&self.disk, &self.dir, base)?;
+        let fresh = self.begin(base)?;
         if is_empty {
             for suffix in [LOG, INDEX, TIME_INDEX] {
                 self.remove(ended, suffix)?;
@@ -222,6 +241,17 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
+    /// The files of a new segment, or none of them: a log that is closed instead has no part of it.
+    fn begin(&mut self, base: Offset) -> Result<Files<D::File>, LogFault> {
+        let made = Files::create(&self.disk, &self.dir, base);
+        if made.is_err() {
+            for suffix in [TIME_INDEX, INDEX, LOG] {
+                drop(self.remove(base, suffix));
+            }
+        }
+        made
+    }
+
     /// Makes a point up to which everything will be durable once its files are synced. Index
     /// entries, epochs and producers are written out first.
     ///
@@ -232,6 +262,7 @@ impl<D: Disk> Store<D> {
         log: &mut Log,
         now: WallTime,
     ) -> Result<SyncPoint<D::File>, LogFault> {
+        self.cut_torn(log)?;
         self.write_indexes(log)?;
         if log.epochs_changed {
             self.write_epochs(&log.epochs)?;

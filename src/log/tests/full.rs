@@ -155,3 +155,83 @@ fn a_failed_sync_is_never_followed_by_durable() {
         assert_eq!(verified.findings, [], "{what}");
     }
 }
+
+/// Appends until the disk refuses a batch, then closes the log as often as it takes.
+fn closed_after_refusal(disk: &MemoryDisk, batches: &[Vec<u8>]) -> Option<Offset> {
+    let opened = open(
+        disk.clone(),
+        &dir(),
+        OPTIONS,
+        known(Offset::ZERO, false),
+        WALL,
+    );
+    let Opened {
+        mut log, mut store, ..
+    } = opened.ok()?;
+    let mut refused = batches
+        .iter()
+        .map(|batch| append(&mut log, &mut store, batch));
+    refused.find_map(Result::err)?;
+    disk.fail_truncates(false);
+    Some(until_it_goes(&mut 0, || store.close(&mut log, WALL)))
+}
+
+/// What is left of a write that failed is gone before the log is called closed.
+#[test]
+fn nothing_lies_behind_a_clean_end_after_a_write_that_failed() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    let mut refusals = 0;
+    for (after, can_cut) in (0..disk.grows()).flat_map(|after| [(after, true), (after, false)]) {
+        let disk = MemoryDisk::default();
+        disk.fill_after(after, 1);
+        disk.fail_truncates(!can_cut);
+        let Some(end) = closed_after_refusal(&disk, &batches) else {
+            continue;
+        };
+        refusals += 1;
+        let what = format!("full after {after}, cuts succeed: {can_cut}");
+        let claims = Claims {
+            topic_id: TopicId::new([7; 16]),
+            log_start: Some(Offset::ZERO),
+            durable: end,
+            is_clean: true,
+        };
+        let verified = verify(&disk, &dir(), claims).expect("the disk works");
+        assert_eq!(verified.findings, [], "{what}");
+        let opened = open(disk.after_kill(), &dir(), OPTIONS, known(end, true), WALL);
+        let opened = opened.unwrap_or_else(|fault| panic!("{what}: {fault}"));
+        assert_eq!(opened.log.watermarks().log_end, end, "{what}");
+    }
+    assert!(refusals > 40, "{refusals} refusals are no test");
+}
+
+/// The close of a log tries to cut what a write has left, and says where it cannot.
+#[test]
+fn a_log_is_not_closed_while_more_lies_behind_its_end() {
+    let batches = batches(Traffic::Plain);
+    let disk = MemoryDisk::default();
+    let opened = open(
+        disk.clone(),
+        &dir(),
+        OPTIONS,
+        known(Offset::ZERO, false),
+        WALL,
+    );
+    let Opened {
+        mut log, mut store, ..
+    } = opened.expect("works");
+    append(&mut log, &mut store, &batches[0]).expect("works");
+    disk.fail_truncates(true);
+    disk.fill_after(0, 1);
+    append(&mut log, &mut store, &batches[1]).expect_err("it is full");
+    let fault = store.close(&mut log, WALL).expect_err("it cannot be cut");
+    assert!(
+        fault.may_pass() && fault.to_string().contains(".log: "),
+        "{fault}"
+    );
+    disk.fail_truncates(false);
+    store.close(&mut log, WALL).expect("now it can");
+    assert!(content(&disk) == batches[0]);
+}
