@@ -37,6 +37,8 @@ struct State {
     /// These syncs fail, by their numbers.
     failing_syncs: std::ops::Range<usize>,
     truncates_fail: bool,
+    /// So many files can be made yet, where that is bounded.
+    names_left: Option<usize>,
     /// Changes for which the disk needs room.
     grows: usize,
     /// Those of them for which it has none, by their numbers.
@@ -122,6 +124,11 @@ impl MemoryDisk {
     /// Makes every later attempt to cut a file fail, or succeed again.
     pub(crate) fn fail_truncates(&self, fail: bool) {
         self.0.borrow_mut().truncates_fail = fail;
+    }
+
+    /// Has room for so many further files, however small; or again for any number.
+    pub(crate) fn bound_names(&self, left: Option<usize>) {
+        self.0.borrow_mut().names_left = left;
     }
 
     /// Syncs so far.
@@ -404,6 +411,10 @@ impl Disk for MemoryDisk {
                 self.room()?;
                 self.change().map_err(|_| killed())?;
                 let mut state = self.0.borrow_mut();
+                if let Some(left) = &mut state.names_left {
+                    let after = left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+                    *left = after;
+                }
                 state.inodes.push(Inode::default());
                 let inode = state.inodes.len() - 1;
                 state.names.insert(path.to_owned(), inode);

@@ -349,6 +349,8 @@ impl<D: Disk> Store<D> {
             .map_err(at(&path))?;
         let written = file.write_at(&log.producers.to_snapshot(), Position::ZERO);
         written.map_err(at(&path))?;
+        // An attempt before this one may have got so far.
+        self.unsynced.retain(|(known, _)| *known != path);
         self.unsynced.push((path, file));
         self.names_changed = true;
         Ok(())

@@ -235,3 +235,34 @@ fn a_log_is_not_closed_while_more_lies_behind_its_end() {
     store.close(&mut log, WALL).expect("now it can");
     assert!(content(&disk) == batches[0]);
 }
+
+/// A new segment needs files that cannot be made: what waits for a sync does not pile up.
+#[test]
+fn attempts_to_begin_a_segment_leave_nothing_behind() {
+    let batches = batches(Traffic::Plain);
+    let disk = MemoryDisk::default();
+    let opened = open(
+        disk.clone(),
+        &dir(),
+        OPTIONS,
+        known(Offset::ZERO, false),
+        WALL,
+    );
+    let Opened {
+        mut log, mut store, ..
+    } = opened.expect("works");
+    // The snapshot of its beginning can be made, and no more.
+    disk.bound_names(Some(1));
+    let mut due = batches.iter();
+    let refused = due.find(|batch| append(&mut log, &mut store, batch).is_err());
+    let refused = refused.expect("a segment is full at last");
+    for _ in 0..20 {
+        append(&mut log, &mut store, refused).expect_err("no file can be made");
+    }
+    disk.bound_names(None);
+    let point = store.sync_point(&mut log, WALL).expect("works");
+    let mut names: Vec<&PathBuf> = point.files.iter().map(|(path, _)| path).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), point.files.len(), "a file is held twice");
+}
