@@ -4,7 +4,7 @@
 //! goes first (snapshots, leader epochs), then later segments from the last one down, then the
 //! tail of the segment that stays. The next [`super::open`] makes its indexes again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zerocopy::FromBytes;
 
@@ -13,7 +13,7 @@ use crate::model::{LeaderEpoch, Offset, Position};
 use crate::record::{Batch, BatchHeader, HEADER_BYTES};
 
 use super::epochs::LeaderEpochs;
-use super::fault::{LogFault, at};
+use super::fault::{LogFault, at, unsynced};
 use super::index::{OFFSET_ENTRY, OffsetEntry, count_while, entry_at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX, TXN_INDEX};
 use super::limit;
@@ -55,12 +55,18 @@ pub fn cut<D: Disk>(
 /// The indexes of the segment that stays may have lost what nobody writes again: they go, and are
 /// made anew.
 ///
+/// The batches go first, before anything has to be synced on a device that may go on failing: the
+/// next open would find them in memory, take them in, and sync them in vain. What is derived from
+/// them may stay behind as after a loss of power, which every open makes up for.
+///
 /// # Errors
-/// The disk's.
+/// The disk's. Where it is that of a sync, no open finds the batches any more.
 pub fn cut_unsynced<D: Disk>(disk: &D, dir: &Path, durable: Offset) -> Result<(), LogFault> {
     let Some(cut) = Cut::find(disk, dir, durable)? else {
         return Ok(());
     };
+    cut.remove_later(disk, dir)?;
+    let (path, file) = cut.truncate_last(disk, dir)?;
     for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
         let path = layout::path(dir, cut.bases[cut.stays], suffix);
         match disk.remove_file(&path) {
@@ -70,7 +76,10 @@ pub fn cut_unsynced<D: Disk>(disk: &D, dir: &Path, durable: Offset) -> Result<()
             _ => {}
         }
     }
-    cut.carry_out(disk, dir).map(drop)
+    file.sync_blocking().map_err(unsynced(&path))?;
+    disk.sync_dir(dir).map_err(unsynced(dir))?;
+    cut.remove_derived(disk, dir)?;
+    disk.sync_dir(dir).map_err(unsynced(dir))
 }
 
 /// Takes everything from the closed log in `dir`, which was durable up to `durable`: it is opened
@@ -136,31 +145,53 @@ impl Cut {
     }
 
     fn carry_out<D: Disk>(&self, disk: &D, dir: &Path) -> Result<Option<Offset>, LogFault> {
+        self.remove_derived(disk, dir)?;
+        self.remove_later(disk, dir)?;
+        let (path, file) = self.truncate_last(disk, dir)?;
+        file.sync_blocking().map_err(at(&path))?;
+        disk.sync_dir(dir).map_err(at(dir))?;
+        Ok((self.stays > 0 || self.place > Position::ZERO).then_some(self.end))
+    }
+
+    /// Snapshots and leader epochs of the part that is cut.
+    fn remove_derived<D: Disk>(&self, disk: &D, dir: &Path) -> Result<(), LogFault> {
         let snapshots = layout::offsets(&self.entries, SNAPSHOT);
         for snapshot in snapshots.into_iter().filter(|offset| *offset > self.end) {
             remove(disk, &layout::path(dir, snapshot, SNAPSHOT))?;
         }
-        let has = |path: &Path| self.entries.iter().any(|entry| path.ends_with(&entry.name));
         cut_epochs(disk, &dir.join(EPOCHS), self.end)?;
         let source_epochs = dir.join(SOURCE_EPOCHS);
-        if has(&source_epochs) {
+        if self.has(&source_epochs) {
             cut_epochs(disk, &source_epochs, self.end)?;
         }
+        Ok(())
+    }
+
+    /// The segments behind the one that stays, from the last one down.
+    fn remove_later<D: Disk>(&self, disk: &D, dir: &Path) -> Result<(), LogFault> {
         for base in self.bases[self.stays + 1..].iter().rev() {
             for suffix in [INDEX, TIME_INDEX, TXN_INDEX] {
                 let path = layout::path(dir, *base, suffix);
-                if has(&path) {
+                if self.has(&path) {
                     remove(disk, &path)?;
                 }
             }
             remove(disk, &layout::path(dir, *base, LOG))?;
         }
+        Ok(())
+    }
+
+    /// The tail of the segment that stays. Its file and name are to be synced.
+    fn truncate_last<D: Disk>(&self, disk: &D, dir: &Path) -> Result<(PathBuf, D::File), LogFault> {
         let path = layout::path(dir, self.bases[self.stays], LOG);
         let file = disk.open(&path, Open::Write).map_err(at(&path))?;
         file.truncate(self.place).map_err(at(&path))?;
-        file.sync_blocking().map_err(at(&path))?;
-        disk.sync_dir(dir).map_err(at(dir))?;
-        Ok((self.stays > 0 || self.place > Position::ZERO).then_some(self.end))
+        Ok((path, file))
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| path.ends_with(&entry.name))
     }
 }
 

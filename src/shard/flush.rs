@@ -6,7 +6,7 @@ use super::Shard;
 use super::event::Event;
 use super::inbox::{Closed, Phase, Told};
 use super::partition::{End, Partition};
-use crate::io::{Clock, World};
+use crate::io::{Clock, Disk, World};
 use crate::log::{LogFault, cut_unsynced};
 use crate::model::{Instant, Offset};
 use crate::source::CursorId;
@@ -234,7 +234,10 @@ impl<W: World> Shard<W> {
             // A later sync would succeed without them: what was not durable is fetched again.
             let (dir, durable) = (partition.store.dir(), partition.durable);
             if let Err(fault) = cut_unsynced(self.world.disk(), dir, durable) {
-                tracing::warn!("{} could not be cut: {fault}", partition.id);
+                tracing::warn!(
+                    "{} could not be cut, which is tried again: {fault}",
+                    partition.id
+                );
             }
             self.report.told.push(Told::Broken {
                 id: partition.id.clone(),
@@ -278,6 +281,7 @@ impl<W: World> Shard<W> {
             self.moved.insert(cursor);
             if partition.is_broken {
                 is_clean = false;
+                cut_at_last(self.world.disk(), partition);
                 continue;
             }
             match partition.store.close(&mut partition.log, wall) {
@@ -303,5 +307,21 @@ impl<W: World> Shard<W> {
         // Where control has ended, nobody wants it.
         let report = (self.ties.shard, self.report);
         drop(self.ties.reports.send(report).await);
+    }
+}
+
+/// Cuts off what a failed sync has lost, if that could not be done when it failed.
+fn cut_at_last<D: Disk>(disk: &D, partition: &Partition<D>) {
+    let (dir, durable) = (partition.store.dir(), partition.durable);
+    // Where only a sync has failed once more, no start finds the batches.
+    if let Err(fault) = cut_unsynced(disk, dir, durable)
+        && fault.may_pass()
+    {
+        tracing::error!(
+            "{}: what a failed sync has lost behind offset {durable} could not be cut off: \
+             {fault}; restart the machine before the next copy, which takes it for durable \
+             otherwise",
+            partition.id
+        );
     }
 }

@@ -588,6 +588,30 @@ fn what_a_sync_has_lost_is_given_back_and_mirrored_again() {
     });
 }
 
+/// What a sync has lost, and could not be cut off then, is at the end.
+#[test]
+fn what_a_sync_has_lost_does_not_outlive_the_shard() {
+    let (disk, end) = mirrored();
+    let durable = content(&disk);
+    let mut mirror = led(end);
+    mirror.options.segment_bytes = 1 << 20;
+    with_shard(&disk, async |ordered: &mut Ordered| {
+        ordered.order(Order::Mirror(mirror)).await;
+        ordered.next().await.expect("it is open");
+        // Two syncs note that what follows is not the source's.
+        disk.fail_sync_after(2);
+        disk.fail_truncates(true);
+        ordered.order(Order::Seal { id: id() }).await;
+        let broken = ordered.next().await;
+        assert!(matches!(broken, Some(Told::Broken { .. })), "{broken:?}");
+        assert!(content(&disk) != durable, "it could be cut");
+        disk.fail_truncates(false);
+        ordered.order(Order::Close).await;
+        while ordered.next().await.is_some() {}
+    });
+    assert!(content(&disk) == durable, "the next start would take it in");
+}
+
 /// A seal comes while all of the log is being synced, segment by segment: whichever of the syncs
 /// fails, what is said to be durable is.
 #[test]

@@ -266,3 +266,65 @@ fn attempts_to_begin_a_segment_leave_nothing_behind() {
     names.dedup();
     assert_eq!(names.len(), point.files.len(), "a file is held twice");
 }
+
+/// The same as above of a device that goes on failing while what it has lost is cut off, and is
+/// well again when the log is opened next.
+#[test]
+fn syncs_that_go_on_failing_are_never_followed_by_durable() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    for after in 0..disk.syncs() {
+        for times in [2, 3, usize::MAX >> 1] {
+            let disk = MemoryDisk::default();
+            disk.fail_syncs_after(after, times);
+            let mut reached = Reached::default();
+            let what = format!("{times} syncs fail from {after} on");
+            work(&disk, &batches, &mut reached).expect_err(&what);
+            if reached.durable == Offset::ZERO {
+                continue;
+            }
+            // It may say that it could not sync.
+            drop(cut_unsynced(&disk, &dir(), reached.durable));
+            disk.fail_syncs_after(0, 0);
+            recovers(&disk, &batches, reached.durable, &what);
+            let lost = disk.after_power_loss(|| 0);
+            assert!(
+                content(&lost) == batches.concat(),
+                "{what}: called durable, and lost"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_cut_of_what_a_sync_has_lost_can_be_killed_and_done_again() {
+    let batches = batches(Traffic::Transactions);
+    let disk = MemoryDisk::default();
+    worked(&disk, &batches);
+    let syncs = disk.syncs();
+    let disk = MemoryDisk::default();
+    disk.fail_sync_after(syncs - 20);
+    let mut reached = Reached::default();
+    work(&disk, &batches, &mut reached).expect_err("its sync fails");
+    let durable = reached.durable;
+    assert!(durable > Offset::ZERO, "something was durable");
+    let whole = disk.after_kill();
+    cut_unsynced(&whole, &dir(), durable).expect("works");
+    let left = content(&whole);
+    assert!(left.len() < content(&disk).len(), "something is cut");
+    for after in 0..whole.changes() {
+        let killed = disk.after_kill();
+        killed.kill_after(after);
+        cut_unsynced(&killed, &dir(), durable).expect_err("killed in its midst");
+        let mut prng = Prng::new(after as u64);
+        let chance = || u32::try_from(prng.below(1 << 20)).expect("small");
+        for found in [killed.after_kill(), killed.after_power_loss(chance)] {
+            let what = format!("killed after {after}");
+            recovers(&found.after_kill(), &batches, durable, &what);
+            cut_unsynced(&found, &dir(), durable).expect("works");
+            assert!(content(&found) == left, "{what}");
+            recovers(&found, &batches, durable, &what);
+        }
+    }
+}
