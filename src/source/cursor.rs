@@ -165,6 +165,8 @@ pub(super) struct Cursor {
     pub(super) ticket: Option<u64>,
     pub(super) until: Option<Offset>,
     pub(super) backoff: Backoff,
+    /// The leader is one that an answer has named, and has not answered well yet.
+    pub(super) followed_hint: bool,
     /// Bytes to ask for; grows where batches are larger than the ordinary room.
     pub(super) room: u32,
     /// Its next request is its own.
@@ -227,6 +229,7 @@ impl Cursor {
             ticket: None,
             until: followed.until,
             backoff: Backoff::default(),
+            followed_hint: false,
             room: options.partition_fetch_bytes_max,
             alone: false,
             corrupt_answers: 0,
@@ -441,8 +444,14 @@ impl Cursor {
         self.until.is_some() || self.high_watermark.is_some_and(|shown| next < shown)
     }
 
-    pub(super) fn went_well(&mut self) {
+    /// Its leader has answered as one does.
+    pub(super) fn answered_well(&mut self) {
         self.backoff.reset();
+        self.followed_hint = false;
+    }
+
+    pub(super) fn went_well(&mut self) {
+        self.answered_well();
         self.corrupt_answers = 0;
         self.oversized_answers = 0;
         self.empty_answers = 0;

@@ -185,7 +185,7 @@ impl Source {
                 };
                 self.move_to(id, leader, epoch);
                 // The next answer has to bring something, or the metadata is asked.
-                self.fail(now, id);
+                self.cursor_mut(id).followed_hint = true;
                 self.settle(id, Queue::Hungry);
                 Turn::Continue
             }
@@ -197,7 +197,8 @@ impl Source {
     fn hint(&self, id: CursorId, tail: &PartitionTail) -> Option<(BrokerId, LeaderEpoch)> {
         let hint = tail.leader?;
         let cursor = self.cursor(id);
-        let is_news = hint.epoch > cursor.leader_epoch && cursor.backoff.failures() == 0;
+        let is_first = cursor.backoff.failures() == 0 && !cursor.followed_hint;
+        let is_news = hint.epoch > cursor.leader_epoch && is_first;
         let is_known = self.cluster.endpoint(hint.leader).is_some();
         (is_news && is_known).then_some((hint.leader, hint.epoch))
     }
@@ -262,7 +263,7 @@ impl Source {
             };
             return self.rest(now, id, trouble, Then::Fetch);
         }
-        cursor.backoff.reset();
+        cursor.answered_well();
         self.doubt(id, is_behind && !has_waited);
         self.resume_as(id, Queue::Hungry)
     }

@@ -89,7 +89,7 @@ impl Source {
     /// The leader had nothing for us, or no room.
     pub(super) fn met_the_end(&mut self, id: CursorId, conclusive: bool) -> Turn {
         let cursor = self.cursor_mut(id);
-        cursor.backoff.reset();
+        cursor.answered_well();
         let end = cursor.committed.next;
         // A leader may hold back what it has for the sake of others (a throttled replica).
         let is_visible = cursor.high_watermark.is_some_and(|shown| end >= shown);

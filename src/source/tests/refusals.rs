@@ -114,6 +114,12 @@ fn leaders_that_only_name_each_other_are_doubted() {
     assert!(scene.ask(1).is_none());
     scene.sent(2).only();
     let turns = scene.answer(2, [refusal().hint(1, 3)]);
+    // It may not have heard of its election yet: the first doubt costs no wait.
+    assert_eq!(turns, [Turn::Asked]);
+    assert_eq!(questions(&mut scene), [Question::Leader { cursor: id }]);
+    scene.told(id, led_by(1, 3), &[]);
+    scene.sent(1).only();
+    let turns = scene.answer(1, [refusal().hint(2, 4)]);
     let turn = turns.first().expect("one partition was asked for");
     assert!(matches!(turn, Turn::Retry { failures: 2, .. }), "{turn:?}");
     scene.sleep();
