@@ -1,5 +1,7 @@
 //! Which partitions go into the next request, and how much each may take of its answer.
 
+use std::time::Duration;
+
 use super::cursor::{Asked, Subject, Term};
 use super::lane::{Link, Queue, Turnstile};
 use super::session::Manner;
@@ -86,10 +88,12 @@ impl Source {
         };
         let room = usize::try_from(max_bytes).expect("sizes are positive");
         known.send(number, asks, (alone, room), manner);
-        let request = known.in_flight.back().expect("just put there");
-        let partitions = request.asks.partitions.as_slice();
         // Whoever needs the next request alone is not kept waiting by an idle one.
         let max_wait_ms = if waiting { 0 } else { options.fetch_wait_ms };
+        let request = known.in_flight.back_mut().expect("just put there");
+        request.sent_at = now;
+        request.wait = Duration::from_millis(u64::from(max_wait_ms));
+        let partitions = request.asks.partitions.as_slice();
         let ask = Ask {
             max_wait_ms: i32::try_from(max_wait_ms).unwrap_or(i32::MAX),
             min_bytes: i32::try_from(options.fetch_min_bytes).unwrap_or(i32::MAX),

@@ -252,9 +252,16 @@ impl Source {
             _ => patience,
         };
         let has_waited = cursor.empty_answers >= patience;
-        if cursor.until.is_some() && has_waited {
+        let is_to_end = cursor.until.is_some();
+        if is_to_end && has_waited {
             return self.finish(id);
         }
+        if is_to_end {
+            // Its empty answers are counted, and there is an end to them.
+            let lane = cursor.lane;
+            self.lane_mut(lane).hasty = 0;
+        }
+        let cursor = self.cursor_mut(id);
         if is_behind && !has_waited && cursor.promises >= PROMISES_MAX {
             let trouble = Trouble::Promised {
                 broker,

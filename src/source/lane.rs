@@ -1,6 +1,7 @@
 //! One connection to a source broker: what waits for it and what is asked on it.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::CursorId;
 use super::backoff::Backoff;
@@ -13,6 +14,12 @@ use crate::protocol::fetch::{TOPIC_IDS_FROM, VERSION_MIN};
 
 /// The answer under way and the early next request.
 pub(super) const REQUESTS_IN_FLIGHT_MAX: usize = 2;
+/// So many answers in a row that bring nothing much sooner than they had to are of no account.
+const HASTY_ANSWERS_MAX: u32 = 10;
+/// An answer that brings nothing within this share of the time that it may take is hasty.
+const HASTY_SHARE: u32 = 4;
+/// The first rest after hasty answers; each further one doubles it.
+const FIRST_REST: Duration = Duration::from_millis(1);
 /// Queues may hold entries of cursors that have left; beyond this they are swept.
 const SWEEP_FROM: usize = 64;
 
@@ -69,6 +76,9 @@ pub(super) struct Request {
     pub(super) fed_bytes: usize,
     /// The answer as a whole was an error or a throttle: what it leaves out is not a fault.
     pub(super) excused: bool,
+    pub(super) sent_at: Instant,
+    /// How long the broker may hold it back for want of records.
+    pub(super) wait: Duration,
 }
 
 /// The partition of the arriving answer whose records are being taken in.
@@ -95,6 +105,8 @@ pub(super) struct Lane {
     pub(super) backoff: Backoff,
     /// Answers in a row that were excused and brought no records.
     pub(super) excuses: u32,
+    /// Answers in a row that were hasty.
+    pub(super) hasty: u32,
     /// The newest version of Fetch that the broker speaks.
     pub(super) version: i16,
     /// Cursors that belong to this lane, queued or not.
@@ -123,6 +135,7 @@ impl Lane {
             not_before: Instant::default(),
             backoff: Backoff::default(),
             excuses: 0,
+            hasty: 0,
             version: VERSION_MIN,
             cursors: 0,
             by_name: 0,
@@ -246,6 +259,8 @@ impl Lane {
             room,
             fed_bytes: 0,
             excused: false,
+            sent_at: Instant::default(),
+            wait: Duration::ZERO,
         });
     }
 
@@ -259,6 +274,21 @@ impl Lane {
         request
     }
 
+    /// The answer to `request` is complete. A broker that holds nothing back is not asked without
+    /// rest while it has nothing.
+    pub(super) fn rest_if_hasty(&mut self, now: Instant, request: &Request) {
+        if request.excused || request.wait.is_zero() {
+            return;
+        }
+        let is_early = now.since(request.sent_at) < request.wait / HASTY_SHARE;
+        self.hasty = match request.fed_bytes == 0 && is_early {
+            true => self.hasty.saturating_add(1),
+            false => 0,
+        };
+        let rest = rest_after(self.hasty, request.wait);
+        self.not_before = self.not_before.max(now.after(rest));
+    }
+
     pub(super) fn assert_invariants(&self) {
         assert!(self.in_flight.len() <= REQUESTS_IN_FLIGHT_MAX);
         assert!(self.link == Link::Up || self.in_flight.is_empty() && self.session.is_none());
@@ -270,6 +300,16 @@ impl Lane {
             self.cursors
         );
     }
+}
+
+/// How long a lane rests after so many hasty answers in a row, of a broker that may hold a fetch
+/// back for so long.
+fn rest_after(hasty: u32, wait: Duration) -> Duration {
+    let Some(doublings) = hasty.checked_sub(HASTY_ANSWERS_MAX + 1) else {
+        return Duration::ZERO;
+    };
+    let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
+    FIRST_REST.saturating_mul(factor).min(wait)
 }
 
 impl Request {

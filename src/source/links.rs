@@ -205,6 +205,7 @@ impl Source {
         if request.fed_bytes > 0 {
             known.excuses = 0;
         }
+        known.rest_if_hasty(now, &request);
         known.keep_spare(request.asks);
         known.assert_invariants();
         missing

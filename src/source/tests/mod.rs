@@ -4,6 +4,7 @@ mod ahead;
 mod ceasing;
 mod divergence;
 mod fairness;
+mod haste;
 mod lanes;
 mod model;
 mod older;
