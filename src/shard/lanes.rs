@@ -74,7 +74,7 @@ impl<W: World> Shard<W> {
                 self.source.lane_up(lane, version);
             }
             Err(fault) => {
-                tracing::warn!("broker {}: {fault}", lane.broker);
+                self.say_lost(lane, &fault);
                 self.pause_lane(lane, &fault);
                 self.source.lane_lost(self.now(), lane);
             }
@@ -117,8 +117,8 @@ impl<W: World> Shard<W> {
     /// The connection is of no use any more.
     pub(super) fn lose(&mut self, lane: LaneId, why: &dyn std::fmt::Display) {
         if let Some(link) = self.links.remove(&lane) {
-            tracing::warn!("broker {}: {why}", lane.broker);
             link.channel.shutdown();
+            self.say_lost(lane, why);
             self.pause_lane(lane, why);
             self.source.lane_lost(self.now(), lane);
         }
@@ -139,6 +139,7 @@ impl<W: World> Shard<W> {
     pub(super) fn hang_up_on(&mut self, lane: LaneId) {
         if let Some(link) = self.links.remove(&lane) {
             link.channel.shutdown();
+            self.losses.remove(&lane);
             self.source.lane_closed(lane);
         }
     }

@@ -70,6 +70,8 @@ pub struct Shard<W: World> {
     by_name: BTreeMap<TopicPartition, CursorId>,
     links: BTreeMap<LaneId, Link<W>>,
     next_link: u64,
+    /// Why connections were last said to be of no use, and when.
+    losses: BTreeMap<LaneId, (Instant, String)>,
     /// No answer to what we ask has more bytes.
     frame_bytes_max: usize,
     events_in: mpsc::Sender<Event<W>>,
@@ -111,6 +113,7 @@ impl<W: World> Shard<W> {
             by_name: BTreeMap::new(),
             links: BTreeMap::new(),
             next_link: 0,
+            losses: BTreeMap::new(),
             events_in,
             events,
             ties,

@@ -159,7 +159,24 @@ impl<W: World> Shard<W> {
         });
         let cursors: Vec<CursorId> = cursors.map(|(cursor, _)| *cursor).collect();
         for cursor in cursors {
-            self.pause_quietly(cursor, format!("broker {}: {why}", lane.broker));
+            let progress = self.source.progress(cursor).expect("it has a lane");
+            let (broker, next) = (lane.broker, progress.committed.next);
+            let why = format!("broker {broker}, asked from offset {next} on: {why}");
+            self.pause_quietly(cursor, why);
+        }
+    }
+
+    /// Says why a connection is of no use, unless the same was said of it a moment ago.
+    pub(super) fn say_lost(&mut self, lane: LaneId, why: &dyn std::fmt::Display) {
+        let (now, broker, why) = (self.now(), lane.broker, why.to_string());
+        let is_new =
+            |(said_at, said): &(Instant, String)| *said != why || now.since(*said_at) >= SAY_AGAIN;
+        match self.losses.get(&lane).is_none_or(is_new) {
+            true => {
+                tracing::warn!("broker {broker}: {why}");
+                self.losses.insert(lane, (now, why));
+            }
+            false => tracing::debug!("broker {broker}: {why}"),
         }
     }
 

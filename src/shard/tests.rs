@@ -2,6 +2,8 @@
 //! killed and robbed of power at every change.
 
 mod alone;
+mod losing;
+mod peer;
 
 use std::path::PathBuf;
 

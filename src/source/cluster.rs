@@ -78,6 +78,8 @@ impl Cluster {
         }
     }
 
+    /// `broker` has answered to the end, or has sent something that was appended: how an answer
+    /// begins says nothing yet.
     pub(super) fn did_well(&mut self, broker: BrokerId) {
         if let Some(known) = self.brokers.get_mut(&broker) {
             known.backoff.reset();

@@ -76,6 +76,8 @@ pub(super) struct Request {
     pub(super) fed_bytes: usize,
     /// The answer as a whole was an error or a throttle: what it leaves out is not a fault.
     pub(super) excused: bool,
+    /// The answer as a whole was an error.
+    pub(super) refused: bool,
     pub(super) sent_at: Instant,
     /// How long the broker may hold it back for want of records.
     pub(super) wait: Duration,
@@ -259,6 +261,7 @@ impl Lane {
             room,
             fed_bytes: 0,
             excused: false,
+            refused: false,
             sent_at: Instant::default(),
             wait: Duration::ZERO,
         });

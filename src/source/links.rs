@@ -117,14 +117,14 @@ impl Source {
             lanes,
             options,
             prng,
-            cluster,
             ..
         } = self;
         let known = lanes
             .get_mut(&lane)
             .expect("a lane with an answer is there");
         let request = known.arriving();
-        request.excused = !throttle.is_zero() || error != ErrorCode::NONE;
+        request.refused = error != ErrorCode::NONE;
+        request.excused = request.refused || !throttle.is_zero();
         let is_excused = request.excused;
         known.not_before = now.after(throttle.min(THROTTLE_MAX));
         known.excuses = match is_excused {
@@ -135,7 +135,6 @@ impl Source {
         let mut withheld = (answers >= EXCUSES_MAX).then_some(Withheld::Throttled { answers });
         if error == ErrorCode::NONE {
             known.backoff.reset();
-            cluster.did_well(lane.broker);
         } else {
             // A session that the broker has dropped is no failure, unless it does so again at once.
             let is_usual = is_over && known.backoff.failures() == 0;
@@ -191,6 +190,9 @@ impl Source {
         );
         let request = known.in_flight.pop_front();
         let request = request.expect("an answer has its request: the session matches them");
+        if !request.refused {
+            self.cluster.did_well(lane.broker);
+        }
         let mut missing = 0;
         match (request.excused, request.manner) {
             (true, _) => self.take_back(lane, &request),

@@ -278,6 +278,7 @@ impl Source {
             committed.next
         );
         assert!(epoch >= committed.epoch, "a log's epoch fell to {epoch}");
+        self.cluster.did_well(cursor.leader);
         cursor.advanced(Committed { next, epoch })
     }
 

@@ -236,13 +236,33 @@ fn lasting_lies_about_answers_end_with_the_brokers_name() {
         let (_, ended) = lied_to(Lie::Frame(lie), Often::Always);
         let said = &ended.said;
         assert_eq!(ended.code, Some(1), "{lie:?}: {said}");
-        for word in ["broker 1", "lies-0 stop"] {
+        let stops = said.lines().find(|line| line.contains("lies-0 stop"));
+        let stops = stops.unwrap_or_else(|| panic!("{lie:?} stops nothing: {said}"));
+        for word in ["broker 1", "offset 0 "] {
             assert!(
-                said.contains(word),
-                "{lie:?} says nothing of {word}: {said}"
+                stops.contains(word),
+                "{lie:?} says nothing of {word}: {stops}"
             );
         }
+        assert!(said.lines().count() < 12, "{lie:?}: {said}");
     });
+}
+
+#[test]
+fn an_answer_that_is_none_is_told_with_the_offset_that_was_asked_for() {
+    let source = source::start();
+    let place = Place::new();
+    let half = Proxy::start(source, about(Lie::Ending(HALF), Often::Always));
+    assert_eq!(place.copy(half.port).code, Some(0));
+    let lie = Lie::Frame(InFrame::Garbage);
+    let proxy = Proxy::start(source, about(lie, Often::Always));
+    let ended = place.copy(proxy.port);
+    assert_eq!(ended.code, Some(1), "{}", ended.said);
+    let stops = ended.said.lines().find(|line| line.contains("lies-0 stop"));
+    let stops = stops.unwrap_or_else(|| panic!("nothing stops: {}", ended.said));
+    for word in ["broker 1", &format!("offset {HALF} ")] {
+        assert!(stops.contains(word), "nothing of {word}: {stops}");
+    }
 }
 
 /// Goes on with half a copy, which asks all that a copy asks, through a proxy that lies about the

@@ -1,22 +1,20 @@
-//! A world of one shard: a memory disk, a network where nobody answers, and a clock that jumps to
-//! the moment that is waited for once nothing else is to be done.
+//! A world of one shard: a memory disk, a network in memory, and a clock that jumps to the first
+//! moment that is waited for once nothing else is to be done.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 
-use super::super::inbox::{Order, Told};
+use super::super::inbox::{Order, Report, Told};
 use super::super::{Options, Shard, Ties};
+use super::peer::Peer;
 use crate::io::memory::MemoryDisk;
-use crate::io::{Buf, Clock, Listener, Net, Stream, World};
+use crate::io::{Clock, World};
 use crate::leading::inbox::Moved;
 use crate::model::{Instant, ShardId, WallTime};
 
@@ -24,20 +22,38 @@ use crate::model::{Instant, ShardId, WallTime};
 const TURNS: usize = 20;
 
 #[derive(Clone)]
-struct Alone {
+pub(super) struct Alone {
     disk: MemoryDisk,
+    net: Peer,
     clock: Jumping,
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Jumping(Rc<Cell<Instant>>);
+pub(super) struct Jumping(Rc<Time>);
 
-#[derive(Clone)]
-struct Nobody;
+#[derive(Default)]
+struct Time {
+    now: Cell<Instant>,
+    /// The moments that are waited for.
+    awaited: RefCell<BTreeSet<(Instant, u64)>>,
+    waits: Cell<u64>,
+}
+
+/// A moment that is waited for, for as long as it is.
+struct Wait {
+    time: Rc<Time>,
+    moment: (Instant, u64),
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.time.awaited.borrow_mut().remove(&self.moment);
+    }
+}
 
 impl Clock for Jumping {
     fn now(&self) -> Instant {
-        self.0.get()
+        self.0.now.get()
     }
 
     fn wall(&self) -> WallTime {
@@ -45,68 +61,39 @@ impl Clock for Jumping {
     }
 
     fn sleep_until(&self, moment: Instant) -> impl Future<Output = ()> + 'static {
-        let clock = self.clone();
+        let time = Rc::clone(&self.0);
         async move {
-            for _ in 0..TURNS {
+            let moment = (moment, time.waits.get());
+            time.waits.set(moment.1 + 1);
+            time.awaited.borrow_mut().insert(moment);
+            let wait = Wait { time, moment };
+            let time = &wait.time;
+            let mut seen = (time.now.get(), 0);
+            while time.now.get() < moment.0 {
                 yield_now().await;
+                let now = time.now.get();
+                let turns = if seen.0 == now { seen.1 + 1 } else { 0 };
+                seen = (now, turns);
+                let first = time.awaited.borrow().first().copied();
+                if turns > TURNS && first == Some(moment) {
+                    time.now.set(moment.0);
+                }
             }
-            clock.0.set(clock.0.get().max(moment));
         }
-    }
-}
-
-impl Stream for Nobody {
-    async fn recv(&self, _: Buf) -> (Buf, io::Result<usize>) {
-        std::future::pending().await
-    }
-
-    async fn send(&self, _: Buf) -> (Buf, io::Result<()>) {
-        std::future::pending().await
-    }
-
-    fn shutdown(&self) {}
-}
-
-impl Listener for Nobody {
-    type Stream = Nobody;
-
-    fn local_addr(&self) -> SocketAddr {
-        SocketAddr::new([127, 0, 0, 1].into(), 0)
-    }
-
-    async fn accept(&self) -> io::Result<Nobody> {
-        std::future::pending().await
-    }
-}
-
-impl Net for Nobody {
-    type Stream = Nobody;
-    type Listener = Nobody;
-
-    async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
-        std::future::pending().await
-    }
-
-    async fn connect(&self, _: SocketAddr) -> io::Result<Nobody> {
-        std::future::pending().await
-    }
-
-    fn listen(&self, _: SocketAddr) -> io::Result<Nobody> {
-        Ok(Nobody)
     }
 }
 
 impl World for Alone {
     type Disk = MemoryDisk;
-    type Net = Nobody;
+    type Net = Peer;
     type Clock = Jumping;
 
     fn disk(&self) -> &MemoryDisk {
         &self.disk
     }
 
-    fn net(&self) -> &Nobody {
-        &Nobody
+    fn net(&self) -> &Peer {
+        &self.net
     }
 
     fn clock(&self) -> &Jumping {
@@ -121,7 +108,7 @@ impl World for Alone {
 /// The other ends of a shard's queues.
 pub(super) struct Ordered {
     orders: mpsc::Sender<Order>,
-    reports: mpsc::Receiver<(ShardId, super::super::Report)>,
+    reports: mpsc::Receiver<(ShardId, Report)>,
     moved: mpsc::Receiver<Vec<Moved>>,
     told: VecDeque<Told>,
     clock: Jumping,
@@ -151,22 +138,17 @@ impl Ordered {
     /// Lets the shard work for a while.
     pub(super) async fn pass_ms(&self, ms: u64) {
         let until = self.clock.now().after(Duration::from_millis(ms));
-        while self.clock.now() < until {
-            yield_now().await;
-        }
+        self.clock.sleep_until(until).await;
     }
 }
 
 /// What comes in a queue within a day; `None` once it has ended.
 async fn await_in<T>(queue: &mut mpsc::Receiver<T>, clock: &Jumping) -> Option<T> {
     let late = clock.now().after(Duration::from_secs(86_400));
-    loop {
-        match queue.try_recv() {
-            Ok(one) => return Some(one),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => assert!(clock.now() < late, "nothing comes"),
-        }
-        yield_now().await;
+    tokio::select! {
+        biased;
+        one = queue.recv() => one,
+        () = clock.sleep_until(late) => panic!("nothing comes"),
     }
 }
 
@@ -174,9 +156,19 @@ pub(super) fn with_shard<T>(disk: &MemoryDisk, script: impl AsyncFnOnce(&mut Ord
     with_shard_of(disk, Options::default(), script)
 }
 
-/// Plays a script with a shard. Its queue to the leading thread has room for one message.
+/// The same in a network where nobody answers.
 pub(super) fn with_shard_of<T>(
     disk: &MemoryDisk,
+    options: Options,
+    script: impl AsyncFnOnce(&mut Ordered) -> T,
+) -> T {
+    with_shard_and(disk, &Peer::default(), options, script)
+}
+
+/// Plays a script with a shard. Its queue to the leading thread has room for one message.
+pub(super) fn with_shard_and<T>(
+    disk: &MemoryDisk,
+    net: &Peer,
     options: Options,
     script: impl AsyncFnOnce(&mut Ordered) -> T,
 ) -> T {
@@ -185,6 +177,7 @@ pub(super) fn with_shard_of<T>(
     let clock = Jumping::default();
     let world = Alone {
         disk: disk.clone(),
+        net: net.clone(),
         clock: clock.clone(),
     };
     let (orders, orders_out) = mpsc::channel(64);

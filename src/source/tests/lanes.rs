@@ -71,6 +71,30 @@ fn a_broker_that_fails_is_asked_about_once_and_tried_ever_more_rarely() {
     }
 }
 
+/// Its answers are cut, or prove to be none, before there is anything to append.
+#[test]
+fn a_broker_whose_answers_only_begin_well_is_tried_ever_more_rarely() {
+    let (mut scene, id) = Scene::of_one(options());
+    for failure in 0..6 {
+        scene.sent(1);
+        scene.begin(1);
+        scene.lose(1);
+        let slept = scene.sleep();
+        let mean = 100 << failure;
+        assert!((mean * 8 / 10..=mean * 12 / 10).contains(&slept), "{slept}");
+        assert_eq!(scene.connect(), [1]);
+    }
+    // What was appended counts, though its answer has no end.
+    scene.sent(1);
+    scene.begin(1);
+    let part = Part::records(0, 4);
+    assert!(matches!(scene.head(1, &part), Verdict::Append(_)));
+    scene.append(id, &part);
+    scene.lose(1);
+    let slept = scene.sleep();
+    assert!(slept <= 120, "{slept}");
+}
+
 #[test]
 fn a_broker_that_answers_is_forgiven() {
     let (mut scene, _) = Scene::of_one(options());
