@@ -5,18 +5,25 @@ use std::path::PathBuf;
 
 use super::Shard;
 use super::inbox::{Phase, Told};
-use super::partition::Work;
+use super::partition::{Partition, Work};
 use crate::io::World;
 use crate::log::{LogFault, Opened, cut, empty, set_aside};
 use crate::model::Offset;
 use crate::source::CursorId;
 
 /// Why a log was not cut.
-enum Uncut {
-    /// It is as it was.
-    Refused(String),
-    /// Nobody knows what is there: it is not open here any more.
-    Closed(String),
+pub(super) enum Refusal {
+    /// It is as it was, and cannot be cut there.
+    Never(String),
+    /// The disk has refused what comes before the cut: it is as it was.
+    Whole(LogFault),
+    /// The disk has refused some of the cut: nobody knows what is there.
+    Half {
+        /// What it says.
+        fault: LogFault,
+        /// Where what goes was set aside before.
+        aside: Option<PathBuf>,
+    },
 }
 
 impl<W: World> Shard<W> {
@@ -35,8 +42,12 @@ impl<W: World> Shard<W> {
                 });
                 Ok(())
             }
-            Err(Uncut::Refused(why)) => Err(why),
-            Err(Uncut::Closed(why)) => Err(format!("{why}; mirror it again and repeat the cut")),
+            Err(Refusal::Never(why)) => Err(why),
+            Err(Refusal::Whole(fault)) => Err(fault.to_string()),
+            Err(Refusal::Half { fault, .. }) => {
+                self.close_for(cursor, fault.to_string());
+                Err(format!("{fault}; mirror it again and repeat the cut"))
+            }
         }
     }
 
@@ -55,15 +66,14 @@ impl<W: World> Shard<W> {
         let Some(partition) = self.partitions.get(&cursor) else {
             return;
         };
-        if !partition.takes_records() {
+        if !partition.is_to_be_cut() {
             return;
         }
         let (id, is_led) = (partition.id.clone(), partition.log.stamp().is_some());
         let held_to = partition.end();
         let aside = match self.cut(cursor, to) {
             Ok(aside) => aside,
-            Err(Uncut::Refused(why)) => return self.give_up(cursor, why),
-            Err(Uncut::Closed(why)) => return tracing::error!("{id}: {why}"),
+            Err(refusal) => return self.refuse_cut(cursor, Work::Truncate(to), refusal),
         };
         let partition = &self.partitions[&cursor];
         let (end, epoch) = (partition.end(), partition.their_epoch());
@@ -84,6 +94,7 @@ impl<W: World> Shard<W> {
         self.report
             .told
             .push(Told::SourceTruncated { id, to: end, aside });
+        self.cut_is_done(cursor);
         self.source.truncated(cursor, end, epoch);
         if is_led {
             self.stop_fetching(cursor);
@@ -101,29 +112,19 @@ impl<W: World> Shard<W> {
 
     /// Empties a log, which begins and ends at `at` then.
     pub(super) fn restart_as_source(&mut self, cursor: CursorId, at: Offset) {
-        let Some(partition) = self.partitions.get_mut(&cursor) else {
+        let Some(partition) = self.partitions.get(&cursor) else {
             return;
         };
-        if !partition.takes_records() {
+        if !partition.is_to_be_cut() {
             return;
         }
         assert!(partition.log.stamp().is_none(), "a replica leads nothing");
         let id = partition.id.clone();
         let (held_from, held_to) = (partition.log.watermarks().log_start, partition.end());
-        let (disk, dir) = (self.world.disk(), partition.store.dir());
-        let aside = match &partition.mirror.aside {
-            Some(into) => set_aside(disk, dir, held_from, into),
-            None => Ok(None),
-        };
-        let aside = match aside {
+        let aside = match self.empty(cursor, at) {
             Ok(aside) => aside,
-            Err(fault) => return self.give_up(cursor, fault.to_string()),
+            Err(refusal) => return self.refuse_cut(cursor, Work::Restart(at), refusal),
         };
-        let emptied = empty(disk, dir, partition.durable);
-        let reopened = emptied.and_then(|()| self.reopened(cursor, at, at));
-        if let Err(fault) = reopened {
-            return self.close_for(cursor, fault.to_string());
-        }
         tracing::warn!(
             "{id}: its leader has nothing of offsets {held_from} to {held_to} any more; it is \
              fetched anew from offset {at} on"
@@ -132,16 +133,30 @@ impl<W: World> Shard<W> {
             .told
             .push(Told::SourceTruncated { id, to: at, aside });
         self.moved.insert(cursor);
+        self.cut_is_done(cursor);
         self.source.restarted(cursor, at);
     }
 
+    /// Takes everything from a log whose files nobody writes; it begins at `at` then. Says where
+    /// what went was set aside.
+    fn empty(&mut self, cursor: CursorId, at: Offset) -> Result<Option<PathBuf>, Refusal> {
+        let partition = self.partitions.get(&cursor).expect("the caller has it");
+        let aside = self.aside(partition, partition.log.watermarks().log_start)?;
+        let emptied = empty(self.world.disk(), partition.store.dir(), partition.durable);
+        let reopened = emptied.and_then(|()| self.reopened(cursor, at, at));
+        match reopened {
+            Ok(()) => Ok(aside),
+            Err(fault) => Err(Refusal::Half { fault, aside }),
+        }
+    }
+
     /// Cuts a log whose files nobody writes. Says where what went was set aside.
-    fn cut(&mut self, cursor: CursorId, to: Offset) -> Result<Option<PathBuf>, Uncut> {
+    fn cut(&mut self, cursor: CursorId, to: Offset) -> Result<Option<PathBuf>, Refusal> {
         let partition = self.partitions.get(&cursor).expect("the caller has it");
         let marks = partition.log.watermarks();
         assert!(!partition.is_syncing, "its files are at work");
         if to < marks.log_start {
-            return Err(Uncut::Refused(format!(
+            return Err(Refusal::Never(format!(
                 "it would have to end at offset {to}, and begins at {}",
                 marks.log_start
             )));
@@ -149,24 +164,36 @@ impl<W: World> Shard<W> {
         if to >= marks.log_end {
             return Ok(None);
         }
-        let (disk, dir) = (self.world.disk(), partition.store.dir());
-        let aside = match &partition.mirror.aside {
-            Some(into) => set_aside(disk, dir, to, into),
-            None => Ok(None),
-        };
-        let aside = aside.map_err(|fault| Uncut::Refused(fault.to_string()))?;
-        let done = cut(disk, dir, to, partition.durable);
+        let aside = self.aside(partition, to)?;
+        let done = cut(
+            self.world.disk(),
+            partition.store.dir(),
+            to,
+            partition.durable,
+        );
         let start = marks.log_start;
         let reopened = done.and_then(|end| self.reopened(cursor, start, end.unwrap_or(start)));
         if let Err(fault) = reopened {
-            let why = fault.to_string();
-            self.close_for(cursor, why.clone());
-            return Err(Uncut::Closed(why));
+            return Err(Refusal::Half { fault, aside });
         }
         self.announce_all(cursor);
         self.moved.insert(cursor);
         self.schedule(cursor);
         Ok(aside)
+    }
+
+    /// Sets aside what goes from `from` on, where that is wanted and not done yet.
+    fn aside(
+        &self,
+        partition: &Partition<W::Disk>,
+        from: Offset,
+    ) -> Result<Option<PathBuf>, Refusal> {
+        match (&partition.uncut, &partition.mirror.aside) {
+            (Some(uncut), _) if uncut.is_half => Ok(uncut.aside.clone()),
+            (_, None) => Ok(None),
+            (_, Some(into)) => set_aside(self.world.disk(), partition.store.dir(), from, into)
+                .map_err(Refusal::Whole),
+        }
     }
 
     /// The log is open anew, after its files were cut: it begins at `start` and ends at `end`.
@@ -190,12 +217,13 @@ impl<W: World> Shard<W> {
         partition.replicated = partition.replicated.min(end);
         partition.gaps.retain(|(from, _)| *from < end);
         partition.durable = partition.durable.max(start).min(partition.end());
+        partition.is_unflushed = false;
         partition.dirty_since = (partition.durable < partition.end()).then_some(now);
         Ok(())
     }
 
     /// A partition's log cannot be used here any more.
-    fn close_for(&mut self, cursor: CursorId, why: String) {
+    pub(super) fn close_for(&mut self, cursor: CursorId, why: String) {
         self.source.unfollow(cursor);
         let partition = self.partitions.remove(&cursor).expect("the caller has it");
         self.by_name.remove(&partition.id);

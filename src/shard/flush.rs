@@ -69,7 +69,7 @@ impl<W: World> Shard<W> {
         let Some(partition) = self.partitions.get_mut(&cursor) else {
             return;
         };
-        if partition.is_broken || partition.is_syncing {
+        if !partition.has_sound_files() || partition.is_syncing {
             // Who is syncing looks at what has come since when it is done.
             return;
         }
@@ -279,7 +279,7 @@ impl<W: World> Shard<W> {
         for cursor in cursors {
             let partition = self.partitions.get_mut(&cursor).expect("just listed");
             self.moved.insert(cursor);
-            if partition.is_broken {
+            if !partition.has_sound_files() {
                 is_clean = false;
                 cut_at_last(self.world.disk(), partition);
                 continue;

@@ -23,6 +23,7 @@ mod reports;
 mod retention;
 mod silence;
 mod tasks;
+mod uncut;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -83,6 +84,8 @@ pub struct Shard<W: World> {
     /// Partitions whose last batches are to be durable soon.
     to_seal: VecDeque<CursorId>,
     seals_in_flight: usize,
+    /// Cuts that the disk has refused, by the moment from which they are tried again.
+    cuts_due: BTreeSet<(Instant, CursorId)>,
     /// Partitions that have moved since the last report.
     moved: BTreeSet<CursorId>,
     report: Report,
@@ -121,6 +124,7 @@ impl<W: World> Shard<W> {
             syncs_in_flight: 0,
             to_seal: VecDeque::new(),
             seals_in_flight: 0,
+            cuts_due: BTreeSet::new(),
             moved: BTreeSet::new(),
             report: Report::default(),
             next_report: Instant::default(),
@@ -190,6 +194,7 @@ impl<W: World> Shard<W> {
     /// Everything that is due now.
     fn act(&mut self) {
         self.reopen();
+        self.cut_again();
         self.connect();
         self.fetch();
         self.lose_the_silent();
@@ -208,6 +213,7 @@ impl<W: World> Shard<W> {
             self.flush_deadline(),
             self.silence_deadline(),
             self.reopen_deadline(),
+            self.uncut_deadline(),
             self.expire_deadline(),
             self.untold_deadline(),
             report,

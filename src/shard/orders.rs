@@ -61,7 +61,8 @@ impl<W: World> Shard<W> {
     }
 
     fn recorded(&mut self, id: &TopicPartition, point: Offset) {
-        if let Some(partition) = self.named(id) {
+        // Half a cut has its own notes of what is durable, and they stay.
+        if let Some(partition) = self.named(id).filter(|one| !one.is_half_cut()) {
             // A log that lacks what it had is said to reach further than it does.
             partition.store.recorded(point.min(partition.durable));
         }

@@ -1,6 +1,7 @@
 //! One partition of a shard: its log, its files, and what is told of it.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use super::inbox::{Aborted, Mirror, Order, Phase, Status, Tally, Told};
 use crate::io::Disk;
@@ -49,6 +50,19 @@ pub(super) struct Partition<D: Disk> {
     pub(super) is_complete: bool,
     /// A write or sync has failed: what the files hold is not known any more.
     pub(super) is_broken: bool,
+    /// A cut that the disk has refused, and that is tried again.
+    pub(super) uncut: Option<Uncut>,
+}
+
+/// A cut that waits for the disk, the first of what waits for the files.
+#[derive(Debug)]
+pub(super) struct Uncut {
+    /// It is tried again then.
+    pub(super) again_at: Instant,
+    /// It has begun: until it is repeated to its end, nobody knows what the files hold.
+    pub(super) is_half: bool,
+    /// Where what goes was set aside by then. It is not copied twice: room is what lacks.
+    pub(super) aside: Option<PathBuf>,
 }
 
 /// What waits for a partition's files to be at rest.
@@ -115,6 +129,7 @@ impl<D: Disk> Partition<D> {
             is_syncing: false,
             is_complete: false,
             is_broken: false,
+            uncut: None,
             mirror,
             log,
             store,
@@ -204,7 +219,34 @@ impl<D: Disk> Partition<D> {
 
     /// Records of it may be appended.
     pub(super) fn takes_records(&self) -> bool {
+        self.is_fetched && !self.is_over() && self.has_sound_files()
+    }
+
+    /// The source has told of a cut, and nothing has come between. Half a cut is to be repeated.
+    pub(super) fn is_to_be_cut(&self) -> bool {
         self.is_fetched && !self.is_over() && !self.is_broken
+    }
+
+    /// What its files hold is known.
+    pub(super) fn has_sound_files(&self) -> bool {
+        !self.is_broken && !self.is_half_cut()
+    }
+
+    /// A cut of it has begun and has to be repeated.
+    pub(super) fn is_half_cut(&self) -> bool {
+        self.uncut.as_ref().is_some_and(|uncut| uncut.is_half)
+    }
+
+    /// The first thing that waits is a cut, and not to be tried before a later moment.
+    pub(super) fn waits_to_cut(&self, now: Instant) -> bool {
+        let is_later = |uncut: &Uncut| uncut.again_at > now;
+        self.is_cut_first() && self.uncut.as_ref().is_some_and(is_later)
+    }
+
+    /// The first thing that waits is a cut that the source has told of.
+    pub(super) fn is_cut_first(&self) -> bool {
+        let first = self.waiting.front();
+        matches!(first, Some(Work::Truncate(_) | Work::Restart(_)))
     }
 
     /// An order is being carried out, or waits to be.

@@ -11,7 +11,7 @@ use crate::model::{Instant, LeaderEpoch, TopicPartition};
 use crate::source::{CursorId, LaneId, Outcome, Withheld};
 
 /// What the disk refuses is tried again after this.
-const DISK_RETRY: Duration = Duration::from_secs(1);
+pub(super) const DISK_RETRY: Duration = Duration::from_secs(1);
 /// A partition that goes on waiting says so again after this.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
@@ -200,7 +200,7 @@ impl<W: World> Shard<W> {
         // An answer to a question ends the waiting, but not the patience: only records do.
         let has_waited = partition.waiting_since.is_some();
         let waits = matches!(partition.phase, Phase::Waiting(_)) || has_waited;
-        if !waits || partition.is_unflushed {
+        if !waits || partition.is_unflushed || partition.uncut.is_some() {
             return;
         }
         if matches!(partition.phase, Phase::Waiting(_)) {

@@ -51,7 +51,7 @@ impl<W: World> Shard<W> {
         let Some(partition) = self.partitions.get_mut(&cursor) else {
             return;
         };
-        if partition.is_broken || partition.is_busy() {
+        if !partition.has_sound_files() || partition.is_busy() {
             return;
         }
         let end = partition.end();

@@ -20,11 +20,14 @@ impl<W: World> Shard<W> {
         let Some(cursor) = self.by_name.get(&id).copied() else {
             return self.without_log(order);
         };
+        if self.cut_gives_way(cursor, &order) {
+            self.wait_behind(cursor, order);
+            return self.go_on(cursor);
+        }
         let partition = self.partitions.get_mut(&cursor).expect("it has a name");
         let needs_rest = matches!(order, Order::Cut { .. } | Order::Release { .. });
         if partition.is_busy() || needs_rest && partition.is_syncing {
-            partition.waiting.push_back(Work::Order(order));
-            return;
+            return self.wait_behind(cursor, order);
         }
         let done = match order {
             Order::Mirror(_) => Err("it is mirrored already: release it first".to_owned()),
@@ -44,10 +47,17 @@ impl<W: World> Shard<W> {
         }
     }
 
+    fn wait_behind(&mut self, cursor: CursorId, order: Order) {
+        let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
+        partition.waiting.push_back(Work::Order(order));
+    }
+
     /// What waited for the files of a partition to be at rest, as far as it goes now.
     pub(super) fn go_on(&mut self, cursor: CursorId) {
+        let now = self.now();
         while let Some(partition) = self.partitions.get_mut(&cursor) {
-            if partition.is_syncing || partition.awaited.is_some() {
+            let is_at_work = partition.is_syncing || partition.awaited.is_some();
+            if is_at_work || partition.waits_to_cut(now) {
                 return;
             }
             match partition.waiting.pop_front() {
@@ -85,7 +95,7 @@ impl<W: World> Shard<W> {
     /// Leads it in another epoch from here on.
     fn lead(&mut self, cursor: CursorId, epoch: LeaderEpoch) -> Result<(), String> {
         let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
-        if partition.is_broken {
+        if !partition.has_sound_files() {
             return Err(BROKEN.to_owned());
         }
         if partition.log.stamp().is_none() {
@@ -217,7 +227,7 @@ impl<W: World> Shard<W> {
     fn release(&mut self, cursor: CursorId) -> Result<(), String> {
         self.stop_fetching(cursor);
         let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
-        if !partition.is_broken {
+        if partition.has_sound_files() {
             partition.store.finish(&mut partition.log);
             partition.awaited = Some(End::Released {
                 is_under_way: false,
@@ -236,7 +246,7 @@ impl<W: World> Shard<W> {
     /// A partition that is not fetched, and whose files can be written.
     pub(super) fn at_rest(&mut self, cursor: CursorId) -> Result<&mut Partition<W::Disk>, String> {
         let partition = self.partitions.get_mut(&cursor).expect("the caller has it");
-        if partition.is_broken {
+        if !partition.has_sound_files() {
             return Err(BROKEN.to_owned());
         }
         match partition.is_fetched && !partition.is_over() {

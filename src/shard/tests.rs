@@ -2,6 +2,7 @@
 //! killed and robbed of power at every change.
 
 mod alone;
+mod full;
 mod losing;
 mod peer;
 
@@ -57,20 +58,7 @@ fn unsynced() -> (MemoryDisk, Log, Store<MemoryDisk>) {
         mut log, mut store, ..
     } = opened.expect("the disk works");
     store.lead(&mut log, epoch(1), None).expect("it is empty");
-    let all = topics(7, 1);
-    let topic = all
-        .iter()
-        .find(|topic| topic.traffic == Traffic::Transactions);
-    let sizes = Sizes {
-        records: 3,
-        value_bytes: 40,
-    };
-    let mut load = PartitionLoad::new(topic.expect("one of each"), 0, sizes);
-    for nth in 0..BATCHES {
-        if nth == 9 {
-            load.elect();
-        }
-        let mut bytes = load.next_batch(1_000 + nth as i64);
+    for mut bytes in batches() {
         let due = Expect::after(log.watermarks().log_end, log.source_epoch());
         let (mut run, _) = check_mut(&mut bytes, due);
         store
@@ -80,6 +68,26 @@ fn unsynced() -> (MemoryDisk, Log, Store<MemoryDisk>) {
         store.append(&mut log, WALL, run.as_run()).expect("works");
     }
     (disk, log, store)
+}
+
+/// What the source has: transactions, and another leader's epoch from the middle on.
+fn batches() -> Vec<Vec<u8>> {
+    let all = topics(7, 1);
+    let topic = all
+        .iter()
+        .find(|topic| topic.traffic == Traffic::Transactions);
+    let sizes = Sizes {
+        records: 3,
+        value_bytes: 40,
+    };
+    let mut load = PartitionLoad::new(topic.expect("one of each"), 0, sizes);
+    let next = |nth: usize| {
+        if nth == 9 {
+            load.elect();
+        }
+        load.next_batch(1_000 + nth as i64)
+    };
+    (0..BATCHES).map(next).collect()
 }
 
 /// The partition, to be led in epoch 2 and not fetched.

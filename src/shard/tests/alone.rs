@@ -129,6 +129,12 @@ impl Ordered {
         self.told.pop_front()
     }
 
+    /// The next report as a whole; `None` once the shard has ended.
+    pub(super) async fn report(&mut self) -> Option<Report> {
+        let report = await_in(&mut self.reports, &self.clock).await;
+        report.map(|(_, report)| report)
+    }
+
     /// What the leading thread is told next.
     pub(super) async fn moved(&mut self) -> Vec<Moved> {
         let moved = await_in(&mut self.moved, &self.clock).await;
