@@ -230,7 +230,10 @@ impl<W: World> Shard<W> {
     /// The files are in an unknown state: nothing of them is called durable any more.
     pub(super) fn break_off(&mut self, cursor: CursorId, fault: &LogFault) {
         if let Some(partition) = self.partitions.get_mut(&cursor) {
-            partition.is_broken = true;
+            if std::mem::replace(&mut partition.is_broken, true) {
+                // A sync that was under way when something else failed.
+                return;
+            }
             // A later sync would succeed without them: what was not durable is fetched again.
             let (dir, durable) = (partition.store.dir(), partition.durable);
             if let Err(fault) = cut_unsynced(self.world.disk(), dir, durable) {

@@ -8,7 +8,7 @@ mod peer;
 
 use std::path::PathBuf;
 
-use alone::{Ordered, with_shard, with_shard_of};
+use alone::{Ordered, idle, with_shard, with_shard_of};
 
 use super::inbox::{LeaderEpochs, LogOptions, Mirror, Retention, Told};
 use super::*;
@@ -673,6 +673,24 @@ fn assert_durable(disk: &MemoryDisk, told: &Told) {
         let left = disk.after_power_loss(|| 0);
         assert_eq!(boundary(&left, durable), durable, "{told:?}");
     }
+}
+
+/// A sync may be under way when something else of the same files fails, and fail as well.
+#[test]
+fn a_partition_breaks_once() {
+    let (disk, end) = mirrored();
+    let mut shard = idle(&disk);
+    shard.obey(Order::Mirror(led(end)));
+    let cursor = shard.by_name[&id()];
+    for _ in 0..2 {
+        let fault = crate::log::LogFault::Unsynced {
+            path: dir(),
+            error: std::io::Error::other("the device has lost it"),
+        };
+        shard.break_off(cursor, &fault);
+    }
+    let is_broken = |told: &&Told| matches!(told, Told::Broken { .. });
+    assert_eq!(shard.report.told.iter().filter(is_broken).count(), 1);
 }
 
 #[test]

@@ -171,6 +171,22 @@ pub(super) fn with_shard_of<T>(
     with_shard_and(disk, &Peer::default(), options, script)
 }
 
+/// A shard that nobody runs or tells anything.
+pub(super) fn idle(disk: &MemoryDisk) -> Shard<Alone> {
+    let world = Alone {
+        disk: disk.clone(),
+        net: Peer::default(),
+        clock: Jumping::default(),
+    };
+    let ties = Ties {
+        orders: mpsc::channel(1).1,
+        reports: mpsc::channel(1).0,
+        shard: ShardId(0),
+        moved: None,
+    };
+    Shard::new(world, Options::default(), ties, 1)
+}
+
 /// Plays a script with a shard. Its queue to the leading thread has room for one message.
 pub(super) fn with_shard_and<T>(
     disk: &MemoryDisk,
