@@ -1,8 +1,8 @@
 //! Many partitions of mixed rates on two brokers: each comes forward, none starves another, and
 //! memory stays in proportion to their number.
 //!
-//! It takes minutes and judges time, so that it runs on demand only, with
-//! `TWINLOG_SCALE_PARTITIONS=1000`; with `TWINLOG_SCALE_BROKERS=1` they are all on one.
+//! A few hundred unless `TWINLOG_SCALE_PARTITIONS=1000` asks for more, which takes minutes; with
+//! `TWINLOG_SCALE_BROKERS=1` they are all on one.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,10 @@ use super::program::Running;
 use super::vault::{Vault, await_within};
 use super::*;
 
+/// How many there are, unless others are asked for.
+const PARTITIONS: usize = 250;
+/// So many times fewer are copied before, to see what each further one occupies.
+const FEWER: usize = 5;
 /// What a partition may occupy beyond buffers.
 const PARTITION_BYTES: u64 = 64 << 10;
 /// The program, and a window for each of two shards' connections to two brokers, each of which
@@ -23,10 +27,9 @@ const TRICKLES: usize = 10;
 const TRICKLE_WITHIN: Duration = Duration::from_secs(5);
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(240);
 
-/// How many are asked for, if any.
-fn partitions() -> Option<usize> {
-    let chosen = std::env::var("TWINLOG_SCALE_PARTITIONS").ok()?;
-    Some(chosen.parse().expect("a number"))
+fn partitions() -> usize {
+    let chosen = std::env::var("TWINLOG_SCALE_PARTITIONS");
+    chosen.map_or(PARTITIONS, |text| text.parse().expect("a number"))
 }
 
 fn brokers() -> u32 {
@@ -35,12 +38,9 @@ fn brokers() -> u32 {
 }
 
 #[test]
-fn a_thousand_partitions_come_forward_together() {
-    let Some(count) = partitions() else {
-        eprintln!("skipped: TWINLOG_SCALE_PARTITIONS asks for no partitions");
-        return;
-    };
-    let Some(_turn) = Turn::take("a_thousand_partitions_come_forward_together") else {
+fn many_partitions_come_forward_together() {
+    let count = partitions();
+    let Some(_turn) = Turn::take("many_partitions_come_forward_together") else {
         return;
     };
     let workload = Arc::new(Workload::start(DEFAULT_VERSION));
@@ -49,17 +49,18 @@ fn a_thousand_partitions_come_forward_together() {
     cluster.ask(&format!("create topic=scale.many partitions={count}"));
     cluster.ask(&format!("create topic=scale.trickle assign=1,{brokers}"));
     cluster.ask(&format!("create topic=scale.firehose assign=1,{brokers}"));
-    fill(&cluster, count, 1);
+    fill(&cluster, "scale.many", count, 1);
     cluster.ask(&format!(
         "produce topic=scale.firehose count={BACKLOG_RECORDS} size=1000 acks=1"
     ));
     cluster.ask("load id=hose topic=scale.firehose rate=5000 size=1000 idempotent=false");
+    let few = peak_of_few(&cluster, count / FEWER);
     let vault = Vault::new(&cluster, "scale");
-    let mut following = vault.follow(&cluster, "scale\\..*");
+    let mut following = vault.follow(&cluster, "scale\\.(many|trickle|firehose)");
     let slowest = trickles(&cluster, &vault, &mut following);
-    let first = caught_up(&cluster, &vault, &mut following);
-    fill(&cluster, count, 2);
-    let second = caught_up(&cluster, &vault, &mut following);
+    let first = caught_up(&cluster, "scale\\.many", &vault, &mut following);
+    fill(&cluster, "scale.many", count, 2);
+    let second = caught_up(&cluster, "scale\\.many", &vault, &mut following);
     let stands_still = first.iter().zip(&second).filter(|(before, after)| {
         assert_eq!(before.directory(), after.directory());
         before.high_watermark >= after.high_watermark
@@ -73,6 +74,12 @@ fn a_thousand_partitions_come_forward_together() {
         "{peak} bytes for {count} partitions\n{}",
         ended.stderr
     );
+    let further = (count - count / FEWER) as u64;
+    assert!(
+        peak <= few + PARTITION_BYTES * further,
+        "{few} bytes, and {peak} with {further} partitions more\n{}",
+        ended.stderr
+    );
     assert!(
         slowest <= TRICKLE_WITHIN,
         "a trickle has waited for {slowest:?}"
@@ -82,16 +89,32 @@ fn a_thousand_partitions_come_forward_together() {
         vault.assert_partitions_identical(&cluster, node, &partitions);
     }
     eprintln!(
-        "{count} partitions on {brokers} brokers: peak {} KiB, slowest trickle {slowest:?}",
-        peak >> 10
+        "{count} partitions on {brokers} brokers: peak {} KiB, of a few of them {} KiB, slowest \
+         trickle {slowest:?}",
+        peak >> 10,
+        few >> 10
     );
 }
 
+/// What a copy of fewer partitions occupies, with the same firehose beside them.
+fn peak_of_few(cluster: &Cluster, count: usize) -> u64 {
+    cluster.ask(&format!("create topic=scale.few partitions={count}"));
+    fill(cluster, "scale.few", count, 1);
+    let vault = Vault::new(cluster, "few");
+    let mut following = vault.follow(cluster, "scale\\.(few|firehose)");
+    caught_up(cluster, "scale\\.(few|firehose)", &vault, &mut following);
+    fill(cluster, "scale.few", count, 2);
+    caught_up(cluster, "scale\\.few", &vault, &mut following);
+    let peak = following.peak_bytes();
+    following.stop().expect_code(0);
+    peak
+}
+
 /// Records for every partition: many keys are spread evenly.
-fn fill(cluster: &Cluster, count: usize, seed: u32) {
+fn fill(cluster: &Cluster, topic: &str, count: usize, seed: u32) {
     let (records, keys) = (15 * count, 100 * count);
     cluster.ask(&format!(
-        "produce topic=scale.many count={records} keys={keys} size=100 batch=512 acks=1 seed={seed}"
+        "produce topic={topic} count={records} keys={keys} size=100 batch=512 acks=1 seed={seed}"
     ));
 }
 
@@ -127,9 +150,14 @@ fn trickles(cluster: &Cluster, vault: &Vault, following: &mut Running) -> Durati
     slowest
 }
 
-/// Waits until the quiet partitions have all arrived, and answers them.
-fn caught_up(cluster: &Cluster, vault: &Vault, following: &mut Running) -> Vec<Partition> {
-    let wanted = cluster.offsets("scale\\.many");
+/// Waits until these partitions have all arrived, and answers them.
+fn caught_up(
+    cluster: &Cluster,
+    which: &str,
+    vault: &Vault,
+    following: &mut Running,
+) -> Vec<Partition> {
+    let wanted = cluster.offsets(which);
     let mut missing: Vec<&Partition> = wanted.iter().collect();
     await_within(following, "all partitions arrive", CAUGHT_UP_WITHIN, || {
         missing.retain(|partition| vault.end(partition) < Some(partition.high_watermark));
