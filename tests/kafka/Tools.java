@@ -5,6 +5,7 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -33,12 +34,20 @@ final class Tools {
         });
     }
 
-    /** Formats a node's log directory: config= its properties file, cluster= the cluster's id. */
+    /**
+     * Formats a node's log directory: config= its properties file, cluster= the cluster's id; voters= the
+     * first controllers (id@host:port:directory) of a cluster whose controllers agree upon who they are,
+     * or none for a node that is not among them.
+     */
     private static void format(Workload.Args args, Workload.Answer answer) throws Exception {
         StringBuilder said = new StringBuilder();
+        List<String> words = new ArrayList<>(
+            List.of("format", "-t", args.text("cluster"), "-c", args.text("config")));
+        String voters = args.text("voters", "");
+        if (voters.equals("none")) words.add("--no-initial-controllers");
+        else if (!voters.isEmpty()) words.addAll(List.of("--initial-controllers", voters));
         int code = run("kafka.tools.StorageTool", line -> said.append(line).append(" / "),
-            line -> said.append(line).append(" / "),
-            "format", "-t", args.text("cluster"), "-c", args.text("config"));
+            line -> said.append(line).append(" / "), words.toArray(new String[0]));
         if (code != 0) throw new IllegalStateException("format: " + said);
     }
 

@@ -34,7 +34,9 @@ import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AccessControlEntryFilter;
 import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclBindingFilter;
 import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
@@ -42,6 +44,7 @@ import org.apache.kafka.common.errors.ElectionNotNeededException;
 import org.apache.kafka.common.errors.PreferredLeaderNotAvailableException;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourcePatternFilter;
 import org.apache.kafka.common.resource.ResourceType;
 
 /** Topics and partitions, seen and changed by the admin client. b= is the bootstrap address. */
@@ -50,7 +53,10 @@ final class Topics {
 
     static void register(Map<String, Workload.Command> commands) {
         commands.put("ready", Topics::ready);
+        commands.put("quorum", Topics::quorum);
         commands.put("allow", Topics::allow);
+        commands.put("denied", Topics::denied);
+        commands.put("open", Topics::reopen);
         commands.put("create", (args, answer) -> create(args, answer));
         commands.put("configure", Topics::configure);
         commands.put("settings", Topics::settings);
@@ -84,6 +90,14 @@ final class Topics {
         answer.field("cluster", cluster.clusterId().get(8, TimeUnit.SECONDS));
     }
 
+    /** Answers leader=, the active controller, and a line for each feature that is in force: name, level. */
+    private static void quorum(Workload.Args args, Workload.Answer answer) throws Exception {
+        Admin admin = admin(args.text("b"));
+        admin.describeFeatures().featureMetadata().get().finalizedFeatures()
+            .forEach((name, levels) -> answer.line(name + " " + levels.maxVersionLevel()));
+        answer.field("leader", admin.describeMetadataQuorum().quorumInfo().get().leaderId());
+    }
+
     /** Allows operations= (commas between) on topic=, or with cluster=true on the cluster, to principal= from host=. */
     private static void allow(Workload.Args args, Workload.Answer answer) throws Exception {
         var on = args.flag("cluster")
@@ -98,6 +112,25 @@ final class Topics {
             .map(entry -> new AclBinding(on, entry))
             .collect(Collectors.toList());
         admin(args.text("b")).createAcls(bindings).all().get();
+    }
+
+    /** Everybody who is denied to write to topic=: one line for each principal. */
+    private static void denied(Workload.Args args, Workload.Answer answer) throws Exception {
+        admin(args.text("b")).describeAcls(denials(args.text("topic"), null)).values().get().stream()
+            .map(binding -> binding.entry().principal()).sorted().forEach(answer::line);
+    }
+
+    /** Takes it back that principal= is denied to write to topic=. */
+    private static void reopen(Workload.Args args, Workload.Answer answer) throws Exception {
+        var removed = admin(args.text("b"))
+            .deleteAcls(List.of(denials(args.text("topic"), args.text("principal")))).all().get();
+        answer.field("removed", removed.size());
+    }
+
+    private static AclBindingFilter denials(String topic, String principal) {
+        return new AclBindingFilter(
+            new ResourcePatternFilter(ResourceType.TOPIC, topic, PatternType.LITERAL),
+            new AccessControlEntryFilter(principal, null, AclOperation.WRITE, AclPermissionType.DENY));
     }
 
     /**

@@ -22,9 +22,20 @@ pub(super) struct Cluster {
     pub(super) workload: Arc<Workload>,
     dir: PathBuf,
     id: String,
+    voters: Voters,
     /// Where the controllers listen, that of node 1 first.
     controllers: Vec<u16>,
     nodes: Vec<Node>,
+}
+
+/// How the controllers of a cluster know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Voters {
+    /// By everybody's configuration.
+    Configured,
+    /// By what they have agreed upon, which is `kraft.version` 1; everybody's configuration says
+    /// only whom to ask first.
+    Agreed,
 }
 
 /// One partition as a cluster's leader sees it.
@@ -109,11 +120,22 @@ impl Cluster {
         nodes: (u32, u32),
         settings: &[(&str, &str)],
     ) -> Self {
+        Self::start_voters(workload, name, nodes, Voters::Configured, settings)
+    }
+
+    /// The same with controllers that know each other in either way.
+    pub(super) fn start_voters(
+        workload: &Arc<Workload>,
+        name: &str,
+        nodes: (u32, u32),
+        voters: Voters,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let version = &workload.release.version;
         let dir = jars::root().join("run").join(format!("{name}-{version}"));
         let mut failure = String::new();
         for _ in 0..START_TRIES {
-            match Self::try_start(workload, &dir, nodes, settings) {
+            match Self::try_start(workload, &dir, nodes, voters, settings) {
                 Ok(cluster) => return cluster,
                 Err(tail) => failure = tail,
             }
@@ -128,6 +150,7 @@ impl Cluster {
         workload: &Arc<Workload>,
         dir: &Path,
         (brokers, controllers): (u32, u32),
+        voters: Voters,
         settings: &[(&str, &str)],
     ) -> Result<Self, String> {
         if dir.exists() {
@@ -144,7 +167,8 @@ impl Cluster {
         let mut cluster = Self {
             workload: Arc::clone(workload),
             dir: dir.to_owned(),
-            id: cluster_id(dir, ports[0]),
+            id: some_id(dir, ports[0]),
+            voters,
             controllers: controllers.to_vec(),
             nodes: nodes.collect(),
         };
@@ -161,10 +185,27 @@ impl Cluster {
         let config = self.config_path(node);
         fs::write(&config, self.properties(node, settings)).expect("the run's directory is there");
         self.workload.ask(&format!(
-            "format config={} cluster={}",
+            "format config={} cluster={}{}",
             config.display(),
-            self.id
+            self.id,
+            self.first_voters(node)
         ));
+    }
+
+    /// Who the first controllers are: written into the logs of those where nobody's configuration
+    /// has it.
+    fn first_voters(&self, node: u32) -> String {
+        if self.voters == Voters::Configured {
+            return String::new();
+        }
+        if node as usize > self.controllers.len() {
+            return " voters=none".to_owned();
+        }
+        let each = (1..).zip(&self.controllers).map(|(id, port)| {
+            let directory = some_id(&self.log_dir(id), *port);
+            format!("{id}@127.0.0.1:{port}:{directory}")
+        });
+        format!(" voters={}", each.collect::<Vec<_>>().join(","))
     }
 
     fn properties(&self, node: u32, settings: &[(&str, &str)]) -> String {
@@ -177,14 +218,19 @@ impl Cluster {
             ),
             None => ("broker", String::new()),
         };
-        let voters = (1..).zip(&self.controllers);
-        let voters = voters.map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
-        let voters = voters.collect::<Vec<_>>().join(",");
+        let quorum = match self.voters {
+            Voters::Configured => {
+                let voters = (1..).zip(&self.controllers);
+                let voters = voters.map(|(id, port)| format!("{id}@127.0.0.1:{port}"));
+                format!("voters={}", voters.collect::<Vec<_>>().join(","))
+            }
+            Voters::Agreed => format!("bootstrap.servers={}", self.controllers()),
+        };
         let mut text = format!(
             "node.id={node}\nprocess.roles={roles}\nlog.dirs={}\n\
              listeners=PLAINTEXT://127.0.0.1:{port}{controller}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-             controller.quorum.voters={voters}\n{COMMON}",
+             controller.quorum.{quorum}\n{COMMON}",
             self.log_dir(node).display()
         );
         for (key, value) in settings {
@@ -228,6 +274,11 @@ impl Cluster {
         all.collect::<Vec<_>>().join(",")
     }
 
+    /// All of its nodes.
+    pub(super) fn nodes(&self) -> Vec<u32> {
+        self.nodes.iter().map(|node| node.id).collect()
+    }
+
     /// The node whose controller listens there.
     pub(super) fn controller_at(&self, port: u16) -> u32 {
         let mut all = (1..).zip(&self.controllers);
@@ -238,6 +289,12 @@ impl Cluster {
     /// `host:port` of one broker.
     pub(super) fn broker(&self, node: u32) -> String {
         format!("127.0.0.1:{}", self.node(node).port)
+    }
+
+    /// What a node has logged.
+    pub(super) fn logged(&self, node: u32) -> String {
+        let log = self.dir.join(format!("node-{node}.log"));
+        fs::read_to_string(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()))
     }
 
     /// Runs a command of the workload on this cluster; panics with its words where it fails.
@@ -413,7 +470,7 @@ pub(super) fn free_ports(count: usize) -> Vec<u16> {
 }
 
 /// 22 characters of URL-safe base 64, as Kafka's ids are; different for every run.
-fn cluster_id(dir: &Path, port: u16) -> String {
+fn some_id(dir: &Path, port: u16) -> String {
     let seed = format!("{}-{port}-{}", dir.display(), std::process::id());
     let (a, b) = (
         crc32fast::hash(seed.as_bytes()),

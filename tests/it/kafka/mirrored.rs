@@ -1,7 +1,6 @@
 //! A source, a stock destination and a node that mirrors from the one onto the other: what the
 //! destination's brokers have on disk, against what the source has.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -26,6 +25,11 @@ impl Mirrored {
     pub(super) fn begin(workload: &Arc<Workload>, name: &str, topics: &str) -> Mirrored {
         let source = Cluster::start(workload, &format!("{name}-source"), 1, &[]);
         let destination = Cluster::start(workload, &format!("{name}-destination"), 2, &APART);
+        Mirrored::between(source, destination, topics)
+    }
+
+    /// Between these two. The node has not been started.
+    pub(super) fn between(source: Cluster, destination: Cluster, topics: &str) -> Mirrored {
         let node = Node::member(&destination, "member");
         node.declare("dr", &source, topics);
         Mirrored {
@@ -43,9 +47,14 @@ impl Mirrored {
     /// The same at some of the brokers.
     pub(super) fn arrives_at(&mut self, brokers: &[u32], topic: &str, when: &str) {
         let wanted = self.source.offsets(topic);
+        self.arrive_at(brokers, &wanted, when);
+    }
+
+    /// So much of the source arrives at those brokers, and is the same there.
+    pub(super) fn arrive_at(&mut self, brokers: &[u32], wanted: &[Partition], when: &str) {
         let begun = Instant::now();
         for broker in brokers {
-            for partition in &wanted {
+            for partition in wanted {
                 let dir = self.replica(*broker, partition);
                 // While it is written, a batch may be half there.
                 let end = || compare::read(&dir).ok().and_then(|batches| batches.end());
@@ -62,7 +71,7 @@ impl Mirrored {
             }
         }
         for broker in brokers {
-            self.agrees(*broker, &wanted);
+            self.agrees(*broker, wanted);
         }
         nobody_spins(&self.destination);
     }
@@ -107,7 +116,7 @@ impl Mirrored {
         }
     }
 
-    fn replica(&self, broker: u32, partition: &Partition) -> std::path::PathBuf {
+    pub(super) fn replica(&self, broker: u32, partition: &Partition) -> std::path::PathBuf {
         let dir = self.destination.log_dir(broker);
         dir.join(partition.directory())
     }
@@ -174,11 +183,10 @@ fn stamps_are_true(dir: &Path) {
 
 /// A batch with an epoch above the leader's would be fetched and skipped for ever.
 fn nobody_spins(cluster: &Cluster) {
-    for node in [1, 2] {
-        let log = cluster.dir().join(format!("node-{node}.log"));
-        let text = fs::read_to_string(&log).expect("a node has a log");
+    for node in cluster.nodes() {
+        let text = cluster.logged(node);
         let lines = text.lines().filter(|line| line.contains("Skipping batch"));
         let wrong: Vec<&str> = lines.take(5).collect();
-        assert!(wrong.is_empty(), "{}: {wrong:#?}", log.display());
+        assert!(wrong.is_empty(), "node {node}: {wrong:#?}");
     }
 }

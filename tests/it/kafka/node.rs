@@ -1,5 +1,7 @@
 //! A node of the program: its configuration, its process, and its operators.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,7 @@ pub(super) struct Node {
     config: PathBuf,
     outputs: PathBuf,
     admin: String,
+    metrics: String,
     /// Where its logs and its state are.
     pub(super) data: PathBuf,
     process: Option<Running>,
@@ -73,12 +76,12 @@ impl Node {
         std::fs::create_dir_all(&outputs).expect("target is writable");
         let ports = free_ports(2);
         let admin = format!("127.0.0.1:{}", ports[0]);
+        let metrics = format!("127.0.0.1:{}", ports[1]);
         let data = dir.join("data");
         let text = format!(
             "[node]\nid = 9001\ndata_dir = \"{}\"\n[admin]\nlisten = \"{admin}\"\n\
-             metrics = \"127.0.0.1:{}\"\n{destination}[source]\nmetadata_interval_ms = 500\n",
+             metrics = \"{metrics}\"\n{destination}[source]\nmetadata_interval_ms = 500\n",
             data.display(),
-            ports[1]
         );
         let config = dir.join("config.toml");
         std::fs::write(&config, text).expect("target is writable");
@@ -86,6 +89,7 @@ impl Node {
             config,
             outputs,
             admin,
+            metrics,
             data,
             process: None,
         }
@@ -211,6 +215,26 @@ impl Node {
         let json = ended.json();
         let all = json.as_array().expect("a list of partitions");
         all.iter().map(described).collect()
+    }
+
+    /// A number of a partition as /metrics has it, which is up to a second old. None where it is
+    /// not known.
+    pub(super) fn measured(&self, what: &str, topic: &str, partition: i64) -> Option<i64> {
+        let mut asked = TcpStream::connect(&self.metrics).expect("it listens");
+        let request = "GET /metrics HTTP/1.1\r\nHost: us\r\nConnection: close\r\n\r\n";
+        asked.write_all(request.as_bytes()).expect("it reads");
+        let mut told = String::new();
+        asked.read_to_string(&mut told).expect("it answers");
+        let labels = [
+            format!("topic=\"{topic}\""),
+            format!("partition=\"{partition}\""),
+        ];
+        let begin = format!("twinlog_{what}{{");
+        let line = told.lines().find(|line| {
+            line.starts_with(&begin) && labels.iter().all(|label| line.contains(label))
+        });
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        value.map(|value| value as i64)
     }
 
     /// Waits until there are so many partitions, and all are as `is_it` says.
