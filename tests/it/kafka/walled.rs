@@ -7,9 +7,14 @@ use super::cluster::free_ports;
 use super::node::Node;
 use super::*;
 
-/// What a node may do, and the brokers of its cluster with it: they are as anonymous as it is.
-const ON_CLUSTER: &str = "CLUSTER_ACTION,ALTER,CREATE,DESCRIBE,IDEMPOTENT_WRITE";
+/// What a node may do beside what it is refused at first.
+const ON_CLUSTER: &str = "ALTER,CREATE,DESCRIBE,IDEMPOTENT_WRITE";
 const ON_TOPICS: &str = "DESCRIBE,DESCRIBE_CONFIGS,ALTER";
+/// How long a node that is refused is listened to.
+const LISTENED: Duration = Duration::from_secs(10);
+/// So many refusals a controller may have to log meanwhile, and so many lines.
+const REFUSALS_MAX: usize = 4;
+const LINES_MAX: usize = 300;
 
 #[test]
 fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
@@ -19,15 +24,16 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
     for version in oldest_and_newest() {
         let workload = Arc::new(Workload::start(&version));
         let source = Cluster::start(&workload, "walled-source", 1, &[]);
-        source.ask("create topic=walled partitions=2");
-        source.ask("produce topic=walled count=300");
-        source.ask("create topic=moved partitions=1");
-        source.ask("produce topic=moved count=30");
+        for (topic, partitions) in [("walled", 2), ("breached", 1), ("half", 1), ("moved", 1)] {
+            source.ask(&format!("create topic={topic} partitions={partitions}"));
+            source.ask(&format!("produce topic={topic} count=300"));
+        }
         let walled = Walled::start(&workload);
         let mut node = Node::member(&walled.cluster, "member");
-        node.declare("dr", &source, "walled|moved");
+        node.declare("dr", &source, "walled|breached|half|moved");
         node.start();
-        node.until("caught up", 3, |one| one.is_caught_up());
+        let refusals = walled.lets_in(&mut node);
+        node.until("caught up", 5, |one| one.is_caught_up());
         walled.opens_what_was_taken_away(&mut node);
         // While we lead it, no client sees a leader that it could write to.
         node.kill();
@@ -35,6 +41,8 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         let denied = walled.writes("walled").expect_err("a fence stands");
         assert!(denied.contains("TopicAuthorization"), "{denied}");
         walled.writes("open").expect("no mirror");
+        let breach = walled.writes_as("root", "breached");
+        breach.expect("nobody keeps out a super user");
         node.start();
         walled.is_led_by(9001);
         source.ask("produce topic=walled count=300 seed=2");
@@ -43,6 +51,7 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
             let end = &ends[usize::try_from(one.partition).expect("a number")];
             one.is_caught_up() && one.destination_offset == end.high_watermark
         });
+        is_found(&mut node);
         node.mirrors(&["stop", "--mirror", "dr", "--topics", "walled", "--wait"])
             .expect_code(0);
         walled.writes("walled").expect("the fence is gone");
@@ -50,9 +59,18 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         let end =
             |all: &[cluster::Partition]| -> i64 { all.iter().map(|one| one.range().end).sum() };
         assert_eq!(end(&written), end(&ends) + 10);
+        walled.opens_what_was_half_open(&mut node);
         node.stop().expect_code(0);
-        walled.has_denied_us_nothing();
+        walled.has_denied_us_nothing(refusals);
     }
+}
+
+/// What was written past the fence is the last that stands there, and is not taken for ours.
+fn is_found(node: &mut Node) {
+    let found = node.until_topic("a breach is found", "breached", |one| one.state == "FAILED");
+    let why = found[0].error.clone().unwrap_or_default();
+    let says = ["300", "310", "rogue_writes", "recover"];
+    assert!(says.iter().all(|word| why.contains(word)), "{why}");
 }
 
 /// A destination with an authorizer, and alice, who may write to every topic.
@@ -64,21 +82,34 @@ struct Walled {
 
 impl Walled {
     fn start(workload: &Arc<Workload>) -> Walled {
-        let door = format!("127.0.0.1:{}", free_ports(1)[0]);
-        let listeners = format!("{{before}},INTERNAL://127.0.0.1:0,CLIENTS://{door}");
+        let ports = free_ports(2);
+        let door = format!("127.0.0.1:{}", ports[0]);
+        let advertised = format!("{{before}},INTERNAL://127.0.0.1:0,CLIENTS://{door}");
+        // Brokers come to the controller by a door of their own: its rights are not theirs.
+        let own = format!("127.0.0.1:{}", ports[1]);
+        let (voters, listeners) = (format!("1@{own}"), format!("{advertised},OWN://{own}"));
         let settings = [
             ("listeners", listeners.as_str()),
-            ("advertised.listeners", listeners.as_str()),
+            ("advertised.listeners", advertised.as_str()),
             (
                 "listener.security.protocol.map",
-                "{before},INTERNAL:PLAINTEXT,CLIENTS:SASL_PLAINTEXT",
+                "{before},INTERNAL:PLAINTEXT,CLIENTS:SASL_PLAINTEXT,OWN:SASL_PLAINTEXT",
             ),
+            ("controller.listener.names", "OWN,{before}"),
+            ("controller.quorum.voters", voters.as_str()),
+            ("sasl.mechanism.controller.protocol", "PLAIN"),
+            (
+                "listener.name.own.plain.sasl.jaas.config",
+                "org.apache.kafka.common.security.plain.PlainLoginModule required \
+                 username=\"broker\" password=\"broker\" user_broker=\"broker\";",
+            ),
+            ("super.users", "User:broker;User:root"),
             ("inter.broker.listener.name", "INTERNAL"),
             ("sasl.enabled.mechanisms", "PLAIN"),
             (
                 "listener.name.clients.plain.sasl.jaas.config",
                 "org.apache.kafka.common.security.plain.PlainLoginModule required \
-                 user_alice=\"alice\";",
+                 user_alice=\"alice\" user_root=\"root\";",
             ),
             (
                 "authorizer.class.name",
@@ -102,7 +133,11 @@ impl Walled {
 
     /// Ten records of alice's.
     fn writes(&self, topic: &str) -> Result<(), String> {
-        let command = format!("produce topic={topic} count=10 login=alice b={}", self.door);
+        self.writes_as("alice", topic)
+    }
+
+    fn writes_as(&self, who: &str, topic: &str) -> Result<(), String> {
+        let command = format!("produce topic={topic} count=10 login={who} b={}", self.door);
         self.cluster.workload.try_ask(&command).map(drop)
     }
 
@@ -115,6 +150,50 @@ impl Walled {
         node.mirrors(&["stop", "--mirror", "dr", "--topics", "moved", "--wait"])
             .expect_code(0);
         self.writes("moved").expect("the fence is gone");
+    }
+
+    /// A node that may not be a broker says what it lacks, is in nobody's way, and comes in once it
+    /// has it. Says how often it was refused.
+    fn lets_in(&self, node: &mut Node) -> usize {
+        node.until_said("grant ClusterAction on the cluster");
+        let lines = || self.cluster.logged(1).lines().count();
+        let before = (self.refusals(), lines());
+        std::thread::sleep(LISTENED);
+        let more = (self.refusals() - before.0, lines() - before.1);
+        assert!(more.0 <= REFUSALS_MAX && more.1 <= LINES_MAX, "{more:?}");
+        self.cluster
+            .ask("allow cluster=true operations=CLUSTER_ACTION");
+        // The controller hears of it before its answer comes.
+        self.refusals()
+    }
+
+    /// How often somebody was denied to act as a broker.
+    fn refusals(&self) -> usize {
+        let text = self.cluster.logged(1);
+        let denied = text.lines().filter(|line| line.contains(" is Denied "));
+        denied
+            .filter(|line| line.contains("CLUSTER_ACTION"))
+            .count()
+    }
+
+    /// Killed while it lets writers in, a node may have taken away a part of the fence. The rest it
+    /// takes away when it is back.
+    fn opens_what_was_half_open(&self, node: &mut Node) {
+        let denied = || self.cluster.ask("denied topic=half").lines;
+        self.cluster.pause(1);
+        let stop = node.begin_mirrors(&["stop", "--mirror", "dr", "--topics", "half", "--wait"]);
+        node.until_step("half", "writers are let in");
+        node.kill();
+        self.cluster.resume(1);
+        assert_eq!(denied(), ["User:*", "User:twinlog-fence"]);
+        // As if the kill had come one request later.
+        let half = self.cluster.ask("open topic=half principal=User:*");
+        assert_eq!(half.number("removed"), 1);
+        node.start();
+        stop.await_end(Duration::from_secs(60)).expect_code(0);
+        assert_eq!(denied(), [""; 0], "nothing of the fence is left");
+        self.writes("half").expect("anybody who may");
+        assert_eq!(self.cluster.offsets("half")[0].range(), 0..310);
     }
 
     /// Waits until both partitions of the mirror are led by that broker.
@@ -134,15 +213,17 @@ impl Walled {
     }
 
     /// The authorizer logs whom it denies what. Ours has asked for nothing that it may not have,
-    /// but for the cluster's default of replicas, which can be done without.
-    fn has_denied_us_nothing(&self) {
-        let log = self.cluster.dir().join("node-1.log");
-        let text = std::fs::read_to_string(&log).expect("a node has a log");
+    /// but for what it lacked at first, and for the cluster's default of replicas, which can be
+    /// done without.
+    fn has_denied_us_nothing(&self, refusals: usize) {
+        assert_eq!(self.refusals(), refusals, "denied what it was granted");
+        let text = self.cluster.logged(1);
         let denied = text.lines().filter(|line| line.contains(" is Denied "));
         let ours = denied.filter(|line| line.contains("User:ANONYMOUS"));
         // The first is what we have tried ourselves.
         let known = [
             "Topic:LITERAL:open",
+            "CLUSTER_ACTION",
             "Cluster:LITERAL:kafka-cluster for request = DescribeConfigs",
         ];
         let is_new = |line: &&str| !known.iter().any(|known| line.contains(known));
