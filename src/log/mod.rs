@@ -15,7 +15,7 @@
 //! | `truncate`, `limit` | cutting a log; how far its recovery point is believed then |
 //! | `retention` | which segments go with time |
 //! | `sealing` | the end of every open transaction |
-//! | `walk` | the batches of a file, checked, without holding all of it |
+//! | `walk`, `large` | the batches of a file, checked, without holding more than one of it |
 //! | `opening`, `recovery` | a log or a new one; from files of unknown state to a log |
 //! | `reading`, `verify` | from an offset to a place in a file; is every byte as it must be |
 //!
@@ -30,6 +30,7 @@ mod epochs;
 mod fact;
 mod fault;
 mod index;
+mod large;
 mod layout;
 mod limit;
 mod lineage;

@@ -10,6 +10,7 @@ use crate::record::{Batch, BatchHeader, Expect, HEADER_BYTES, Rest, first};
 
 use super::fault::{LogFault, at};
 use super::index::{OFFSET_ENTRY, OffsetEntry, count_while, entry_at};
+use super::large;
 use super::layout::{self, INDEX, LOG};
 
 const WINDOW_BYTES: usize = 1 << 20;
@@ -148,6 +149,26 @@ impl<D: Disk> Reader<D> {
         if !self.has(place) {
             return Ok(0);
         }
+        let (path, file) = self.file_of(place)?;
+        file.read_at(into, place.position).map_err(at(&path))
+    }
+
+    /// Whether the batch of `bytes` bytes that seems to begin at `place` may be held: its segment
+    /// has as many, and one that is large is sound.
+    fn may_hold(&mut self, place: Place, bytes: usize) -> Result<bool, LogFault> {
+        let (path, file) = self.file_of(place)?;
+        let size = file.size().map_err(at(&path))?;
+        if bytes as u64 > size.saturating_sub(place.position.value()) {
+            return Ok(false);
+        }
+        match large::fault(file, &path, place.position, bytes as u64)? {
+            Some(fault) => Err(self.damaged(place, fault.to_string())),
+            None => Ok(true),
+        }
+    }
+
+    /// The file that a place is in, with its name.
+    fn file_of(&mut self, place: Place) -> Result<(PathBuf, &D::File), LogFault> {
         let path = layout::path(&self.dir, place.segment, LOG);
         if self
             .file
@@ -158,7 +179,7 @@ impl<D: Disk> Reader<D> {
             self.file = Some((place.segment, file));
         }
         let (_, file) = self.file.as_ref().expect("opened above");
-        file.read_at(into, place.position).map_err(at(&path))
+        Ok((path, file))
     }
 
     /// The beginning of the segment behind `place`'s; `None` where there is none.
@@ -262,6 +283,9 @@ impl<D: Disk> BatchStream<D> {
         self.window.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, held);
         if self.window.len() < needed {
+            if !self.reader.may_hold(self.place, needed)? {
+                return Ok(Some(0));
+            }
             self.window.resize(needed, 0);
         }
         let behind = self.place.after(held);

@@ -7,6 +7,7 @@ use crate::model::{LeaderEpoch, Offset, Position};
 use crate::record::{Batch, BatchFault, Expect, Rest, check};
 
 use super::fault::{LogFault, at};
+use super::large;
 
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -99,7 +100,9 @@ pub(super) fn walk<F: File>(
         match checked.rest {
             Rest::Fault(fault) => here.obstacle = Some(Obstacle::Fault(fault)),
             Rest::Short { need, .. } if !is_end => {
-                window_bytes = window_bytes.max(need.unwrap_or(0) as u64);
+                let need = need.unwrap_or(0) as u64;
+                here.obstacle = here.large(file, name, route.to, need)?;
+                window_bytes = window_bytes.max(need);
             }
             Rest::Short { .. } => here.obstacle = Some(Obstacle::Torn),
             Rest::Nothing if is_end && here.position < route.to => {
@@ -112,6 +115,21 @@ pub(super) fn walk<F: File>(
 }
 
 impl Arrived {
+    /// Why the batch of `need` bytes that has begun here is not to be read as a whole.
+    fn large<F: File>(
+        &self,
+        file: &F,
+        name: &Path,
+        to: u64,
+        need: u64,
+    ) -> Result<Option<Obstacle>, LogFault> {
+        if need > to - self.position {
+            return Ok(Some(Obstacle::Torn));
+        }
+        let fault = large::fault(file, name, Position::new(self.position), need)?;
+        Ok(fault.map(Obstacle::Fault))
+    }
+
     fn expect(&self, file_bytes: u64) -> Expect {
         Expect {
             batch_bytes_max: usize::try_from(file_bytes).unwrap_or(usize::MAX),

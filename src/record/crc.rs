@@ -8,6 +8,28 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
+/// The same of bytes that come in pieces.
+pub struct Pieces(crc_fast::Digest);
+
+impl Default for Pieces {
+    fn default() -> Pieces {
+        Pieces(crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi))
+    }
+}
+
+impl Pieces {
+    /// What follows the pieces before.
+    pub fn push(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The CRC-32C of all of them.
+    #[must_use]
+    pub fn crc32c(&self) -> u32 {
+        u32::try_from(self.0.finalize()).expect("it has 32 bits")
+    }
+}
+
 /// The CRC-32C of bytes that had `crc` before eight of them changed. `change` is the exclusive or
 /// of the old and the new eight, read as a big-endian number; `behind` bytes follow them.
 ///

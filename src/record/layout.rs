@@ -57,7 +57,7 @@ pub const HEADER_BYTES: usize = size_of::<BatchHeader>();
 /// Bytes up to and including the length field: what has to be there to know a batch's size.
 pub(super) const LENGTH_END: usize = 12;
 /// Where the bytes that the CRC covers begin.
-pub(super) const CRC_FROM: usize = 21;
+pub const CRC_FROM: usize = 21;
 /// Where the producer id ends.
 pub(super) const PRODUCER_ID_END: usize = 51;
 /// The version of the format that is understood here.

@@ -25,6 +25,6 @@ pub use control::{Control, ControlFault, control};
 pub use entries::{Contents, EntriesFault, Record, Records};
 pub use entry::{RecordHeader, RecordHeaders};
 pub use fields::EntryFault;
-pub use layout::{BatchHeader, HEADER_BYTES};
+pub use layout::{BatchHeader, CRC_FROM, HEADER_BYTES};
 pub use producer_id::{ShiftFault, Shifted, unshift};
 pub use run::{Batches, Run, RunMut};

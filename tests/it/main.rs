@@ -9,6 +9,7 @@ mod full_disk;
 mod fuzzed;
 mod inspecting;
 mod kafka;
+mod lengths;
 mod lying;
 mod mirrors;
 mod ordered;

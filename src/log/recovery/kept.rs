@@ -9,6 +9,7 @@ use crate::log::index::{
     AbortedTxn, OFFSET_ENTRY, OffsetEntry, TIME_ENTRY, TXN_ENTRY, TimeEntry, count_while,
     count_within, entry_at,
 };
+use crate::log::large;
 use crate::log::layout::{self, INDEX, LOG, TIME_INDEX, TXN_INDEX};
 use crate::log::segment::Segment;
 use crate::log::store::Files;
@@ -141,9 +142,12 @@ impl<D: Disk> Recovery<'_, D> {
         let Some(head) = head.filter(|head| head.bytes <= left) else {
             return Ok(false);
         };
+        let (name, place) = (self.path(base, LOG), Position::new(position));
+        if large::fault(file, &name, place, head.bytes)?.is_some() {
+            return Ok(false);
+        }
         let mut bytes = vec![0; usize::try_from(head.bytes).unwrap_or(usize::MAX)];
-        let read = file.read_at(&mut bytes, Position::new(position));
-        let read = read.map_err(at(&self.path(base, LOG)))?;
+        let read = file.read_at(&mut bytes, place).map_err(at(&name))?;
         let expect = Expect {
             batch_bytes_max: bytes.len(),
             ..Expect::after(head.begin, LeaderEpoch::NONE)
