@@ -153,6 +153,7 @@ impl<D: Disk> Books<D> {
         }
         State {
             source_cluster_id: self.found.state.source_cluster_id.clone(),
+            directory_id: self.found.state.directory_id.clone(),
             producer_id_shift: self.found.state.producer_id_shift,
             partitions,
         }

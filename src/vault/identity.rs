@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::io::{Disk, Durability, replace};
 
-use super::{VaultFault, at, read_text};
+use super::{State, VaultFault, at, read_text};
 
 pub(super) const FILE: &str = "meta.properties";
 
@@ -26,10 +26,10 @@ impl Identity {
     /// The first line is a comment for a broker, and the checksum of the others for us.
     pub fn to_text(&self) -> String {
         let body = format!(
-            "version=1\n{}\nnode.id={}\ndirectory.id={}\n",
+            "version=1\n{}\nnode.id={}\n{}\n",
             cluster_line(&self.cluster_id),
             self.node_id,
-            escaped(&self.directory_id)
+            directory_line(&self.directory_id)
         );
         format!("{}\n{body}", head(&body))
     }
@@ -37,6 +37,12 @@ impl Identity {
 
 fn cluster_line(cluster_id: &str) -> String {
     format!("cluster.id={}", escaped(cluster_id))
+}
+
+const DIRECTORY: &str = "directory.id=";
+
+fn directory_line(directory_id: &str) -> String {
+    format!("{DIRECTORY}{}", escaped(directory_id))
 }
 
 fn head(body: &str) -> String {
@@ -56,11 +62,22 @@ pub(super) fn is_ours<D: Disk>(disk: &D, dir: &Path) -> Result<bool, VaultFault>
     }
 }
 
-/// What is wrong with the file of a vault that was copied from `cluster_id`, in words.
+/// The directory's id, where the file says it and is as we have written it.
+pub(super) fn directory_id<D: Disk>(disk: &D, dir: &Path) -> Result<Option<String>, VaultFault> {
+    if !is_ours(disk, dir)? {
+        return Ok(None);
+    }
+    let text = read_text(disk, &dir.join(FILE))?.unwrap_or_default();
+    let id = text.lines().find_map(|line| line.strip_prefix(DIRECTORY));
+    // None of ours has anything that is escaped.
+    Ok(id.filter(|id| !id.contains('\\')).map(str::to_owned))
+}
+
+/// What is wrong with the file of a vault whose notes are `state`, in words.
 pub(super) fn judge<D: Disk>(
     disk: &D,
     dir: &Path,
-    cluster_id: &str,
+    state: &State,
 ) -> Result<Option<String>, VaultFault> {
     let text = match read_text(disk, &dir.join(FILE)) {
         Ok(Some(text)) => text,
@@ -68,13 +85,22 @@ pub(super) fn judge<D: Disk>(
         Err(VaultFault::Damaged { why, .. }) => return Ok(Some(why)),
         Err(fault) => return Err(fault),
     };
+    let cluster_id = &state.source_cluster_id;
     let line = cluster_line(cluster_id);
+    let noted = state.directory_id.as_deref().map(directory_line);
     Ok(match text.split_once('\n') {
         Some((found, body)) if found != head(body) => {
             Some("its checksum does not agree".to_owned())
         }
         Some((_, body)) if !body.lines().any(|found| found == line) => {
             Some(format!("it does not name cluster {cluster_id}"))
+        }
+        Some((_, body))
+            if noted
+                .as_ref()
+                .is_some_and(|line| !body.lines().any(|found| found == *line)) =>
+        {
+            Some("it is another directory's".to_owned())
         }
         Some(_) => None,
         None => Some("it has no first line".to_owned()),

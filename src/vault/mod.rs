@@ -85,14 +85,21 @@ impl<D: Disk> Vault<D> {
         complete(&disk, dir, identity, shift)?;
         let mut found = Vault::look(&disk, dir)?;
         refuse_other_source(dir, &found.state, identity)?;
-        agree_on_shift(&disk, dir, &mut found, shift)?;
-        mend(&disk, dir, &found, identity)?;
+        refuse_other_shift(dir, &found, shift)?;
+        // Notes and copy do not change at once, and are the same where it stands.
+        remove_marker(&disk, dir, found.clean)?;
+        let is_new = found.state.producer_id_shift != shift;
+        found.state.producer_id_shift = shift;
+        if found.state.directory_id.is_none() {
+            let own = identity::directory_id(&disk, dir)?;
+            found.state.directory_id = own.or_else(|| Some(identity.directory_id.clone()));
+        }
+        mend(&disk, dir, &found, identity, is_new)?;
         let vault = Vault {
             disk,
             dir: dir.to_owned(),
             _lock: lock,
         };
-        vault.remove_marker(found.clean)?;
         Ok((vault, found))
     }
 
@@ -107,16 +114,16 @@ impl<D: Disk> Vault<D> {
         if !has(state::FILE) && !has(state::COPY) {
             return Err(strange(disk, dir, &entries)?);
         }
-        let mut damage = Vec::new();
-        let state = state::read(disk, dir, &mut damage)?;
-        let notes_are_sound = damage.is_empty();
-        if let Some(why) = identity::judge(disk, dir, &state.source_cluster_id)? {
-            damage.push(format!(
-                "{} is damaged: {why}",
-                dir.join(identity::FILE).display()
-            ));
-        }
+        // Before and after all else: nobody has written meanwhile where it stands both times.
         let marker = read_text(disk, &dir.join(CLEAN_SHUTDOWN))?;
+        let mut damage = Vec::new();
+        let state::Read { state, differs } = state::read(disk, dir, &mut damage)?;
+        let notes_are_sound = damage.is_empty();
+        let (judged, path) = (
+            identity::judge(disk, dir, &state)?,
+            dir.join(identity::FILE),
+        );
+        damage.extend(judged.map(|why| format!("{} is damaged: {why}", path.display())));
         if marker.as_ref().is_some_and(|marker| marker != MARKER) {
             let path = dir.join(CLEAN_SHUTDOWN);
             damage.push(format!("{} is damaged", path.display()));
@@ -156,6 +163,11 @@ impl<D: Disk> Vault<D> {
             partitions: partitions(dir, &entries)?,
             damage,
         };
+        if found.clean && differs {
+            let (path, copy) = (dir.join(state::FILE), state::COPY);
+            let what = format!("{} does not say what {copy} says", path.display());
+            found.damage.push(what);
+        }
         if notes_are_sound {
             let contradictions = agreement::contradictions(&found, dir);
             found.damage.extend(contradictions);
@@ -211,22 +223,22 @@ impl<D: Disk> Vault<D> {
     /// What the system says, with the file's name.
     pub fn close(self) -> Result<(), VaultFault> {
         let path = self.dir.join(CLEAN_SHUTDOWN);
-        let state = state::read(&self.disk, &self.dir, &mut Vec::new())?;
-        state::write_copy(&self.disk, &self.dir, &state)?;
+        let notes = state::read(&self.disk, &self.dir, &mut Vec::new())?;
+        state::write_copy(&self.disk, &self.dir, &notes.state)?;
         let content = MARKER.as_bytes();
         replace(&self.disk, &path, content, Durability::PowerLoss).map_err(at(&path))
     }
+}
 
-    /// The removal is synced: a marker that comes back after a loss of power would vouch for
-    /// writes that it never saw.
-    fn remove_marker(&self, present: bool) -> Result<(), VaultFault> {
-        if !present {
-            return Ok(());
-        }
-        let path = self.dir.join(CLEAN_SHUTDOWN);
-        self.disk.remove_file(&path).map_err(at(&path))?;
-        self.disk.sync_dir(&self.dir).map_err(at(&self.dir))
+/// The removal is synced: a marker that comes back after a loss of power would vouch for writes
+/// that it never saw.
+fn remove_marker<D: Disk>(disk: &D, dir: &Path, present: bool) -> Result<(), VaultFault> {
+    if !present {
+        return Ok(());
     }
+    let path = dir.join(CLEAN_SHUTDOWN);
+    disk.remove_file(&path).map_err(at(&path))?;
+    disk.sync_dir(dir).map_err(at(dir))
 }
 
 fn lock<D: Disk>(disk: &D, dir: &Path) -> Result<D::File, VaultFault> {
@@ -276,6 +288,7 @@ fn complete<D: Disk>(
     if lacks(state::FILE) && lacks(state::COPY) {
         let state = State {
             source_cluster_id: identity.cluster_id.clone(),
+            directory_id: Some(identity.directory_id.clone()),
             producer_id_shift: shift,
             partitions: BTreeMap::new(),
         };
@@ -283,29 +296,43 @@ fn complete<D: Disk>(
         state::write_copy(disk, dir, &state)?;
     }
     if lacks(identity::FILE) {
-        identity::write(disk, dir, identity)?;
+        // A creation that was cut off may have noted another id already.
+        let notes = state::read(disk, dir, &mut Vec::new());
+        let state = notes.ok().map(|notes| notes.state);
+        identity::write(disk, dir, &noted(identity, state.as_ref()))?;
     }
     Ok(())
 }
 
 /// Writes again what is damaged and does not change as a copy goes on; the checkpoints follow with
-/// the first notes. The copy of the notes is renewed in any case.
+/// the first notes; and the notes where something in them `is_new`. Their copy is renewed in any
+/// case.
 fn mend<D: Disk>(
     disk: &D,
     dir: &Path,
     found: &Found,
     identity: &Identity,
+    is_new: bool,
 ) -> Result<(), VaultFault> {
     for what in &found.damage {
         tracing::warn!("{what}; it is written again from what else is known");
     }
-    if !found.damage.is_empty() {
+    if is_new || !found.damage.is_empty() {
         state::write(disk, dir, &found.state)?;
     }
-    if identity::judge(disk, dir, &identity.cluster_id)?.is_some() {
-        identity::write(disk, dir, identity)?;
+    if identity::judge(disk, dir, &found.state)?.is_some() {
+        identity::write(disk, dir, &noted(identity, Some(&found.state)))?;
     }
     state::write_copy(disk, dir, &found.state)
+}
+
+/// The identity of a directory whose notes may know its id.
+fn noted(identity: &Identity, state: Option<&State>) -> Identity {
+    let noted = state.and_then(|state| state.directory_id.clone());
+    Identity {
+        directory_id: noted.unwrap_or_else(|| identity.directory_id.clone()),
+        ..identity.clone()
+    }
 }
 
 fn refuse_other_source(dir: &Path, state: &State, identity: &Identity) -> Result<(), VaultFault> {
@@ -321,25 +348,16 @@ fn refuse_other_source(dir: &Path, state: &State, identity: &Identity) -> Result
 
 /// One constant for all that a vault holds, since nothing in a batch tells by which one it was
 /// changed. A vault without partitions may still take another.
-fn agree_on_shift<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    found: &mut Found,
-    shift: ProducerIdShift,
-) -> Result<(), VaultFault> {
+fn refuse_other_shift(dir: &Path, found: &Found, shift: ProducerIdShift) -> Result<(), VaultFault> {
     let held = found.state.producer_id_shift;
-    if held == shift {
+    if held == shift || found.partitions.is_empty() {
         return Ok(());
     }
-    if !found.partitions.is_empty() {
-        return Err(VaultFault::OtherShift {
-            dir: dir.to_owned(),
-            held,
-            asked: shift,
-        });
-    }
-    found.state.producer_id_shift = shift;
-    state::write(disk, dir, &found.state)
+    Err(VaultFault::OtherShift {
+        dir: dir.to_owned(),
+        held,
+        asked: shift,
+    })
 }
 
 fn partitions(dir: &Path, entries: &[Entry]) -> Result<Vec<TopicPartition>, VaultFault> {

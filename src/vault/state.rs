@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::io::{Disk, Durability, replace};
 use crate::model::{Offset, ProducerIdShift, TopicId, TopicPartition};
 
-use super::{VaultFault, at, read_text};
+use super::{VaultFault, at, identity, read_text};
 
 pub(super) const FILE: &str = "twinlog.state";
 /// The same as it was when the vault was opened or closed last.
@@ -22,6 +22,8 @@ const HEAD: &str = "twinlog.state 1 ";
 pub struct State {
     /// The cluster that is copied.
     pub source_cluster_id: String,
+    /// The id of the directory that they are of; unknown in notes of an early version.
+    pub directory_id: Option<String>,
     /// What was added to every producer id that the vault holds.
     pub producer_id_shift: ProducerIdShift,
     /// What is known of each partition.
@@ -66,18 +68,48 @@ pub enum Ending {
     },
 }
 
-/// The notes, or their copy where they are damaged; what is damaged is told to `damage`.
+/// The notes as they are believed.
+pub(super) struct Read {
+    pub(super) state: State,
+    /// Their copy is sound, and says something else.
+    pub(super) differs: bool,
+}
+
+/// The notes, or their copy where they are damaged or of another directory; what is so is told to
+/// `damage`.
 pub(super) fn read<D: Disk>(
     disk: &D,
     dir: &Path,
     damage: &mut Vec<String>,
-) -> Result<State, VaultFault> {
-    match (read_one(disk, dir, FILE), read_one(disk, dir, COPY)) {
-        (Ok(state), Ok(_)) => Ok(state),
-        (Ok(state), Err(fault @ VaultFault::Damaged { .. }))
-        | (Err(fault @ VaultFault::Damaged { .. }), Ok(state)) => {
+) -> Result<Read, VaultFault> {
+    let own = identity::directory_id(disk, dir)?;
+    let is_elsewhere = |one: &State| {
+        let noted = one.directory_id.as_ref();
+        noted
+            .zip(own.as_ref())
+            .is_some_and(|(noted, own)| noted != own)
+    };
+    let checked = |file| read_one(disk, dir, file).map(|state| (is_elsewhere(&state), state));
+    let (mut state, mut copy) = (checked(FILE), checked(COPY));
+    let ids = |one: &Result<(bool, State), _>| Some(one.as_ref().ok()?.1.directory_id.clone());
+    // Where both agree, it is the identity that is another's.
+    if ids(&state) != ids(&copy) {
+        state = refused(state, &dir.join(FILE));
+        copy = refused(copy, &dir.join(COPY));
+    }
+    let believed = |state| Read {
+        state,
+        differs: false,
+    };
+    match (state, copy) {
+        (Ok((_, state)), Ok((_, copy))) => Ok(Read {
+            differs: state != copy,
+            state,
+        }),
+        (Ok((_, state)), Err(fault @ VaultFault::Damaged { .. }))
+        | (Err(fault @ VaultFault::Damaged { .. }), Ok((_, state))) => {
             damage.push(fault.to_string());
-            Ok(state)
+            Ok(believed(state))
         }
         (Err(VaultFault::Damaged { why, .. }), Err(VaultFault::Damaged { .. })) => {
             Err(VaultFault::NotesLost {
@@ -86,6 +118,20 @@ pub(super) fn read<D: Disk>(
             })
         }
         (Err(fault), _) | (_, Err(fault)) => Err(fault),
+    }
+}
+
+/// What is of another directory is as good as damaged.
+fn refused(
+    one: Result<(bool, State), VaultFault>,
+    path: &Path,
+) -> Result<(bool, State), VaultFault> {
+    match one {
+        Ok((true, _)) => Err(VaultFault::Damaged {
+            path: path.to_owned(),
+            why: "it is another directory's".to_owned(),
+        }),
+        one => one,
     }
 }
 
@@ -136,6 +182,8 @@ fn checksum(json: &str) -> String {
 struct Stored {
     source_cluster_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    directory_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     producer_id_shift: Option<i64>,
     partitions: BTreeMap<String, StoredPartition>,
 }
@@ -165,6 +213,7 @@ impl Stored {
         };
         Stored {
             source_cluster_id: state.source_cluster_id.clone(),
+            directory_id: state.directory_id.clone(),
             producer_id_shift: Some(state.producer_id_shift.value()).filter(|shift| *shift != 0),
             partitions: state.partitions.iter().map(entry).collect(),
         }
@@ -180,6 +229,7 @@ impl Stored {
         let shift = shift.ok_or("its producer_id_shift is negative")?;
         Ok(State {
             source_cluster_id: self.source_cluster_id,
+            directory_id: self.directory_id,
             producer_id_shift: shift,
             partitions: self
                 .partitions

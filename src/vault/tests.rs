@@ -45,6 +45,7 @@ fn sample() -> State {
     let why = "the source lost what we hold".to_owned();
     State {
         source_cluster_id: "here".to_owned(),
+        directory_id: Some(TopicId::new([7; 16]).to_string()),
         producer_id_shift: ProducerIdShift::new(1 << 40).expect("positive"),
         partitions: [
             (id("a-0"), partition(Ending::CaughtUp)),
@@ -180,20 +181,41 @@ fn a_vault_of_unshifted_ids_takes_no_shift_later() {
 
 /// A vault that was closed cleanly, with two partitions that all its files know.
 fn closed() -> (MemoryDisk, Found) {
+    closed_at(12, 2, 7)
+}
+
+/// The same, whose partitions end at `end` and begin at `start`, and whose directory has this id.
+fn closed_at(end: i64, start: i64, directory: u8) -> (MemoryDisk, Found) {
     let disk = MemoryDisk::default();
-    let (vault, _) = open(&disk).expect("a new vault");
-    let mut state = sample();
-    state.producer_id_shift = ProducerIdShift::NONE;
+    let identity = Identity {
+        directory_id: TopicId::new([directory; 16]).to_string(),
+        ..identity("here")
+    };
+    let opened = Vault::open(
+        disk.clone(),
+        Path::new(DIR),
+        &identity,
+        ProducerIdShift::NONE,
+    );
+    let (vault, found) = opened.expect("a new vault");
+    let mut state = State {
+        partitions: sample().partitions,
+        ..found.state
+    };
     state.partitions.remove(&id("b-c-10"));
+    for partition in state.partitions.values_mut() {
+        partition.position = Offset::new(end);
+        partition.log_start = Some(Offset::new(start));
+    }
     let offsets = |offset: i64| -> Offsets {
         let all = state.partitions.keys();
         all.map(|id| (id.clone(), Offset::new(offset))).collect()
     };
     for which in [Checkpoint::RecoveryPoint, Checkpoint::HighWatermark] {
-        vault.save(which, &offsets(12)).expect("saved");
+        vault.save(which, &offsets(end)).expect("saved");
     }
     vault
-        .save(Checkpoint::LogStart, &offsets(2))
+        .save(Checkpoint::LogStart, &offsets(start))
         .expect("saved");
     vault.save_state(&state).expect("saved");
     for id in state.partitions.keys() {
@@ -271,6 +293,90 @@ fn any_missing_or_cut_file_at_the_top_is_found_and_mended() {
                 is_found_and_mended(&damaged, &sound, &format!("{name} cut to {left}"));
             }
         }
+    }
+}
+
+#[test]
+fn any_file_of_another_vault_of_the_cluster_is_found_and_mended() {
+    let (disk, sound) = closed();
+    let (other, _) = closed_at(14, 3, 8);
+    let says_the_same = [LOCK, CLEAN_SHUTDOWN];
+    for path in disk.paths() {
+        let name = path.file_name().expect("it has one").to_string_lossy();
+        let theirs = other.bytes(&path).expect("it has the same files");
+        let is_same = disk.bytes(&path) == Some(theirs.clone());
+        assert_eq!(is_same, says_the_same.contains(&&*name), "{name}");
+        if !is_same {
+            let damaged = disk.after_kill();
+            damaged.put(&path, &theirs);
+            is_found_and_mended(&damaged, &sound, &format!("another's {name}"));
+        }
+    }
+}
+
+#[test]
+fn a_copy_of_the_notes_as_they_were_once_is_found_and_mended() {
+    let (disk, sound) = closed();
+    let (once, _) = closed_at(11, 2, 7);
+    let path = Path::new(DIR).join("twinlog.state.copy");
+    disk.put(&path, &once.bytes(&path).expect("there"));
+    is_found_and_mended(&disk, &sound, "an older copy of the notes");
+}
+
+#[test]
+fn notes_of_another_vault_are_not_believed_where_its_own_are_damaged() {
+    let (disk, _) = closed();
+    let (other, _) = closed_at(14, 3, 8);
+    let file = |name: &str| Path::new(DIR).join(name);
+    for (damaged, theirs) in [
+        ("twinlog.state", "twinlog.state.copy"),
+        ("twinlog.state.copy", "twinlog.state"),
+    ] {
+        let disk = disk.after_kill();
+        disk.put(&file(damaged), b"?");
+        disk.put(&file(theirs), &other.bytes(&file(theirs)).expect("there"));
+        let refused = open(&disk).err().expect("nothing is known");
+        assert!(matches!(refused, VaultFault::NotesLost { .. }), "{refused}");
+    }
+}
+
+/// Notes of an earlier version do not name their directory: they do once it is written again.
+#[test]
+fn notes_learn_the_id_of_their_directory() {
+    let (disk, sound) = closed();
+    let state = State {
+        directory_id: None,
+        ..sound.state.clone()
+    };
+    state::write(&disk, Path::new(DIR), &state).expect("works");
+    state::write_copy(&disk, Path::new(DIR), &state).expect("works");
+    let found = Vault::look(&disk, Path::new(DIR)).expect("a vault");
+    assert_eq!(found.damage, [""; 0]);
+    assert!(found.clean);
+    let (vault, found) = open(&disk).expect("ours");
+    assert_eq!(found.state, sound.state);
+    vault.save_state(&found.state).expect("works");
+    vault.close().expect("works");
+    let found = Vault::look(&disk, Path::new(DIR)).expect("a vault");
+    assert_eq!((found.state, found.damage), (sound.state, Vec::new()));
+}
+
+/// The notes and their copy do not change at once: a vault that is marked clean has both the same,
+/// wherever it is killed.
+#[test]
+fn a_clean_vault_is_never_accused_wherever_its_next_copy_is_killed() {
+    let disk = MemoryDisk::default();
+    let (vault, _) = open(&disk).expect("a new vault");
+    vault.close().expect("closed");
+    let shift = ProducerIdShift::new(5).expect("positive");
+    let whole = disk.after_kill();
+    drop(open_with(&whole, shift).expect("still empty"));
+    for after in 0..whole.changes() {
+        let killed = disk.after_kill();
+        killed.kill_after(after);
+        drop(open_with(&killed, shift));
+        let found = Vault::look(&killed.after_kill(), Path::new(DIR)).expect("a vault");
+        assert_eq!(found.damage, [""; 0], "killed after {after}");
     }
 }
 
