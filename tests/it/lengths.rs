@@ -69,8 +69,11 @@ fn known(is_clean: bool) -> Beginning<'static> {
     }
 }
 
+/// By its name, what reads batches of a segment in a directory.
+type Named = (&'static str, fn(RealDisk, &Path));
+
 /// Whatever reads batches of a segment.
-const READERS: [(&str, fn(RealDisk, &Path)); 5] = [
+const READERS: [Named; 5] = [
     ("a stream of batches", |disk, dir| {
         let reader = Reader::open(disk, dir).expect("it is there");
         let mut batches = BatchStream::from(reader, Offset::ZERO).expect("it is there");

@@ -90,7 +90,7 @@ pub async fn running_below<W: World>(
     });
     let asked: Vec<_> = asked.collect();
     let mut all = Running::default();
-    for one in together(world, asked.into_iter()).await {
+    for one in together(world, asked).await {
         for (id, seen) in one.below {
             all.remember(id, seen);
         }
