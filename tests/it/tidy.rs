@@ -292,6 +292,18 @@ fn the_readme_names_every_folder() {
 }
 
 #[test]
+fn the_readme_promises_what_is_tested() {
+    let rows = house::promised_tests(&tree::read("README.md"));
+    assert!(rows.len() > 9, "the table of promises is gone");
+    let rule = "a row of README.md's table of promises that names no test, or none that exists";
+    assert_none(
+        "the_readme_promises_what_is_tested",
+        rule,
+        &rules::untested(&rows, files()),
+    );
+}
+
+#[test]
 fn names_say_something() {
     let rule = format!("a file or type whose name ends in one of {EMPTY_NAMES:?}");
     assert_none("names_say_something", &rule, &rules::empty_names(files()));

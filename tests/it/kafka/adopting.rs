@@ -18,7 +18,7 @@ fn a_stock_broker_serves_an_adopted_vault() {
     let Some(_turn) = Turn::take("a_stock_broker_serves_an_adopted_vault") else {
         return;
     };
-    for version in versions() {
+    for version in newest_and_another("adopting") {
         let workload = Arc::new(Workload::start(&version));
         let mut source = Cluster::start(&workload, "adopted", 2, &[]);
         fill(&mut source);

@@ -25,7 +25,7 @@ fn idle_partitions_cost_nothing_and_a_session_that_is_evicted_is_begun_anew() {
     let Some(_turn) = Turn::take("idle_partitions_cost_nothing") else {
         return;
     };
-    for version in versions() {
+    for version in newest_and_another("idling") {
         let (source, gate) = gated(&version, "idling", &[]);
         source.ask(&format!("create topic=idle partitions={PARTITIONS}"));
         source.ask("produce topic=idle count=5000");
@@ -103,7 +103,7 @@ fn a_broker_without_room_for_sessions_is_copied_from_all_the_same() {
     let Some(_turn) = Turn::take("a_broker_without_room_for_sessions") else {
         return;
     };
-    for version in versions() {
+    for version in newest_and_another("idling") {
         let slots = ("max.incremental.fetch.session.cache.slots", "1");
         let (source, gate) = gated(&version, "roomless", &[slots]);
         source.ask("create topic=roomless partitions=40");

@@ -248,7 +248,7 @@ impl Scene {
     /// one its replica back.
     fn killed_where_a_replica_is_late(&mut self) {
         self.mirrored.destination.pause(2);
-        self.mirrored.until_in_sync("cut.late", &[1, 9001]);
+        self.mirrored.until_in_sync_says(1, "cut.late", &[1, 9001]);
         let traces = Traces::of(self, "cut.late");
         let stop = self.begin_stop("cut.late");
         let node = &mut self.mirrored.node;
@@ -294,7 +294,7 @@ impl Scene {
         node.until_step("cut.ids", waits);
         node.kill();
         self.goes_on_for(stop, "cut.ids");
-        self.mirrored.until_in_sync("cut.nobody", &[9001]);
+        self.mirrored.until_in_sync_says(1, "cut.nobody", &[9001]);
         let stop = self.begin_stop("cut.nobody");
         let node = &mut self.mirrored.node;
         node.until_step("cut.nobody", "it is handed over");

@@ -88,10 +88,29 @@ impl Mirrored {
 
     /// Who is in sync of each partition comes to be those.
     pub(super) fn until_in_sync(&mut self, topic: &str, wanted: &[i64]) {
+        self.until_isr(topic, wanted, |all| all.in_sync(topic));
+    }
+
+    /// The same by the word of one broker, while another one stands still.
+    pub(super) fn until_in_sync_says(&mut self, broker: u32, topic: &str, wanted: &[i64]) {
+        let at = self.destination.broker(broker);
+        self.until_isr(topic, wanted, |_| {
+            let partitions = asking::heard(&at, topic).partitions.into_iter();
+            let isr = partitions.map(|one| one.in_sync.into_iter().map(i64::from).collect());
+            isr.collect()
+        });
+    }
+
+    fn until_isr(
+        &mut self,
+        topic: &str,
+        wanted: &[i64],
+        look: impl Fn(&Mirrored) -> Vec<Vec<i64>>,
+    ) {
         let begun = Instant::now();
         loop {
-            let isr = self.in_sync(topic);
-            if isr.iter().all(|isr| isr == wanted) {
+            let isr = look(self);
+            if !isr.is_empty() && isr.iter().all(|isr| isr == wanted) {
                 return;
             }
             let is_late = begun.elapsed() >= WITHIN;

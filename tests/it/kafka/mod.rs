@@ -3,9 +3,9 @@
 //!
 //! Where Java 17 and Maven are not found, every test here says that it was skipped and passes;
 //! `TWINLOG_KAFKA=require` turns that into a failure. `TWINLOG_KAFKA_VERSIONS` (commas between)
-//! chooses the releases of the tests that run on several; those that take minutes run on the first
-//! and the last of them, or with `TWINLOG_KAFKA_MATRIX=whole` on all. A few run at a time, since
-//! each starts several JVMs.
+//! chooses the releases of the tests that run on several. Where releases are known to differ a test
+//! runs on all of them; others run on the last and on one or none besides, or with
+//! `TWINLOG_KAFKA_MATRIX=whole` on all. A few run at a time, since each starts several JVMs.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests stand outside: real files, threads and clocks"
@@ -122,6 +122,18 @@ fn versions() -> Vec<String> {
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// The last of them and one of the others, by the test's name so that each has some, or all where
+/// nobody minds the time.
+fn newest_and_another(test: &str) -> Vec<String> {
+    let mut all = versions();
+    if all.len() > 2 && !is_whole_matrix() {
+        let newest = all.pop().expect("more than two");
+        let chosen = crc32fast::hash(test.as_bytes()) as usize % all.len();
+        all = vec![all.swap_remove(chosen), newest];
+    }
+    all
 }
 
 /// The first and the last of them, or all where nobody minds the time.

@@ -22,6 +22,26 @@ pub(super) fn listed_folders(readme: &str) -> Vec<String> {
     named.map(|(folder, _)| folder.to_owned()).collect()
 }
 
+/// The files of the tests that README.md's table of promises names, a row's in one go.
+pub(super) fn promised_tests(readme: &str) -> Vec<Vec<String>> {
+    let (_, rest) = readme.split_once("## What is promised").unwrap_or_default();
+    let section = rest.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with("| "));
+    // The first one is the head.
+    let cells = rows
+        .skip(1)
+        .filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let names = cells.map(|cell| cell.split('`').skip(1).step_by(2).map(test_file).collect());
+    names.collect()
+}
+
+fn test_file(name: &str) -> String {
+    match name.strip_prefix("src/") {
+        Some(_) => name.to_owned(),
+        None => format!("tests/it/{}.rs", name.replace("::", "/")),
+    }
+}
+
 /// The features that a manifest declares.
 pub(super) fn features(manifest: &str) -> Vec<String> {
     keys(manifest, "features")

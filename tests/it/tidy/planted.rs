@@ -237,3 +237,15 @@ fn manifests_are_understood() {
     assert_eq!(house::features(manifest), ["fast"]);
     assert_eq!(house::dependencies(manifest), ["a", "b"]);
 }
+
+#[test]
+fn a_promise_without_a_test_is_refused() {
+    let readme = "# A\n## What is promised\n\n| Promise | Kept by | Shown by |\n|---|---|---|\n\
+                  | a | b | `kafka::copying`, `src/log/tests/cut.rs` |\n\
+                  | c | `d` | nothing |\n| e | f | `gone` |\n\n## B\n| g | h | `i` |\n";
+    let rows = house::promised_tests(readme);
+    let files = ["tests/it/kafka/copying.rs", "src/log/tests/cut.rs"];
+    let files = files.map(|path| SourceFile::new(path, ""));
+    let expected = ["row 2: no test", "row 3: tests/it/gone.rs is not there"];
+    assert_eq!(rules::untested(&rows, &files), expected);
+}

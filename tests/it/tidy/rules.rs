@@ -192,6 +192,19 @@ pub(super) fn differences(named: &[String], there: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// Promises of README.md, by their row, that no test holds.
+pub(super) fn untested(rows: &[Vec<String>], files: &[SourceFile]) -> Vec<String> {
+    let is_there = |name: &String| files.iter().any(|file| file.path == *name);
+    let each = rows.iter().enumerate().flat_map(|(nth, named)| {
+        let nth = nth + 1;
+        let none = named.is_empty().then(|| format!("row {nth}: no test"));
+        let stale = named.iter().filter(|name| !is_there(name));
+        let stale = stale.map(move |name| format!("row {nth}: {name} is not there"));
+        none.into_iter().chain(stale)
+    });
+    each.collect()
+}
+
 fn production(files: &[SourceFile]) -> impl Iterator<Item = &SourceFile> {
     files.iter().filter(|file| file.in_production().is_some())
 }

@@ -242,8 +242,9 @@ impl Findings {
             return self.ok(about, found);
         }
         let next = "some of their partitions would be put on a node, and stand still: let a \
-                    consumer of a group, a transactional producer and, where share.version is \
-                    above 0, a consumer of a share group run once before, or set \
+                    consumer of a group and, where share.version is above 0, one of a share group \
+                    run once before, and kafka-transactions.sh describe --transactional-id any \
+                    (which makes the topic, and no producer that counts as running), or set \
                     destination.unfit = \"register\", so that what lands there is moved away";
         self.add(Level::Refuse, about, found, next);
     }
@@ -404,11 +405,14 @@ impl Findings {
     fn producers(&mut self, facts: &Facts) {
         let about = "producers";
         let running = &facts.producers;
-        if !running.untold.is_empty() || !running.silent.is_empty() {
-            let (count, silent) = (running.untold.len(), running.silent.iter().next());
-            let silent = silent.map(|(broker, why)| format!(", broker {broker}: {why}"));
-            let silent = silent.unwrap_or_default();
-            let found = format!("{count} partitions do not tell theirs{silent}");
+        if let Some((broker, why)) = running.silent.iter().next() {
+            let found = format!("broker {broker} does not tell: {why}");
+            let next = "look at that broker: as long as it does not, nothing is handed over, but \
+                        for stops with --force";
+            self.add(Level::Warn, about, found, next);
+        }
+        if !running.untold.is_empty() {
+            let found = format!("{} partitions do not tell theirs", running.untold.len());
             let next = "grant READ on topics for this check, or see yourself that no idempotent \
                         producer runs there";
             self.add(Level::Warn, about, found, next);

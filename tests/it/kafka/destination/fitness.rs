@@ -85,8 +85,10 @@ fn is_fit(workload: &Arc<Workload>, version: &str) {
         ("super.users", "User:ANONYMOUS"),
     ];
     let cluster = Cluster::start(workload, "fit", 1, &settings);
-    for topic in ["theirs", "__consumer_offsets", "__transaction_state"] {
-        cluster.ask(&format!("create topic={topic}"));
+    cluster.ask("create topic=theirs");
+    // As many partitions as the brokers believe it to have: otherwise they never load it.
+    for topic in ["__consumer_offsets", "__transaction_state"] {
+        cluster.ask(&format!("create topic={topic} partitions=2"));
     }
     cluster.ask("produce topic=theirs count=3 acks=all idempotent=true");
     let before = check(&cluster, &["--id", "9001"]).expect_code(0);
