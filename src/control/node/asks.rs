@@ -15,6 +15,11 @@ use super::event::Event;
 
 /// After so long it is looked again at what may come about at any moment.
 pub(super) const SOON: Duration = Duration::from_millis(30);
+/// As many partitions as a broker answers for in next to no time. Of more it is asked less often:
+/// each answer keeps it from what is waited for.
+const FEW: usize = 250;
+/// However many there are, no more than so many times less often.
+const SELDOM: usize = 8;
 /// What has not come about in so long is looked at as seldom as anything else.
 const SOON_MAX: Duration = Duration::from_secs(5);
 
@@ -52,12 +57,14 @@ impl<W: World> Node<W> {
             |(_, result): &(PartitionKey, Result)| matches!(result, Result::Done | Result::Soon(_));
         let is_any_use = results.iter().any(is_any_use);
         self.chores.ended(now, kind, is_any_use);
+        let is_soon = |(_, result): &&(PartitionKey, Result)| matches!(result, Result::Soon(_));
+        let soon = soon_again(results.iter().filter(is_soon).count());
         for (key, result) in results {
-            self.chore_done(kind, &key, result);
+            self.chore_done(kind, &key, result, soon);
         }
     }
 
-    fn chore_done(&mut self, kind: Kind, key: &PartitionKey, result: Result) {
+    fn chore_done(&mut self, kind: Kind, key: &PartitionKey, result: Result, soon: Duration) {
         let Some(one) = self.partitions.get_mut(key) else {
             return;
         };
@@ -85,7 +92,7 @@ impl<W: World> Node<W> {
             Result::Soon(why) => {
                 one.trouble = Some(why);
                 match soon_since.is_some_and(|since| now.since(since) < SOON_MAX) {
-                    true => self.rest_for(key, SOON),
+                    true => self.rest_for(key, soon),
                     false => self.rest(key),
                 }
             }
@@ -199,6 +206,12 @@ impl<W: World> Node<W> {
     }
 }
 
+/// When it is looked again at so many partitions that were not there yet.
+fn soon_again(partitions: usize) -> Duration {
+    let times = (partitions / FEW).clamp(1, SELDOM);
+    SOON * u32::try_from(times).expect("a few")
+}
+
 /// What came of a request for many partitions.
 pub(super) enum Done {
     /// Nothing, for this reason.
@@ -222,4 +235,16 @@ pub(super) async fn connect<W: World>(
     let controller = controller.ok_or("no controller of the destination is known")?;
     let client = Client::connect(world, &controller, opening).await;
     client.map_err(|fault| fault.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_partitions_are_looked_at_less_often_than_few() {
+        for (partitions, times) in [(0, 1), (1, 1), (499, 1), (500, 2), (2_000, 8), (90_000, 8)] {
+            assert_eq!(soon_again(partitions), SOON * times, "{partitions}");
+        }
+    }
 }
