@@ -207,21 +207,21 @@ fn nothing_lies_behind_a_clean_end_after_a_write_that_failed() {
     assert!(refusals > 40, "{refusals} refusals are no test");
 }
 
+/// A log where there is none yet.
+fn anew(disk: &MemoryDisk) -> Opened<MemoryDisk> {
+    let beginning = known(Offset::ZERO, false);
+    let opened = open(disk.clone(), &dir(), OPTIONS, beginning, WALL);
+    opened.expect("nothing is in its way")
+}
+
 /// The close of a log tries to cut what a write has left, and says where it cannot.
 #[test]
 fn a_log_is_not_closed_while_more_lies_behind_its_end() {
     let batches = batches(Traffic::Plain);
     let disk = MemoryDisk::default();
-    let opened = open(
-        disk.clone(),
-        &dir(),
-        OPTIONS,
-        known(Offset::ZERO, false),
-        WALL,
-    );
     let Opened {
         mut log, mut store, ..
-    } = opened.expect("works");
+    } = anew(&disk);
     append(&mut log, &mut store, &batches[0]).expect("works");
     disk.fail_truncates(true);
     disk.fill_after(0, 1);
@@ -241,16 +241,9 @@ fn a_log_is_not_closed_while_more_lies_behind_its_end() {
 fn attempts_to_begin_a_segment_leave_nothing_behind() {
     let batches = batches(Traffic::Plain);
     let disk = MemoryDisk::default();
-    let opened = open(
-        disk.clone(),
-        &dir(),
-        OPTIONS,
-        known(Offset::ZERO, false),
-        WALL,
-    );
     let Opened {
         mut log, mut store, ..
-    } = opened.expect("works");
+    } = anew(&disk);
     // The snapshot of its beginning can be made, and no more.
     disk.bound_names(Some(1));
     let mut due = batches.iter();
