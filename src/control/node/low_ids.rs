@@ -158,8 +158,12 @@ impl<W: World> Node<W> {
         membership.low_ids.doubt()
     }
 
+    /// The same without its words: asked of each partition, at each step of its stop.
     pub(super) fn may_harm(&self) -> bool {
-        self.doubt().is_some()
+        let membership = self.membership.as_ref();
+        membership.is_some_and(|member| {
+            member.ids.largest().is_some() && member.low_ids.known != Known::None
+        })
     }
 
     /// Whether a topic may not be handed over yet: nobody has said that it is to be all the same.
@@ -180,15 +184,17 @@ impl<W: World> Node<W> {
 
     pub(super) fn producers_seen(&mut self, running: Running) {
         let now = self.world.clock().now();
-        let was_known = self.danger().is_some();
+        let (was_known, might_harm) = (self.danger().is_some(), self.may_harm());
         if let Some(membership) = &mut self.membership {
             membership.low_ids.looked(now, running);
         }
         if let Some(danger) = self.danger().filter(|_| !was_known) {
             tracing::warn!("{danger}");
         }
-        // Stops may wait for this.
-        self.touch_all();
+        if self.may_harm() != might_harm {
+            // Stops may wait for this.
+            self.touch_all();
+        }
     }
 }
 
