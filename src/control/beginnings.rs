@@ -204,6 +204,7 @@ impl<W: World> Control<W> {
             until: (!self.job.follow).then_some(end),
             stamp: None,
             fetches: true,
+            restarts: false,
             source_epochs: None,
             may_truncate: self.options.source_loss == SourceLoss::SetAside,
             aside: Some(beside(self.books.vault().dir(), ASIDE)),

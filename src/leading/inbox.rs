@@ -74,8 +74,11 @@ pub struct Leadership {
     pub min_isr: usize,
     /// Something of the log is not the source's: written by others, or a marker of a stop.
     pub holds_others: bool,
-    /// The first offset that may be read.
+    /// The first offset that we have.
     pub log_start: Offset,
+    /// Before our log begins, others have what lies from the one offset to the other: as long as
+    /// ours begins no later than that ends, the whole is told to begin with theirs.
+    pub before: Option<(Offset, Offset)>,
     /// The log's end.
     pub log_end: Offset,
     /// Where each epoch began; the last one is ours.

@@ -241,6 +241,7 @@ impl<W: World> Leads<W> {
         let partition = Partition {
             leader_epoch: entry.led.leader_epoch,
             watermarks: entry.led.watermarks(),
+            held_from: entry.led.held_from(),
             followers: entry.led.replicas.clone(),
             holds_others: entry.led.holds_others,
         };

@@ -23,6 +23,7 @@ pub(super) struct Led {
     min_isr: usize,
     pub(super) holds_others: bool,
     log_start: Offset,
+    before: Option<(Offset, Offset)>,
     log_end: Offset,
     high_watermark: Offset,
     epochs: LeaderEpochs,
@@ -63,6 +64,7 @@ impl Led {
             min_isr: told.min_isr,
             holds_others: told.holds_others,
             log_start: told.log_start,
+            before: told.before,
             log_end: told.log_end,
             high_watermark: told.high_watermark.clamp(told.log_start, told.log_end),
             epochs: told.epochs,
@@ -262,11 +264,23 @@ impl Led {
     /// What followers are told. When transactions end, they find out themselves.
     pub(super) fn watermarks(&self) -> Watermarks {
         Watermarks {
-            log_start: self.log_start,
+            log_start: self.shown_start(),
             last_stable: self.high_watermark,
             high_watermark: self.high_watermark,
             log_end: self.log_end,
         }
+    }
+
+    /// From here on we have its records.
+    pub(super) fn held_from(&self) -> Offset {
+        self.log_start
+    }
+
+    /// Where the log begins as a whole. Followers delete what lies before that, so that it is not
+    /// where our part of it begins.
+    fn shown_start(&self) -> Offset {
+        let before = self.before.filter(|(_, to)| self.log_start <= *to);
+        before.map_or(self.log_start, |(from, _)| from)
     }
 
     pub(super) fn is_drained(&self) -> bool {

@@ -25,7 +25,7 @@ pub use name::MirrorName;
 pub use partition::{Action, Ending, Input, Partition, Step, Ticket, WriteRefusal};
 pub use records::{
     ClusterMirror, HandOver, LastMirrorEpochs, MirrorPartitionState, MirrorTopic, PartitionKey,
-    Record, RecordFault, StateEpoch,
+    Record, RecordFault, StateEpoch, WayBack,
 };
 pub use refusal::Refusal;
 pub use registry::{

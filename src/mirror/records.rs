@@ -16,6 +16,8 @@
 //!        source's cluster id?, include [pattern], exclude [pattern], settings [name, value, tags]
 //! 1002 HandOver              mirror, topic id uuid, partition i32
 //!        position i64, end i64, leader epoch at the destination i32, late [broker i32]
+//! 1003 WayBack               mirror, topic id uuid, partition i32
+//!        topic id at the destination uuid, from i64, log start i64, aligned i8
 //! ```
 //!
 //! The first two are records of KIP-1279's state topic, in its layout: −1 stands for no epoch, no
@@ -40,7 +42,7 @@ use super::retry::Retry;
 use fields::{
     cluster_mirror, hand_over, long_text, mirror_name, mirror_topic, nothing_left, partition_key,
     partition_state, position, put_hand_over, put_mirror, put_partition, put_position, put_state,
-    put_topic, topic_name, whole,
+    put_topic, put_way_back, topic_name, way_back, whole,
 };
 
 const LAST_MIRROR_EPOCHS: i16 = 0;
@@ -48,12 +50,14 @@ const MIRROR_PARTITION_STATE: i16 = 1;
 const MIRROR_TOPIC: i16 = 1_000;
 const CLUSTER_MIRROR: i16 = 1_001;
 const HAND_OVER: i16 = 1_002;
-const KINDS: [i16; 5] = [
+const WAY_BACK: i16 = 1_003;
+const KINDS: [i16; 6] = [
     LAST_MIRROR_EPOCHS,
     MIRROR_PARTITION_STATE,
     MIRROR_TOPIC,
     CLUSTER_MIRROR,
     HAND_OVER,
+    WAY_BACK,
 ];
 /// The only version of every value.
 const VERSION: i16 = 0;
@@ -151,6 +155,22 @@ pub struct HandOver {
     pub late: Vec<BrokerId>,
 }
 
+/// What a partition is mirrored back with, onto a cluster that it had come from: below an offset
+/// both sides have the same, and what the destination has from there on is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WayBack {
+    /// The topic's id at the destination: with this record it is ours, whoever made it.
+    pub topic: TopicId,
+    /// Up to here both sides are the same: the other direction's LMO, or less where one of them
+    /// has less.
+    pub from: Offset,
+    /// Where the destination's log began: brokers there have what lies below `from`, and we have
+    /// not.
+    pub log_start: Offset,
+    /// All that are in sync at the destination were seen to end at `from`, and records follow.
+    pub is_aligned: bool,
+}
+
 /// A topic that belongs to a mirror, or did until it was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MirrorTopic {
@@ -184,6 +204,8 @@ pub enum Record {
     Position(PartitionKey, Option<LastMirrorEpochs>),
     /// What a partition is handed over with.
     HandOver(PartitionKey, Option<HandOver>),
+    /// What a partition is mirrored back with.
+    WayBack(PartitionKey, Option<WayBack>),
     /// Where a partition is.
     State(PartitionKey, Option<MirrorPartitionState>),
     /// A topic of a mirror.
@@ -226,6 +248,7 @@ impl Record {
             LAST_MIRROR_EPOCHS => Ok(Record::Position(partition_key(reader)?, None)),
             MIRROR_PARTITION_STATE => Ok(Record::State(partition_key(reader)?, None)),
             HAND_OVER => Ok(Record::HandOver(partition_key(reader)?, None)),
+            WAY_BACK => Ok(Record::WayBack(partition_key(reader)?, None)),
             MIRROR_TOPIC => Ok(Record::Topic(topic_name(long_text(reader)?)?, None)),
             _ => Ok(Record::Mirror(mirror_name(long_text(reader)?)?, None)),
         };
@@ -251,6 +274,7 @@ impl Record {
             let record = match self {
                 Record::Position(key, _) => Record::Position(key, Some(position(reader)?)),
                 Record::HandOver(key, _) => Record::HandOver(key, Some(hand_over(reader)?)),
+                Record::WayBack(key, _) => Record::WayBack(key, Some(way_back(reader)?)),
                 Record::State(key, _) => Record::State(key, Some(partition_state(reader)?)),
                 Record::Topic(name, _) => Record::Topic(name, Some(mirror_topic(reader)?)),
                 Record::Mirror(name, _) => Record::Mirror(name, Some(cluster_mirror(reader)?)),
@@ -269,6 +293,7 @@ impl Record {
         written(|writer| match self {
             Record::Position(key, _) => put_partition(writer, LAST_MIRROR_EPOCHS, key),
             Record::HandOver(key, _) => put_partition(writer, HAND_OVER, key),
+            Record::WayBack(key, _) => put_partition(writer, WAY_BACK, key),
             Record::State(key, _) => put_partition(writer, MIRROR_PARTITION_STATE, key),
             Record::Topic(name, _) => {
                 writer.i16(MIRROR_TOPIC);
@@ -300,6 +325,10 @@ impl Record {
                 let said = said.as_ref()?;
                 value(&|writer| put_hand_over(writer, said))
             }
+            Record::WayBack(_, said) => {
+                let said = said.as_ref()?;
+                value(&|writer| put_way_back(writer, said))
+            }
             Record::State(_, said) => {
                 let said = said.as_ref()?;
                 value(&|writer| put_state(writer, said))
@@ -321,6 +350,7 @@ impl Record {
         match self {
             Record::Position(key, _) => Record::Position(key, None),
             Record::HandOver(key, _) => Record::HandOver(key, None),
+            Record::WayBack(key, _) => Record::WayBack(key, None),
             Record::State(key, _) => Record::State(key, None),
             Record::Topic(name, _) => Record::Topic(name, None),
             Record::Mirror(name, _) => Record::Mirror(name, None),

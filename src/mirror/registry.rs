@@ -206,7 +206,10 @@ impl Registry {
                 self.mirrors.remove(name);
             }
             Record::Topic(name, said) => self.put_topic(offset, name, said.as_ref()),
-            Record::Position(..) | Record::HandOver(..) | Record::State(..) => {}
+            Record::Position(..)
+            | Record::HandOver(..)
+            | Record::WayBack(..)
+            | Record::State(..) => {}
         }
         Ok(())
     }
@@ -458,7 +461,13 @@ fn forgotten(
 ) -> Vec<Record> {
     let states = states.keys().filter(|key| is_of(&key.mirror));
     let positions = positions.keys().filter(|key| is_of(&key.mirror));
-    let states = states.map(|key| Record::State(key.clone(), None));
+    let states = states.flat_map(|key| {
+        // Whoever was cut short finds the rest by the state.
+        [
+            Record::WayBack(key.clone(), None),
+            Record::State(key.clone(), None),
+        ]
+    });
     let positions = positions.flat_map(|key| {
         [
             Record::Position(key.clone(), None),

@@ -56,6 +56,8 @@ pub struct MirrorSettings {
     pub bootstrap_servers: Vec<BrokerAddress>,
     /// The cluster that the source has to be.
     pub source_cluster_id: Option<String>,
+    /// The node that mirrors the other way.
+    pub peer: Vec<BrokerAddress>,
     /// How long a rare request to the source may take.
     pub request_timeout_ms: Option<u32>,
     /// How long the source may hold a fetch back.
@@ -119,7 +121,7 @@ const ASKED_BYTES: SettingKind = SettingKind::Number(1..=0x7fff_ffff);
 const UP_TO_AN_HOUR: SettingKind = SettingKind::Number(1..=3_600_000);
 
 /// Every setting that a mirror may have.
-pub static SETTINGS: [Setting; 11] = [
+pub static SETTINGS: [Setting; 12] = [
     Setting {
         name: "bootstrap.servers",
         sentence: "Brokers of the source to begin with.",
@@ -133,6 +135,13 @@ pub static SETTINGS: [Setting; 11] = [
         kind: SettingKind::Text,
         unless_set: "what it is when it is first asked",
         place: |to| Place::Text(&mut to.source_cluster_id),
+    },
+    Setting {
+        name: "peer",
+        sentence: "Where the node listens (admin.listen) that mirrors the other way.",
+        kind: SettingKind::Addresses,
+        unless_set: "nothing is mirrored back onto what it came from",
+        place: |to| Place::Addresses(&mut to.peer),
     },
     Setting {
         name: "topics.include",

@@ -10,7 +10,7 @@ use crate::model::Offset;
 
 use super::partition::WriteRefusal;
 use super::records::{
-    HandOver, MirrorPartitionState, PartitionKey, Record, RecordFault, StateEpoch,
+    HandOver, MirrorPartitionState, PartitionKey, Record, RecordFault, StateEpoch, WayBack,
 };
 use super::registry::{PartitionStates, Positions, Registry};
 use super::selection::SelectionFault;
@@ -43,6 +43,7 @@ pub enum ReplayFaultKind {
 }
 
 type HandOvers = BTreeMap<PartitionKey, HandOver>;
+type WaysBack = BTreeMap<PartitionKey, WayBack>;
 
 /// All that the records say. Control owns it, and gives every record to it that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub struct StateLog {
     states: PartitionStates,
     positions: Positions,
     hand_overs: HandOvers,
+    ways_back: WaysBack,
     last: Option<Offset>,
 }
 
@@ -86,6 +88,12 @@ impl StateLog {
         let said = self.hand_overs.get(key)?;
         // Keys know nothing of each other: it may be left of an earlier stop.
         (position == Some(said.position)).then_some(said)
+    }
+
+    /// What a partition is mirrored back with, where it is.
+    #[must_use]
+    pub fn way_back(&self, key: &PartitionKey) -> Option<&WayBack> {
+        self.ways_back.get(key)
     }
 
     /// The offset of the last record: what an operator who looks now has seen.
@@ -144,6 +152,12 @@ impl StateLog {
             Record::HandOver(key, None) => {
                 self.hand_overs.remove(&key);
             }
+            Record::WayBack(key, Some(said)) => {
+                self.ways_back.insert(key, said);
+            }
+            Record::WayBack(key, None) => {
+                self.ways_back.remove(&key);
+            }
             Record::Topic(..) | Record::Mirror(..) => {}
         }
         Ok(())
@@ -175,7 +189,9 @@ impl StateLog {
         let hand_overs = self.hand_overs.iter();
         let hand_overs =
             hand_overs.map(|(key, said)| Record::HandOver(key.clone(), Some(said.clone())));
-        let of_partitions = states.chain(positions).chain(hand_overs);
+        let ways_back = self.ways_back.iter();
+        let ways_back = ways_back.map(|(key, said)| Record::WayBack(key.clone(), Some(*said)));
+        let of_partitions = states.chain(positions).chain(hand_overs).chain(ways_back);
         self.registry.records().chain(of_partitions)
     }
 }

@@ -23,6 +23,8 @@ pub struct Partition {
     pub leader_epoch: LeaderEpoch,
     /// The ends of its log.
     pub watermarks: Watermarks,
+    /// From here on we have its records; what comes before is with its other replicas only.
+    pub held_from: Offset,
     /// Who has a replica of it beside us, and may follow.
     pub followers: Vec<BrokerId>,
     /// Others than the mirror have written to it, under another leader.
@@ -121,6 +123,7 @@ impl Partition {
         Partition {
             leader_epoch: LeaderEpoch::NONE,
             watermarks: Watermarks::empty_at(Offset::ZERO),
+            held_from: Offset::ZERO,
             followers: Vec::new(),
             holds_others: false,
         }

@@ -31,11 +31,16 @@ impl<W: World> Shard<W> {
     pub(super) fn cut_as_told(&mut self, cursor: CursorId, to: Offset) -> Result<(), String> {
         let partition = self.at_rest(cursor)?;
         let id = partition.id.clone();
-        match self.cut(cursor, to) {
+        let cut = match to < partition.log.watermarks().log_start {
+            true => self.empty(cursor, to),
+            false => self.cut(cursor, to),
+        };
+        match cut {
             Ok(aside) => {
                 let partition = &self.partitions[&cursor];
                 self.report.told.push(Told::Cut {
                     id,
+                    log_start: partition.log.watermarks().log_start,
                     log_end: partition.end(),
                     epochs: partition.log.epochs().clone(),
                     aside,
@@ -132,7 +137,6 @@ impl<W: World> Shard<W> {
         self.report
             .told
             .push(Told::SourceTruncated { id, to: at, aside });
-        self.moved.insert(cursor);
         self.cut_is_done(cursor);
         self.source.restarted(cursor, at);
     }
@@ -144,10 +148,12 @@ impl<W: World> Shard<W> {
         let aside = self.aside(partition, partition.log.watermarks().log_start)?;
         let emptied = empty(self.world.disk(), partition.store.dir(), partition.durable);
         let reopened = emptied.and_then(|()| self.reopened(cursor, at, at));
-        match reopened {
-            Ok(()) => Ok(aside),
-            Err(fault) => Err(Refusal::Half { fault, aside }),
+        if let Err(fault) = reopened {
+            return Err(Refusal::Half { fault, aside });
         }
+        self.announce_all(cursor);
+        self.moved.insert(cursor);
+        Ok(aside)
     }
 
     /// Cuts a log whose files nobody writes. Says where what went was set aside.

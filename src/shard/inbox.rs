@@ -83,7 +83,8 @@ pub enum Order {
     Cut {
         /// Which partition.
         id: TopicPartition,
-        /// Where it is to end, or at the batch boundary below.
+        /// Where it is to end, or at the batch boundary below. One that begins later is emptied,
+        /// and begins there as well.
         to: Offset,
     },
     /// Make a partition durable, close it cleanly and forget it. Told: [`Told::Released`]. It may
@@ -137,6 +138,8 @@ pub struct Mirror {
     pub stamp: Option<LeaderEpoch>,
     /// It is fetched at once; otherwise only opened, and fetched when that is ordered.
     pub fetches: bool,
+    /// What its files hold is dropped first: it begins, and ends, at `log_start`.
+    pub restarts: bool,
     /// The source's epochs of all that a stamped log holds, where they are known better than by
     /// the file beside it.
     pub source_epochs: Option<LeaderEpochs>,
@@ -213,6 +216,8 @@ pub enum Told {
     Cut {
         /// Which partition.
         id: TopicPartition,
+        /// Its log's start.
+        log_start: Offset,
         /// Its log's end now.
         log_end: Offset,
         /// Its epochs now.

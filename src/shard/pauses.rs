@@ -6,7 +6,7 @@ use super::Shard;
 use super::inbox::{Mirror, Order, Phase, Recovered, Status, Tally, Told};
 use super::tasks::subject;
 use crate::io::World;
-use crate::log::LogFault;
+use crate::log::{LogFault, empty};
 use crate::model::{Instant, LeaderEpoch, TopicPartition};
 use crate::source::{CursorId, LaneId, Outcome, Withheld};
 
@@ -23,10 +23,21 @@ pub(super) struct Unopened {
 }
 
 impl<W: World> Shard<W> {
+    /// Drops what is not wanted of a log any more; once.
+    fn drop_log(&self, mirror: &mut Mirror) -> Result<(), LogFault> {
+        if mirror.restarts {
+            empty(self.world.disk(), &mirror.dir, mirror.recovery_point)?;
+            mirror.recovery_point = mirror.log_start;
+            (mirror.restarts, mirror.is_clean) = (false, false);
+        }
+        Ok(())
+    }
+
     /// Opens a partition's log. What may pass is tried again for as long as the copy has
     /// patience, counted from `since`.
-    pub(super) fn open_or_wait(&mut self, mirror: Mirror, since: Instant) {
-        let fault = match self.open(&mirror) {
+    pub(super) fn open_or_wait(&mut self, mut mirror: Mirror, since: Instant) {
+        let opened = self.drop_log(&mut mirror);
+        let fault = match opened.and_then(|()| self.open(&mirror)) {
             Ok(opened) => return self.follow(mirror, opened),
             Err(fault) => fault,
         };

@@ -108,6 +108,7 @@ fn led(recovery_point: Offset) -> Box<Mirror> {
         until: None,
         stamp: Some(epoch(2)),
         fetches: false,
+        restarts: false,
         source_epochs: None,
         may_truncate: false,
         aside: None,
@@ -498,6 +499,12 @@ fn an_order_that_cannot_be_obeyed_is_answered_with_the_reason() {
         ordered.order(fetch()).await;
         fails(ordered, Order::Seal { id: id() }, "seal", "still fetched").await;
     });
+}
+
+/// What is mirrored back may part from what others have before our log begins.
+#[test]
+fn a_log_that_is_cut_before_its_beginning_is_emptied_and_begins_there() {
+    let (disk, end) = mirrored();
     let mut begins_later = led(end);
     begins_later.log_start = Offset::new(4);
     let to = Offset::new(3);
@@ -505,10 +512,34 @@ fn an_order_that_cannot_be_obeyed_is_answered_with_the_reason() {
         &disk,
         orders(begins_later, vec![Order::Cut { id: id(), to }]),
     );
-    assert!(
-        matches!(told.last(), Some(Told::Failed { what: "cut", .. })),
-        "{told:?}"
-    );
+    let Some(Told::Cut {
+        log_start,
+        log_end,
+        epochs,
+        ..
+    }) = told.last()
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!((*log_start, *log_end), (to, to));
+    assert_eq!(epochs.iter().collect::<Vec<_>>(), [(epoch(2), to)]);
+}
+
+/// What comes before a log that begins anew is dropped, however much of it was durable.
+#[test]
+fn a_log_that_begins_anew_holds_nothing_of_before() {
+    let (disk, end) = mirrored();
+    let mut anew = led(end);
+    let at = Offset::new(end.value() + 100);
+    (anew.log_start, anew.restarts) = (at, true);
+    let told = obeyed(&disk, orders(anew, Vec::new()));
+    let Some(Told::Opened {
+        log_start, log_end, ..
+    }) = told.last()
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!((*log_start, *log_end), (at, at));
 }
 
 #[test]

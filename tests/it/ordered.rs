@@ -53,6 +53,7 @@ fn led(dir: &Path) -> Mirror {
         until: None,
         stamp: Some(epoch(7)),
         fetches: true,
+        restarts: false,
         source_epochs: None,
         may_truncate: false,
         aside: None,

@@ -219,6 +219,7 @@ impl<D: Disk> Grown<D> {
         Partition {
             leader_epoch: self.log.last_epoch().max(LeaderEpoch::new(0)),
             watermarks: self.log.watermarks(),
+            held_from: self.log.watermarks().log_start,
             followers: Vec::new(),
             holds_others: false,
         }

@@ -245,6 +245,7 @@ mod tests {
             topics: vec![MirrorTopic {
                 topic_name: "orders".to_owned(),
                 partitions: vec![unknown, failed, mirrored],
+                ..MirrorTopic::default()
             }],
             ..ClusterMirror::default()
         }

@@ -16,6 +16,7 @@ pub mod succession;
 mod together;
 pub mod topics;
 pub mod watch;
+pub mod way_back;
 
 use std::collections::BTreeMap;
 

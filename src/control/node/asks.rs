@@ -35,6 +35,8 @@ impl<W: World> Node<W> {
                 Kind::HandOver => self.hand_over(keys),
                 Kind::Verify => self.verify(keys),
                 Kind::Restore => self.restore(keys),
+                Kind::AskCounterpart => self.ask_counterparts(keys),
+                Kind::Join => self.join(keys),
             }
         }
         self.push_producer_ids();
@@ -51,6 +53,7 @@ impl<W: World> Node<W> {
             Outcome::Chore(kind, results) => (kind, results),
             Outcome::Passed(passed) => return self.ids_passed(passed),
             Outcome::Running(running) => return self.producers_seen(running),
+            Outcome::Counterpart(found) => return self.counterparts_told(found),
             Outcome::Evacuated(refused) => return self.evacuated(&refused),
         };
         let is_any_use =
@@ -82,7 +85,11 @@ impl<W: World> Node<W> {
                     Kind::Verify => self.verified(key),
                     Kind::Restore => one.is_restored = true,
                     Kind::Fence => (one.is_unfenced, one.is_fenced) = (false, true),
-                    Kind::Create | Kind::Elect | Kind::HandOver => self.rest_until_told(key),
+                    Kind::Create | Kind::Elect | Kind::HandOver | Kind::Join => {
+                        self.rest_until_told(key);
+                    }
+                    // It is on record then.
+                    Kind::AskCounterpart => {}
                 }
             }
             Result::Again(why) => {
@@ -97,6 +104,7 @@ impl<W: World> Node<W> {
                 }
             }
             Result::Refused(why) => self.fails(key, why, true),
+            Result::Never(why) => self.fails(key, why, false),
         }
     }
 }

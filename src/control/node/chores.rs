@@ -8,6 +8,7 @@ use crate::model::{Instant, TopicPartition};
 
 use super::guarding::Passed;
 use crate::control::destination::producer_ids::Running;
+use crate::control::destination::way_back::Found;
 
 /// Partitions that want the same within so long are asked for together.
 const GATHER: Duration = Duration::from_millis(5);
@@ -33,11 +34,15 @@ pub enum Kind {
     Verify,
     /// That replicas come back which were late.
     Restore,
+    /// Where the two sides part, for partitions that are mirrored back.
+    AskCounterpart,
+    /// Replicas of what others have.
+    Join,
 }
 
 impl Kind {
     /// All of them.
-    pub(super) const ALL: [Kind; 7] = [
+    pub(super) const ALL: [Kind; 9] = [
         Kind::Create,
         Kind::Elect,
         Kind::Fence,
@@ -45,6 +50,8 @@ impl Kind {
         Kind::HandOver,
         Kind::Verify,
         Kind::Restore,
+        Kind::AskCounterpart,
+        Kind::Join,
     ];
 }
 
@@ -57,8 +64,10 @@ pub enum Result {
     Again(String),
     /// Not yet, but at any moment; in words.
     Soon(String),
-    /// It cannot be, and another try is no use; in words.
+    /// It cannot be for now: it has failed, and is tried again in time; in words.
     Refused(String),
+    /// It cannot be, and another try is no use; in words.
+    Never(String),
 }
 
 /// How something came out.
@@ -70,6 +79,8 @@ pub enum Outcome {
     Passed(Passed),
     /// Producers that run at the destination under ids of the source's.
     Running(Running),
+    /// Where the two sides of partitions part.
+    Counterpart(Vec<(PartitionKey, Found)>),
     /// What has landed on us was to be moved away; these were refused.
     Evacuated(Vec<TopicPartition>),
 }

@@ -72,6 +72,19 @@ impl Part {
     }
 }
 
+/// Whether the partition is mirrored back onto a cluster that it had come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WayBack {
+    /// It is not.
+    None,
+    /// It may be: a counterpart is named that knows where both sides part.
+    Asked,
+    /// Both sides are the same up to here. What the destination has behind it is to go.
+    Begun { from: Offset },
+    /// The destination ends where both sides part, or ended there before records followed.
+    Aligned,
+}
+
 /// All that the next step depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -122,6 +135,10 @@ pub(super) struct Place {
     pub(super) cuts_others: bool,
     /// The source is heard of, and could give what follows.
     pub(super) can_fetch: bool,
+    /// It is, or may be, mirrored back.
+    pub(super) way_back: WayBack,
+    /// The log that we lead has something from where both sides part.
+    pub(super) exceeds: bool,
 }
 
 impl Place {
@@ -149,6 +166,14 @@ pub(super) enum Next {
     Wait(&'static str),
     /// Make the topic, or its partitions that are missing.
     Create,
+    /// Ask the counterpart, and put on record, where both sides part.
+    AskCounterpart,
+    /// Get a replica of what others have, the first one.
+    Join,
+    /// Put on record that the destination ends where both sides part.
+    RecordAligned,
+    /// It is not mirrored back any more.
+    ForgetWayBack,
     /// Open the log there.
     Open(Home),
     /// Close it.
@@ -213,6 +238,10 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
         Goal::Keep if place.is_fetched() => Next::Cease,
         Goal::Keep => match toward(Action::Align, place) {
             Next::Create
+            | Next::AskCounterpart
+            | Next::Join
+            | Next::RecordAligned
+            | Next::Cut(_)
             | Next::Done
             | Next::Refuse(_)
             | Next::RefuseLog
@@ -260,9 +289,13 @@ fn missing(action: Action, place: &Place) -> Next {
 fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
     let was_ours = place.position.is_some();
     match (action, place.log) {
+        (Action::Align, LogAt::Closed) if place.way_back != WayBack::None => back(place, is_led),
         // Whoever has taken it away did not know of our fence.
         (Action::Stop, _) if place.may_be_fenced() => Next::Unfence,
         (Action::Stop, _) if place.is_verified && place.lacks_replicas => Next::Restore,
+        (Action::Stop, _) if place.is_verified && place.way_back == WayBack::Aligned => {
+            Next::ForgetWayBack
+        }
         (Action::Stop, _) if place.is_verified => Next::Done,
         (Action::Stop, _) if was_ours && is_led => Next::Verify,
         (_, LogAt::Open { .. }) => Next::Release,
@@ -272,12 +305,12 @@ fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
         // Whoever has taken it away has stopped it.
         (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
         (Action::Align | Action::Mirror, _) if was_ours => Next::Refuse(
-            "the topic was handed over to the destination's own brokers; to mirror it again takes \
-             a failback",
+            "the topic was handed over to the destination's own brokers: to mirror it again, name \
+             the node that mirrors the other way (the mirror's setting peer), and start it again",
         ),
         (Action::Align | Action::Mirror, _) => Next::Refuse(
-            "others have moved the partition away from this node: to mirror it again takes a \
-             failback",
+            "others have moved the partition away from this node: stop the topic, or delete it at \
+             the destination and have it mirrored anew",
         ),
     }
 }
@@ -287,13 +320,15 @@ fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
 fn taken(action: Action, place: &Place) -> Next {
     match (action, place.log) {
         (_, LogAt::Open { .. }) => Next::Release,
+        (Action::Align, _) if place.way_back == WayBack::Asked => Next::AskCounterpart,
         (Action::Align | Action::Mirror | Action::Stop, _) if place.may_be_fenced() => {
             Next::Unfence
         }
         (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
         (Action::Align | Action::Mirror, _) => Next::Refuse(
             "the destination has a topic of this name that is not ours: delete or rename it there, \
-             or exclude the topic from the mirror",
+             exclude the topic from the mirror, or, where it is what this topic was once mirrored \
+             from, name the node that did that (the mirror's setting peer)",
         ),
     }
 }
@@ -341,7 +376,7 @@ fn lead(action: Action, place: &Place, epoch: LeaderEpoch) -> Next {
 /// The log is open, and ours to write.
 fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
     match action {
-        Action::Align => Next::Done,
+        Action::Align => align(place),
         Action::Mirror if is_fetching => Next::Wait("records are fetched"),
         Action::Mirror if place.others.is_some() => others(place),
         // Before the first record behind it: whoever reads a position later may believe it.
@@ -353,6 +388,34 @@ fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
         Action::AwaitReplicas if place.is_drained || place.is_vault => Next::Done,
         Action::AwaitReplicas => Next::Wait("a replica in sync still lacks records"),
         Action::Stop => stop(place),
+    }
+}
+
+/// Others have all of it, and what they have is to go on with the source's. Nobody is to write to
+/// it from here on: what they write would go.
+fn back(place: &Place, is_led: bool) -> Next {
+    match place.way_back {
+        WayBack::Begun { .. } if !is_led => {
+            Next::Wait("nobody leads the partition at the destination")
+        }
+        WayBack::Begun { .. } if !place.is_fenced => Next::Fence,
+        WayBack::Begun { .. } => Next::Join,
+        // Of an earlier time, or not known at all.
+        WayBack::None | WayBack::Asked | WayBack::Aligned => Next::AskCounterpart,
+    }
+}
+
+/// All that are in sync end where both sides part before anything follows: whoever is elected then
+/// has nothing else.
+fn align(place: &Place) -> Next {
+    let WayBack::Begun { from } = place.way_back else {
+        return Next::Done;
+    };
+    match place.exceeds {
+        true if place.can_fetch => Next::Cut(from),
+        true => Next::Wait("the source was not heard of yet"),
+        false if !place.is_drained => Next::Wait("a replica in sync was not cut yet"),
+        false => Next::RecordAligned,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::io::World;
 use crate::mirror::{Mirror, MirrorName, PartitionKey, Retry, State};
-use crate::model::{Offset, PartitionIndex, TopicName};
+use crate::model::{Offset, PartitionIndex, TopicId, TopicName};
 use crate::protocol::ErrorCode;
 use crate::protocol::mirror_rpc::{
     ClusterMirror, ClusterMirrorListing, DescribeClusterMirrorsRequest,
@@ -78,11 +78,11 @@ impl<W: World> Node<W> {
             let wanted = wanted.as_ref();
             wanted.is_none_or(|wanted| wanted.contains(topic.as_str()))
         };
-        let mut topics: BTreeMap<&TopicName, Vec<MirrorPartition>> = BTreeMap::new();
+        let mut topics: BTreeMap<&TopicName, (TopicId, Vec<MirrorPartition>)> = BTreeMap::new();
         let registry = self.state().registry();
         let all = registry.topics_of(name);
         for (topic, said) in all.filter(|(topic, _)| is_wanted(topic)) {
-            let partitions = topics.entry(topic).or_default();
+            let (_, partitions) = topics.entry(topic).or_insert((said.id, Vec::new()));
             for index in 0..i32::try_from(said.partitions).unwrap_or(i32::MAX) {
                 let key = PartitionKey {
                     mirror: name.clone(),
@@ -92,16 +92,20 @@ impl<W: World> Node<W> {
                 partitions.push(self.partition(&key, request.include_stops));
             }
         }
-        let topics = topics.into_iter().map(|(name, partitions)| MirrorTopic {
+        let topics = topics.into_iter();
+        let topics = topics.map(|(name, (topic_id, partitions))| MirrorTopic {
             topic_name: name.to_string(),
             partitions,
+            topic_id,
         });
+        let membership = self.membership.as_ref();
         ClusterMirror {
             mirror_name: name.to_string(),
             source_bootstrap: Some(bootstrap(mirror)),
             source_cluster_id: mirror.source_cluster_id.clone(),
             topics: topics.collect(),
             retry_attempts_max: i16::try_from(self.chosen.retry.max_attempts).unwrap_or(i16::MAX),
+            destination_cluster_id: membership.and_then(|member| member.known_cluster()),
             ..ClusterMirror::default()
         }
     }
@@ -113,6 +117,7 @@ impl<W: World> Node<W> {
         };
         let state = self.state().states().get(key);
         let position = self.state().positions().get(key);
+        let handed_over = self.state().hand_over(key);
         let one = self.partitions.get(key);
         let offset = |offset: Option<Offset>| offset.map_or(UNKNOWN, Offset::value);
         let is_stopped = state.is_some_and(|state| state.state == State::Stopped);
@@ -137,6 +142,7 @@ impl<W: World> Node<W> {
             last_mirror_offset: offset(position.and_then(|position| position.offset)),
             stop_step,
             stop_report,
+            led_epoch: handed_over.map(|said| said.leader_epoch.value()),
         }
     }
 }

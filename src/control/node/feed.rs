@@ -169,6 +169,11 @@ impl Feed {
         self.look_at = self.look_at.min(self.looked_at.after(LOOK_INTERVAL_MIN));
     }
 
+    /// Where a broker listens.
+    pub(super) fn broker(&self, broker: BrokerId) -> Option<BrokerAddress> {
+        self.brokers.get(&broker).map(BrokerAddress::from)
+    }
+
     pub(super) fn topic(&self, name: &TopicName) -> Option<&TopicView> {
         self.topics.get(name)
     }

@@ -13,13 +13,13 @@ use crate::control::membership::MemberOrder;
 use crate::io::World;
 use crate::kraft::{self, Fate, Image, Life, News, PartitionNews, Wish};
 use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership, Lease};
-use crate::mirror::PartitionKey;
+use crate::mirror::{Action, PartitionKey};
 use crate::model::{BrokerEpoch, BrokerId, Offset, TopicId, TopicPartition};
 use crate::session::BrokerAddress;
 use crate::shard::inbox::{Endpoint, Order};
 
 use super::Node;
-use super::course::{Home, LogAt, Part};
+use super::course::{Goal, Home, LogAt, Part};
 use super::feed::ShardTie;
 use super::guarding::ProducerIds;
 use super::identity::Kept;
@@ -233,6 +233,7 @@ impl Membership {
             min_isr: self.image.min_isr(&id.topic, partition.replicas.len()),
             holds_others: opened.mirrored < opened.log_end,
             log_start: opened.log_start,
+            before: None,
             log_end: opened.log_end,
             epochs: opened.epochs.clone(),
             high_watermark: high_watermark.clamp(opened.log_start, opened.log_end),
@@ -400,7 +401,13 @@ impl<W: World> Node<W> {
             (shelf.dir_of(&one.id), stood.unwrap_or(Offset::ZERO))
         });
         let known = known.filter(|_| self.whose(&one.id) != Whose::Others);
+        // Nobody is to follow what is about to be cut.
+        let is_to_be_cut =
+            one.goal() == Some(Goal::Act(Action::Align)) && one.exceeds(self.way_back(key));
+        let known = known.filter(|_| !is_to_be_cut);
         let leads = known.and_then(|known| membership.leadership(&one.id, one, known));
+        let before = self.before(key);
+        let leads = leads.map(|leads| Leadership { before, ..leads });
         let now = leads.as_ref().map(|leads| Led {
             topic_id: leads.topic_id,
             epoch: leads.leader_epoch,

@@ -9,7 +9,7 @@ use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicId, Top
 use crate::protocol::mirror_rpc::StopReport;
 use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
 
-use super::course::{Goal, Home, LogAt, Part, Place};
+use super::course::{Goal, Home, LogAt, Part, Place, WayBack};
 use super::progress::Progress;
 
 /// A partition of a mirror.
@@ -108,6 +108,7 @@ pub(super) struct Surroundings {
     pub(super) may_harm: bool,
     pub(super) cuts_others: bool,
     pub(super) can_fetch: bool,
+    pub(super) way_back: WayBack,
 }
 
 impl Mirrored {
@@ -179,7 +180,17 @@ impl Mirrored {
             others: self.others(),
             cuts_others: around.cuts_others && self.is_known_in_part(),
             can_fetch: around.can_fetch,
+            way_back: around.way_back,
+            exceeds: self.exceeds(around.way_back),
         }
+    }
+
+    /// The log that we lead has something from where both sides part.
+    pub(super) fn exceeds(&self, way_back: WayBack) -> bool {
+        let (WayBack::Begun { from }, Some(opened)) = (way_back, &self.opened) else {
+            return false;
+        };
+        opened.log_start.max(opened.log_end) > from
     }
 
     /// Something of the log is known to be the source's.
@@ -241,10 +252,10 @@ impl Mirrored {
     }
 
     /// Its log ends here now.
-    pub(super) fn cut(&mut self, log_end: Offset, epochs: LeaderEpochs) {
+    pub(super) fn cut(&mut self, (log_start, log_end): (Offset, Offset), epochs: LeaderEpochs) {
         self.is_busy = false;
         if let Some(opened) = &mut self.opened {
-            opened.log_end = log_end;
+            (opened.log_start, opened.log_end) = (log_start, log_end);
             opened.mirrored = opened.mirrored.min(log_end);
             opened.epochs = epochs;
         }

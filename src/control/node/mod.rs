@@ -30,6 +30,7 @@ mod progress;
 mod questions;
 mod reports;
 mod retaining;
+mod returning;
 mod running;
 mod shelf;
 mod steps;

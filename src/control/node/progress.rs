@@ -18,6 +18,10 @@ impl Next {
         match self {
             Next::Wait(what) | Next::Refuse(what) => what,
             Next::Create => "the topic is made at the destination",
+            Next::AskCounterpart => "the counterpart is asked where both sides part",
+            Next::Join => "this node gets a replica of what others have",
+            Next::RecordAligned => "the destination ends where both sides part",
+            Next::ForgetWayBack => "it is not mirrored back any more",
             Next::Open(_) => "its log is opened",
             Next::Release => "its log is closed",
             Next::Stamp(_) => "another leader epoch begins",

@@ -141,13 +141,14 @@ impl<W: World> Node<W> {
                 self.released(&key, (log_start, log_end), is_clean);
             }
             Told::Cut {
+                log_start,
                 log_end,
                 epochs,
                 aside,
                 ..
             } => {
                 say_cut(&id, log_end, aside.as_deref());
-                one.cut(log_end, epochs);
+                one.cut((log_start, log_end), epochs);
             }
             // Its status says that it goes no further.
             Told::Broken { why, .. } => self.disk_failed(&key, why),

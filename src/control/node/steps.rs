@@ -106,6 +106,7 @@ impl<W: World> Node<W> {
                     .hand_over(key)
                     .is_some_and(|said| !said.late.is_empty()),
             may_harm: stops && self.may_harm_whoever_writes_to(&one.id.topic),
+            way_back: self.way_back(key),
             can_fetch: feed
                 .is_some_and(|feed| feed.trouble.is_none() && feed.leader(&one.id).is_some()),
             cuts_others: self.chosen.destination.rogue_writes == RogueWrites::SetAside,
@@ -121,6 +122,10 @@ impl<W: World> Node<W> {
         match step {
             Next::Wait(_) => false,
             Next::Create => self.chore(Kind::Create, key),
+            Next::AskCounterpart => self.chore(Kind::AskCounterpart, key),
+            Next::Join => self.chore(Kind::Join, key),
+            Next::RecordAligned => self.note_aligned(key),
+            Next::ForgetWayBack => self.note(key, Record::WayBack(key.clone(), None)),
             Next::Elect => self.chore(Kind::Elect, key),
             Next::Fence => self.chore(Kind::Fence, key),
             Next::Unfence => self.chore(Kind::Unfence, key),
@@ -319,6 +324,7 @@ impl<W: World> Node<W> {
             Some(_) => return None,
         };
         let retention = self.retention(&id.topic).filter(|_| stamp.is_some());
+        let before = self.before(key);
         let feed = self.feeds.get_mut(&key.mirror)?;
         let shelf = self.shelves.get(&shelf_key)?;
         let held = shelf.held(&id);
@@ -326,7 +332,9 @@ impl<W: World> Node<W> {
         let (leader, leader_epoch) = feed.leader(&id).unwrap_or(NOBODY);
         let start = held.map(|held| held.log_start);
         let start = start.or(bounds.map(|(start, _)| start))?;
-        let recovery_point = held.map_or(start, |held| held.recovery_point);
+        // What comes before the parting is with others, whatever the books of before say.
+        let start = before.map_or(start, |(_, from)| start.max(from));
+        let recovery_point = held.map_or(start, |held| held.recovery_point.max(start));
         let settings = feed.settings(&id.topic);
         // What followers may have is never taken back for being unsynced: it is read again.
         let refetchable = bounds
@@ -349,6 +357,7 @@ impl<W: World> Node<W> {
             until: None,
             stamp,
             fetches: false,
+            restarts: false,
             source_epochs: None,
             may_truncate: false,
             aside: Some(self.chosen.data_dir.join(ASIDE)),
@@ -365,9 +374,13 @@ impl<W: World> Node<W> {
         let one = self.partitions.get(key)?;
         let id = one.id.clone();
         let (topic_id, partition) = membership.partition(&id)?;
+        let before = self.before(key);
         let shelf = self.shelves.get(&None)?;
         let held = shelf.held(&id);
-        let start = held.map_or(Offset::ZERO, |held| held.log_start);
+        let anew = self.begins_anew(key);
+        let begins = held.map_or(Offset::ZERO, |held| held.log_start);
+        let begins = before.map_or(begins, |(_, from)| begins.max(from));
+        let start = anew.unwrap_or(begins);
         let settings = self.feeds.get(&key.mirror);
         let settings = settings.and_then(|feed| feed.settings(&id.topic));
         let mirror = Mirror {
@@ -377,7 +390,7 @@ impl<W: World> Node<W> {
             leader: partition.leader?,
             leader_epoch: partition.leader_epoch,
             log_start: start,
-            recovery_point: held.map_or(start, |held| held.recovery_point),
+            recovery_point: held.map_or(start, |held| held.recovery_point.max(start)),
             is_clean: held.is_some_and(|held| held.is_clean),
             refetchable: None,
             options: settings.map(log_options).unwrap_or_default(),
@@ -385,6 +398,7 @@ impl<W: World> Node<W> {
             until: None,
             stamp: None,
             fetches: true,
+            restarts: anew.is_some() && held.is_some(),
             source_epochs: None,
             may_truncate: true,
             aside: None,

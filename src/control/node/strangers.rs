@@ -243,6 +243,7 @@ fn empty(id: TopicPartition, topic_id: TopicId, partition: &Partition) -> Leader
         min_isr: 1,
         holds_others: false,
         log_start: Offset::ZERO,
+        before: None,
         log_end: Offset::ZERO,
         epochs: epochs.expect("a leader has an epoch"),
         high_watermark: Offset::ZERO,

@@ -30,6 +30,8 @@ pub(super) enum Whose {
 struct Ties {
     mirror: Mirror,
     log: Log,
+    /// It is mirrored back onto this very topic.
+    is_claimed: bool,
 }
 
 /// What is on record of a partition's mirror.
@@ -95,6 +97,7 @@ impl<W: World> Node<W> {
         let shelf = self.shelves.get(&None);
         let held = shelf.and_then(|shelf| shelf.held(id));
         Ties {
+            is_claimed: key.is_some_and(|key| self.is_claimed(key, topic)),
             mirror: match one.map(|one| one.goal()) {
                 None => Mirror::None,
                 Some(Some(Goal::Leave)) => Mirror::Stopped,
@@ -120,6 +123,7 @@ fn whose(
 ) -> Whose {
     let own = ties(number);
     match (own.log, own.mirror) {
+        (Log::None | Log::Another, Mirror::Wanted) if own.is_claimed => Whose::Ours,
         (Log::Same, Mirror::Wanted) => Whose::Ours,
         (Log::Same, Mirror::Stopped) => Whose::Former,
         (Log::Same, Mirror::None) => Whose::Unclaimed,
@@ -157,26 +161,32 @@ mod tests {
     const NEW: Ties = Ties {
         mirror: Mirror::Wanted,
         log: Log::None,
+        is_claimed: false,
     };
     const HELD: Ties = Ties {
         mirror: Mirror::Wanted,
         log: Log::Same,
+        is_claimed: false,
     };
     const OF_ANOTHER: Ties = Ties {
         mirror: Mirror::Wanted,
         log: Log::Another,
+        is_claimed: false,
     };
     const UNWANTED: Ties = Ties {
         mirror: Mirror::None,
         log: Log::None,
+        is_claimed: false,
     };
     const STOPPED: Ties = Ties {
         mirror: Mirror::Stopped,
         log: Log::Same,
+        is_claimed: false,
     };
     const FORGOTTEN: Ties = Ties {
         mirror: Mirror::None,
         log: Log::Same,
+        is_claimed: false,
     };
 
     /// Whose partitions with these replicas are, each with what we have of it.
@@ -236,6 +246,22 @@ mod tests {
     fn a_topic_made_again_by_others_is_theirs() {
         let again = judged(&[(&[9001, 1], OF_ANOTHER), (&[9001, 2], NEW)]);
         assert_eq!(again, [Whose::Others; 2]);
+    }
+
+    #[test]
+    fn what_is_mirrored_back_is_ours_whoever_made_it() {
+        let claimed = |ties: Ties| Ties {
+            is_claimed: true,
+            ..ties
+        };
+        let back = [
+            (&[1, 2][..], claimed(NEW)),
+            (&[1, 2], NEW),
+            (&[1, 2], claimed(OF_ANOTHER)),
+            (&[1, 2], claimed(UNWANTED)),
+        ];
+        let expected = [Whose::Ours, Whose::Others, Whose::Ours, Whose::Others];
+        assert_eq!(judged(&back), expected);
     }
 
     /// Nobody knows how far others have it: it is not given away.

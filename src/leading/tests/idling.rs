@@ -50,21 +50,7 @@ fn share<F: Future<Output = ()> + 'static>(
     let all = [US, ONE, TWO].map(|id| (id, life(id)));
     orders.blocking_send(Order::Brokers(all.into())).unwrap();
     for number in 0..PARTITIONS {
-        let told = Leadership {
-            id: id(number),
-            topic_id: TOPIC,
-            dir: dir.join(format!("t-{number}")),
-            leader_epoch: LeaderEpoch::new(EPOCH),
-            partition_epoch: 0,
-            replicas: vec![US, ONE, TWO],
-            isr: vec![US, ONE, TWO],
-            min_isr: 1,
-            holds_others: false,
-            log_start: Offset::ZERO,
-            log_end: Offset::ZERO,
-            epochs: LeaderEpochs::default(),
-            high_watermark: Offset::ZERO,
-        };
+        let told = leadership(number, &dir);
         orders.blocking_send(Order::Lead(Box::new(told))).unwrap();
     }
     let fetches = uring::run(None, |world| async move {
@@ -90,6 +76,25 @@ fn share<F: Future<Output = ()> + 'static>(
     orders.blocking_send(Order::Close).unwrap();
     let cpu = thread.join().unwrap();
     (cpu.as_secs_f64() / FOR.as_secs_f64(), fetches)
+}
+
+fn leadership(number: i32, logs: &std::path::Path) -> Leadership {
+    Leadership {
+        id: id(number),
+        topic_id: TOPIC,
+        dir: logs.join(format!("t-{number}")),
+        leader_epoch: LeaderEpoch::new(EPOCH),
+        partition_epoch: 0,
+        replicas: vec![US, ONE, TWO],
+        isr: vec![US, ONE, TWO],
+        min_isr: 1,
+        holds_others: false,
+        before: None,
+        log_start: Offset::ZERO,
+        log_end: Offset::ZERO,
+        epochs: LeaderEpochs::default(),
+        high_watermark: Offset::ZERO,
+    }
 }
 
 /// As a stock follower does: all partitions each time, from where it is.

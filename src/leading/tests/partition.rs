@@ -39,6 +39,7 @@ fn leadership(isr: &[BrokerId]) -> Leadership {
         isr: isr.to_vec(),
         min_isr: 1,
         holds_others: false,
+        before: None,
         log_start: offset(10),
         log_end: offset(100),
         epochs: epochs(&[(2, 10), (4, 50), (5, 90)]),

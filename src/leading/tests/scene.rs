@@ -109,6 +109,7 @@ impl Scene {
             isr: vec![US, ONE, TWO],
             min_isr: 1,
             holds_others: false,
+            before: None,
             log_start: log.start(),
             log_end: log.end(),
             epochs: log.epochs(),

@@ -5,7 +5,7 @@ use crate::protocol::{Malformed, Reader, Unread, Writer};
 
 use super::{
     ClusterMirror, Desired, HandOver, LastMirrorEpochs, MirrorName, MirrorPartitionState,
-    MirrorTopic, PartitionKey, Retry, State, StateEpoch,
+    MirrorTopic, PartitionKey, Retry, State, StateEpoch, WayBack,
 };
 
 /// What stands for no offset, and for a failure that is not tried again.
@@ -110,6 +110,27 @@ pub(super) fn put_hand_over(writer: &mut Writer<'_>, said: &HandOver) {
     writer.i64(said.end.value());
     writer.i32(said.leader_epoch.value());
     writer.list(said.late.iter(), |writer, broker| writer.i32(broker.0));
+}
+
+pub(super) fn way_back(reader: &mut Reader<'_>) -> Result<WayBack, Unread> {
+    let topic = TopicId::new(reader.uuid()?);
+    let offset = |reader: &mut Reader<'_>, field| {
+        let value = reader.i64()?;
+        Offset::from_wire(value).ok_or_else(|| impossible(field, value))
+    };
+    Ok(WayBack {
+        topic,
+        from: offset(reader, "where two sides part")?,
+        log_start: offset(reader, "a log's start")?,
+        is_aligned: reader.i8()? != 0,
+    })
+}
+
+pub(super) fn put_way_back(writer: &mut Writer<'_>, said: &WayBack) {
+    writer.bytes(&said.topic.bytes());
+    writer.i64(said.from.value());
+    writer.i64(said.log_start.value());
+    writer.i8(i8::from(said.is_aligned));
 }
 
 pub(super) fn partition_state(reader: &mut Reader<'_>) -> Result<MirrorPartitionState, Unread> {

@@ -110,6 +110,28 @@ fn a_hand_over_byte_by_byte() {
 }
 
 #[test]
+fn a_way_back_byte_by_byte() {
+    let said = WayBack {
+        topic: TopicId::new([8; 16]),
+        from: Offset::new(7),
+        log_start: Offset::new(5),
+        is_aligned: true,
+    };
+    let mut value = vec![0, 0];
+    value.extend([8; 16]);
+    #[rustfmt::skip]
+    value.extend([
+        0, 0, 0, 0, 0, 0, 0, 7, // from
+        0, 0, 0, 0, 0, 0, 0, 5, // log start
+        1,                      // aligned
+        0,                      // no tagged fields
+    ]);
+    let bytes = partition_bytes(1_003);
+    check(Record::WayBack(key(), Some(said)), &bytes, Some(&value));
+    check(Record::WayBack(key(), None), &bytes, None);
+}
+
+#[test]
 fn a_topic_and_a_mirror_byte_by_byte() {
     let topic = MirrorTopic {
         id: TopicId::new(TOPIC),
@@ -152,6 +174,28 @@ fn a_topic_and_a_mirror_byte_by_byte() {
 }
 
 /// Any record, long texts among them.
+fn any_offset(chance: &mut Prng) -> Offset {
+    Offset::new((chance.next_u64() >> 1) as i64)
+}
+
+fn any_hand_over(chance: &mut Prng) -> HandOver {
+    HandOver {
+        position: any_offset(chance),
+        end: any_offset(chance),
+        leader_epoch: LeaderEpoch::new(chance.next_u64() as i32),
+        late: (0..chance.below(4) as i32).map(BrokerId).collect(),
+    }
+}
+
+fn any_way_back(topic: TopicId, chance: &mut Prng) -> WayBack {
+    WayBack {
+        topic,
+        from: any_offset(chance),
+        log_start: any_offset(chance),
+        is_aligned: chance.below(2) == 0,
+    }
+}
+
 fn any(chance: &mut Prng) -> Record {
     let text = |chance: &mut Prng| "é".repeat(chance.below(200) as usize);
     let name = format!("n{}", chance.below(9));
@@ -163,17 +207,9 @@ fn any(chance: &mut Prng) -> Record {
         partition: PartitionIndex::new((chance.next_u64() >> 33) as i32).expect("positive"),
     };
     let is_there = chance.below(5) > 0;
-    match chance.below(5) {
-        4 => {
-            let offset = |chance: &mut Prng| Offset::new((chance.next_u64() >> 1) as i64);
-            let said = HandOver {
-                position: offset(chance),
-                end: offset(chance),
-                leader_epoch: LeaderEpoch::new(chance.next_u64() as i32),
-                late: (0..chance.below(4) as i32).map(BrokerId).collect(),
-            };
-            Record::HandOver(key, is_there.then_some(said))
-        }
+    match chance.below(6) {
+        5 => Record::WayBack(key, is_there.then(|| any_way_back(id, chance))),
+        4 => Record::HandOver(key, is_there.then(|| any_hand_over(chance))),
         0 => {
             let position = LastMirrorEpochs {
                 epoch: LeaderEpoch::new(chance.next_u64() as i32),

@@ -477,9 +477,13 @@ fn only_a_mirror_that_is_stopped_whole_is_removed_and_nothing_of_it_stays() {
     ]);
     assert!(desk.log.hand_over(&key).is_some());
     let records = desk.delete("dr").expect("all is stopped");
-    assert_eq!(records.len(), 6);
-    let of_hand_over = Record::HandOver(key, None);
-    assert!(records.contains(&of_hand_over), "{records:?}");
+    assert_eq!(records.len(), 8);
+    for forgotten in [
+        Record::HandOver(key.clone(), None),
+        Record::WayBack(key, None),
+    ] {
+        assert!(records.contains(&forgotten), "{records:?}");
+    }
     assert!(records.iter().all(|record| record.value().is_none()));
     refused(&desk.registry().mirror("dr"), 137);
     let left: Vec<_> = desk
@@ -521,10 +525,26 @@ fn a_removal_that_was_cut_short_leaves_no_topic_alone_and_is_completed() {
         }
         let rest = stale(&desk);
         if desk.registry().mirror("dr").is_err() {
-            assert_eq!(rest.len(), desk.log.states().len());
+            assert_eq!(rest.len(), 2 * desk.log.states().len(), "and the way back");
         }
     }
     assert!(desk.log.states().is_empty() && stale(&desk).is_empty());
+}
+
+#[test]
+fn a_pattern_starts_what_was_stopped_as_well() {
+    let mut desk = Desk::new();
+    desk.start("dr", &[source("a.1", 1), source("a.2", 2), source("b", 3)]);
+    for topic in ["a.1", "a.2", "b"] {
+        desk.stop("dr", &[topic]);
+        desk.put(topic, State::Stopped);
+    }
+    desk.put("a.2", State::Stopping);
+    assert_eq!(desk.start_patterns(&["a.*"], &[]), ["a.1", "a.2"]);
+    let desired = ["a.1", "a.2", "b"].map(|topic| desk.desired(topic));
+    let (started, not) = (Desired::Mirroring, Desired::Stopped);
+    assert_eq!(desired, [started, not, not], "one is still being stopped");
+    assert_eq!(desk.start_patterns(&["nothing"], &[]), [""; 0]);
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn with(patterns: &mut Vec<Pattern>, texts: &[String]) -> Result<(), Refusal> {
 
 impl Registry {
     /// Starts topics of a mirror, now, and those that its patterns match as they appear. Topics
-    /// that a new pattern excludes are stopped.
+    /// that a new pattern excludes are stopped; stopped ones that a pattern of the request matches
+    /// are started.
     ///
     /// A topic is refused that is excluded, is not the one it was, belongs to another mirror, or is
     /// not stopped on all partitions. One that is mirrored already is left as it is.
@@ -98,9 +99,38 @@ impl Registry {
         with(&mut next.include, &started)?;
         next.include = bounded(next.include)?;
         next.exclude = bounded(next.exclude)?;
+        self.start_included(states, name, &next, request, &mut plan)?;
         self.stop_excluded(name, &next, &named, &mut plan);
         plan.put_mirror(name, mirror, &next);
         Ok(plan)
+    }
+
+    /// Starts the stopped topics of a mirror that the patterns of a request mean.
+    fn start_included(
+        &self,
+        states: &PartitionStates,
+        name: &MirrorName,
+        next: &Mirror,
+        request: &StartMirrorTopicsRequest,
+        plan: &mut Plan,
+    ) -> Result<(), Refusal> {
+        let mut meant = Vec::new();
+        with(&mut meant, &request.include_patterns)?;
+        for (topic, known) in self.topics_of(name) {
+            let is_stopped = known.desired == Desired::Stopped && !any(&next.exclude, topic);
+            let mut named = request.topics.iter();
+            let is_named = named.any(|stated| stated.topic_name == topic.as_str());
+            if is_stopped && !is_named && any(&meant, topic) {
+                let stated = TopicMetadata {
+                    topic_id: known.id,
+                    topic_name: topic.to_string(),
+                    num_partitions: 0,
+                };
+                let begun = self.start_topic(states, name, next, &stated);
+                plan.put(topic.as_str(), begun.map(|(_, record)| record));
+            }
+        }
+        Ok(())
     }
 
     /// The mirror with the patterns of a request: what is included is no longer excluded, and the

@@ -13,6 +13,7 @@ fn each_setting_goes_where_it_belongs() {
     let all = read(&[
         ("bootstrap.servers", " a:1, b:2 ,"),
         ("source.cluster.id", "c"),
+        ("peer", "d:3"),
         ("topics.include", "a.*,b"),
         ("topics.exclude", ""),
         ("security.protocol", "PLAINTEXT"),
@@ -26,6 +27,7 @@ fn each_setting_goes_where_it_belongs() {
     let expected = MirrorSettings {
         bootstrap_servers: ["a:1", "b:2"].map(|at| at.parse().expect(at)).to_vec(),
         source_cluster_id: Some("c".to_owned()),
+        peer: vec!["d:3".parse().expect("an address")],
         request_timeout_ms: Some(100),
         fetch_wait_max_ms: Some(2),
         fetch_backoff_ms: Some(3),

@@ -61,6 +61,15 @@ fn handed_over(position: Offset) -> HandOver {
     }
 }
 
+fn way_back(from: Offset) -> WayBack {
+    WayBack {
+        topic: TopicId::new([8; 16]),
+        from,
+        log_start: Offset::ZERO,
+        is_aligned: false,
+    }
+}
+
 #[test]
 fn a_hand_over_is_of_the_stop_with_its_position() {
     let stopped = |offset| {
@@ -248,8 +257,9 @@ fn any(chance: &mut Prng) -> Record {
             let epoch = LeaderEpoch::new(chance.below(9) as i32);
             let offset = Offset::from_wire(chance.below(99) as i64);
             let key = key(chance.below(4) as i32);
-            match (chance.below(2), offset) {
+            match (chance.below(3), offset) {
                 (0, Some(position)) => Record::HandOver(key, Some(handed_over(position))),
+                (1, Some(from)) => Record::WayBack(key, Some(way_back(from))),
                 _ => Record::Position(key, Some(LastMirrorEpochs { epoch, offset })),
             }
         }

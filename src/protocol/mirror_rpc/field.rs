@@ -41,6 +41,18 @@ impl Field for bool {
     }
 }
 
+/// A number that is not negative; −1 for none.
+impl Field for Option<i32> {
+    fn take(reader: &mut Reader<'_>, _: &'static str) -> Result<Option<i32>, Unread> {
+        let number = reader.i32()?;
+        Ok((number >= 0).then_some(number))
+    }
+
+    fn put(&self, writer: &mut Writer<'_>) {
+        writer.i32(self.unwrap_or(-1));
+    }
+}
+
 impl Field for TopicId {
     fn take(reader: &mut Reader<'_>, _: &'static str) -> Result<TopicId, Unread> {
         Ok(TopicId::new(reader.uuid()?))

@@ -391,6 +391,9 @@ messages! {
         [1000]
         /// Ours: with so many failures a partition is left alone; 0 where that is not told.
         retry_attempts_max: i16,
+        [1001]
+        /// Ours: the cluster onto which it mirrors; none where that is a vault, or not known.
+        destination_cluster_id: Option<String>,
     }
 
     /// How a topic of a mirror is.
@@ -399,6 +402,9 @@ messages! {
         topic_name: String,
         /// Its partitions.
         partitions: Vec<MirrorPartition>,
+        [1000]
+        /// Ours: its id at the source; zero while that is not known.
+        topic_id: TopicId,
     }
 
     /// How a partition of a mirror is.
@@ -426,5 +432,8 @@ messages! {
         /// Ours: the report of its last stop, as [`super::StopReport`] has it; none unless asked
         /// for.
         stop_report: Option<String>,
+        [1002]
+        /// Ours: the leader epoch at the destination in which its last stop handed it over.
+        led_epoch: Option<i32>,
     }
 }

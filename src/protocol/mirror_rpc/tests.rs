@@ -67,6 +67,7 @@ fn every_field_of_a_description_survives() {
         last_mirror_offset: 1,
         stop_step: Some("drain".to_owned()),
         stop_report: None,
+        led_epoch: Some(17),
     };
     let mirror = ClusterMirror {
         mirror_name: "dr".to_owned(),
@@ -74,7 +75,9 @@ fn every_field_of_a_description_survives() {
         topics: vec![MirrorTopic {
             topic_name: "t".to_owned(),
             partitions: vec![partition],
+            topic_id: TopicId::new([7; 16]),
         }],
+        destination_cluster_id: Some("there".to_owned()),
         ..ClusterMirror::default()
     };
     let answer = DescribeClusterMirrorsResponse {

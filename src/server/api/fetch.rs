@@ -310,6 +310,10 @@ impl<'s> Judging<'s, '_> {
         if from > marks.log_end {
             return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
         }
+        if from < partition.held_from {
+            // It is there, and we have it not: whoever leads it after us may give it.
+            return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
         Ok(Judged::Readable(Readable {
             topic: topic.id,
             partition,

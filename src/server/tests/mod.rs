@@ -44,6 +44,7 @@ fn partition([log_start, last_stable, high_watermark, log_end]: [i64; 4]) -> Par
             log_end: Offset::new(log_end),
         },
         followers: Vec::new(),
+        held_from: Offset::new(log_start),
         holds_others: false,
     }
 }

@@ -37,6 +37,7 @@ fn fetched(recovery_point: Offset) -> Box<Mirror> {
         held_topic_id: None,
         stamp: None,
         fetches: true,
+        restarts: false,
         may_truncate: true,
         aside: Some(PathBuf::from(ASIDE)),
         ..*led(recovery_point)
@@ -313,6 +314,7 @@ fn leader(begins: Offset) -> Peer {
         watermarks,
         followers: vec![BrokerId(9)],
         holds_others: false,
+        held_from: begins,
     };
     let (name, index) = (TopicName::new("t"), PartitionIndex::new(0));
     server.lead(

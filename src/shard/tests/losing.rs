@@ -27,6 +27,7 @@ fn source(way: impl Fn(Vec<u8>) -> (Vec<u8>, bool) + 'static) -> Peer {
         },
         followers: Vec::new(),
         holds_others: false,
+        held_from: Offset::ZERO,
     };
     server.tell(Topic {
         name: TopicName::new("t").expect("legal"),

@@ -77,6 +77,7 @@ fn leader() -> Server {
                 high_watermark: at(high_watermark),
                 log_end: at(log_end),
             },
+            held_from: at(log_start),
             followers: vec![BrokerId(1), BrokerId(2)],
             holds_others: false,
         };

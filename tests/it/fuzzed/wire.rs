@@ -239,6 +239,7 @@ fn server() -> Server {
             high_watermark: Offset::new(high_watermark),
             log_end: Offset::new(log_end),
         },
+        held_from: Offset::new(log_start),
         followers: Vec::new(),
         holds_others: false,
     };

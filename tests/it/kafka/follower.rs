@@ -118,6 +118,7 @@ impl Follower {
             until: None,
             stamp: None,
             fetches: true,
+            restarts: false,
             source_epochs: None,
             may_truncate: true,
             aside: None,

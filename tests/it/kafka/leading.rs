@@ -232,6 +232,7 @@ impl Leader {
                 isr: partition.isr,
                 min_isr: 1,
                 holds_others: false,
+                before: None,
                 log_start: marks.log_start,
                 log_end: marks.log_end,
                 epochs: grown.log.epochs().clone(),

@@ -28,6 +28,7 @@ mod damaging;
 mod demonstrating;
 mod destination;
 mod dump;
+mod failing_back;
 mod failing_disk;
 mod failing_over;
 mod follower;

@@ -104,6 +104,12 @@ impl Node {
         ));
     }
 
+    /// Adds a mirror whose counterpart is another node: what it mirrors, that one may mirror back.
+    pub(super) fn declare_beside(&self, peer: &Node, name: &str, source: &Cluster, include: &str) {
+        self.declare(name, source, include);
+        self.configure(&format!("peer = \"{}\"\n", peer.admin));
+    }
+
     /// Adds whatever it is to the configuration.
     pub(super) fn configure(&self, more: &str) {
         let mut text = std::fs::read_to_string(&self.config).expect("it was written");

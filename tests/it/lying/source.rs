@@ -94,6 +94,7 @@ fn server(port: u16, topics: &[(&str, TopicId)]) -> Server {
             high_watermark: end,
             log_end: end,
         },
+        held_from: Offset::ZERO,
         followers: Vec::new(),
         holds_others: false,
     };

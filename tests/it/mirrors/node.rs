@@ -302,6 +302,7 @@ impl Mirrors {
                     .zip(states)
                     .map(|(nth, state)| partition(nth, *state))
                     .collect(),
+                ..MirrorTopic::default()
             }
         });
         ClusterMirror {

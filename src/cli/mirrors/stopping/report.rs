@@ -172,6 +172,7 @@ mod tests {
                     ..MirrorPartition::default()
                 },
             ],
+            ..MirrorTopic::default()
         };
         let rows = Reported::rows("dr", &[topic]);
         assert_eq!(rows[0].report, report);

@@ -282,6 +282,7 @@ mod tests {
                 partition(3, State::Failed, -1, Some("broken")),
                 partition(4, State::Failed, 20, None),
             ],
+            ..MirrorTopic::default()
         }];
         let progress = Progress::of(&topics, 20);
         let again = "; `twinlog mirrors recover` tries again";

@@ -27,6 +27,8 @@ fn place() -> Place {
         others: None,
         cuts_others: false,
         can_fetch: true,
+        way_back: WayBack::None,
+        exceeds: false,
     }
 }
 
@@ -40,6 +42,14 @@ fn carry_out(place: &mut Place, step: &Next) {
     };
     match step {
         Next::Create => place.part = Part::Lead(epoch),
+        Next::AskCounterpart => {
+            let from = Offset::new(5);
+            (place.way_back, place.exceeds) = (WayBack::Begun { from }, true);
+            place.part = Part::Foreign { is_led: true };
+        }
+        Next::Join => place.part = Part::Follow { is_in_sync: false },
+        Next::RecordAligned => place.way_back = WayBack::Aligned,
+        Next::ForgetWayBack => place.way_back = WayBack::Asked,
         Next::Open(home) => {
             let stamp = (*home == Home::Mirror && !place.is_vault).then_some(epoch);
             place.log = open(*home, stamp);
@@ -65,7 +75,7 @@ fn carry_out(place: &mut Place, step: &Next) {
         Next::HandOver => place.part = Part::Foreign { is_led: true },
         Next::Verify => place.is_verified = true,
         Next::Restore => place.lacks_replicas = false,
-        Next::Cut(_) => place.others = None,
+        Next::Cut(_) => (place.others, place.exceeds, place.is_drained) = (None, false, true),
         Next::Wait(_) | Next::Done => {}
         Next::Refuse(_) | Next::RefuseLog | Next::RefuseOthers(..) => {}
     }
@@ -134,6 +144,100 @@ fn a_position_is_where_the_log_ends_now() {
     let stopped = run(&mut place, Action::Stop);
     assert!(stopped.contains(&Next::RecordPosition), "{stopped:?}");
     assert_eq!(place.position, Some(Offset::new(7)));
+}
+
+/// What others lead is followed, led, and cut where both sides part, before anything comes of it.
+#[test]
+fn what_was_handed_over_is_mirrored_back_from_where_both_sides_part() {
+    for part in [Part::Taken, Part::Foreign { is_led: true }] {
+        let mut place = place();
+        place.part = part;
+        place.is_new = part == Part::Taken;
+        place.position = (part != Part::Taken).then_some(Offset::new(3));
+        place.way_back = WayBack::Asked;
+        let expected = [
+            Next::AskCounterpart,
+            Next::Fence,
+            Next::Join,
+            Next::Open(Home::Follower),
+            Next::Elect,
+            Next::Release,
+            Next::Open(Home::Mirror),
+            Next::Cut(Offset::new(5)),
+            Next::RecordAligned,
+            Next::Done,
+        ];
+        assert_eq!(run(&mut place, Action::Align), expected, "{part:?}");
+        let fetched = run(&mut place, Action::Mirror);
+        assert_eq!(fetched.last(), Some(&Next::Wait("records are fetched")));
+        assert_eq!(place.position, None, "of the stop before");
+        let stopped = run(&mut place, Action::Stop);
+        let end = [Next::Verify, Next::ForgetWayBack, Next::Done];
+        assert_eq!(stopped[stopped.len() - 3..], end);
+    }
+}
+
+/// Nothing is cut while the source could not give what follows, nothing follows before all in sync
+/// were cut, and nothing is taken back that others have moved away.
+#[test]
+fn the_way_back_waits_for_both_sides() {
+    let mut begun = place();
+    let from = Offset::new(5);
+    begun.way_back = WayBack::Begun { from };
+    begun.part = Part::Foreign { is_led: false };
+    let waits = |place: &Place| next(Goal::Act(Action::Align), place);
+    assert!(matches!(waits(&begun), Next::Wait(_)), "nobody leads it");
+    begun.part = Part::Lead(LeaderEpoch::new(3));
+    begun.log = LogAt::Open {
+        home: Home::Mirror,
+        stamp: Some(LeaderEpoch::new(3)),
+        is_fetching: false,
+    };
+    (begun.exceeds, begun.can_fetch) = (true, false);
+    assert!(matches!(waits(&begun), Next::Wait(_)), "the source is away");
+    let kept = next(
+        Goal::Keep,
+        &Place {
+            can_fetch: true,
+            ..begun.clone()
+        },
+    );
+    assert!(
+        matches!(kept, Next::Wait(_)),
+        "it has failed, or is paused: {kept:?}"
+    );
+    (begun.exceeds, begun.is_drained) = (false, false);
+    assert!(
+        matches!(waits(&begun), Next::Wait(_)),
+        "a replica was not cut"
+    );
+    begun.is_drained = true;
+    assert_eq!(waits(&begun), Next::RecordAligned);
+    let mut moved = place();
+    moved.part = Part::Foreign { is_led: true };
+    moved.way_back = WayBack::Aligned;
+    let step = next(Goal::Act(Action::Mirror), &moved);
+    assert!(matches!(step, Next::Refuse(_)), "{step:?}");
+}
+
+/// Whoever stops in the middle leaves what is there.
+#[test]
+fn a_stop_on_the_way_back_cuts_nothing() {
+    for steps in 0..7 {
+        let mut place = place();
+        place.part = Part::Taken;
+        place.is_new = true;
+        place.way_back = WayBack::Asked;
+        for _ in 0..steps {
+            let step = next(Goal::Act(Action::Align), &place);
+            carry_out(&mut place, &step);
+            place.is_new &= step != Next::Open(Home::Follower);
+        }
+        let stopped = run(&mut place, Action::Stop);
+        assert_eq!(stopped.last(), Some(&Next::Done), "{steps}: {stopped:?}");
+        let cuts = stopped.iter().any(|step| matches!(step, Next::Cut(_)));
+        assert!(!cuts, "{steps}: {stopped:?}");
+    }
 }
 
 /// Records of others are not mirrored behind: they are cut off, or the partition goes no further.

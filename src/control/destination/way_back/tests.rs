@@ -1,0 +1,221 @@
+//! What a counterpart may say, and what is made of it.
+
+use super::*;
+use crate::model::{PartitionIndex, TopicName};
+use crate::protocol::mirror_rpc::{MirrorPartition, MirrorTopic};
+
+const TOPIC: TopicId = TopicId::new([7; 16]);
+
+fn sought() -> Sought {
+    Sought {
+        here: PartitionAsked {
+            id: TopicPartition {
+                topic: TopicName::new("orders").expect("legal"),
+                partition: PartitionIndex::new(1).expect("positive"),
+            },
+            leader_epoch: LeaderEpoch::new(9),
+        },
+        topic: TOPIC,
+        leader: "127.0.0.1:1".parse().expect("an address"),
+        source: None,
+    }
+}
+
+fn clusters() -> Clusters {
+    Clusters {
+        here: "A".to_owned(),
+        there: "B".to_owned(),
+    }
+}
+
+fn stopped() -> MirrorPartition {
+    MirrorPartition {
+        partition_index: 1,
+        state_value: "STOPPED".to_owned(),
+        last_mirror_epoch: 3,
+        last_mirror_offset: 500,
+        led_epoch: Some(6),
+        ..MirrorPartition::default()
+    }
+}
+
+fn mirror(partition: MirrorPartition) -> ClusterMirror {
+    ClusterMirror {
+        mirror_name: "dr".to_owned(),
+        source_cluster_id: Some("A".to_owned()),
+        destination_cluster_id: Some("B".to_owned()),
+        topics: vec![MirrorTopic {
+            topic_name: "orders".to_owned(),
+            topic_id: TOPIC,
+            partitions: vec![MirrorPartition::default(), partition],
+        }],
+        ..ClusterMirror::default()
+    }
+}
+
+fn told(mirror: ClusterMirror) -> Result<Told, Found> {
+    let answer = DescribeClusterMirrorsResponse {
+        mirrors: vec![ClusterMirror::default(), mirror],
+        ..DescribeClusterMirrorsResponse::default()
+    };
+    read(&answer, &clusters(), &sought())
+}
+
+fn never(mirror: ClusterMirror, words: &str) {
+    let found = told(mirror);
+    assert!(
+        matches!(&found, Err(Found::Never(why)) if why.contains(words)),
+        "{words}: {found:?}"
+    );
+}
+
+#[test]
+fn the_counterpart_knows_where_it_stopped() {
+    let expected = Told {
+        to: Offset::new(500),
+        epoch: LeaderEpoch::new(3),
+        led_epoch: LeaderEpoch::new(6),
+    };
+    assert_eq!(told(mirror(stopped())), Ok(expected));
+}
+
+#[test]
+fn a_counterpart_of_something_else_is_refused_for_good() {
+    let other_source = ClusterMirror {
+        source_cluster_id: Some("C".to_owned()),
+        ..mirror(stopped())
+    };
+    never(other_source, "never mirrored the topic");
+    let other_destination = ClusterMirror {
+        destination_cluster_id: Some("C".to_owned()),
+        ..mirror(stopped())
+    };
+    never(other_destination, "mirrors onto cluster C");
+    let mut anew = mirror(stopped());
+    anew.topics[0].topic_id = TopicId::new([8; 16]);
+    never(anew, "made anew");
+    let mut fewer = mirror(stopped());
+    fewer.topics[0].partitions.pop();
+    never(fewer, "never mirrored from this cluster");
+    let unknown = MirrorPartition {
+        last_mirror_offset: -1,
+        ..stopped()
+    };
+    never(mirror(unknown), "no LMO");
+}
+
+#[test]
+fn what_is_still_mirrored_the_other_way_is_waited_for() {
+    for state in ["MIRRORING", "STOPPING", "FAILED"] {
+        let running = MirrorPartition {
+            state_value: state.to_owned(),
+            ..stopped()
+        };
+        let found = told(mirror(running));
+        assert!(
+            matches!(&found, Err(Found::NotYet(why)) if why.contains(state)),
+            "{found:?}"
+        );
+    }
+}
+
+fn said() -> Told {
+    told(mirror(stopped())).expect("it is stopped")
+}
+
+fn seen() -> Seen {
+    let end = |epoch, end| Some((LeaderEpoch::new(epoch), Offset::new(end)));
+    Seen {
+        start: Some(Offset::new(100)),
+        end: Some(Offset::new(730)),
+        epoch_end: end(3, 600),
+        led_end: end(6, 502),
+    }
+}
+
+fn parts_at(seen: Seen) -> Found {
+    judge(&sought(), said(), seen)
+}
+
+fn at(from: i64, log_start: i64) -> Found {
+    Found::At(WayBack {
+        topic: TOPIC,
+        from: Offset::new(from),
+        log_start: Offset::new(log_start),
+        is_aligned: false,
+    })
+}
+
+#[test]
+fn the_sides_part_no_later_than_each_of_them_goes() {
+    assert_eq!(parts_at(seen()), at(500, 100));
+    let short = Seen {
+        end: Some(Offset::new(480)),
+        ..seen()
+    };
+    assert_eq!(parts_at(short), at(480, 100), "the destination has less");
+    let retaken = Seen {
+        epoch_end: Some((LeaderEpoch::new(3), Offset::new(450))),
+        ..seen()
+    };
+    assert_eq!(parts_at(retaken), at(450, 100), "it took some of it back");
+    let lost = Seen {
+        led_end: Some((LeaderEpoch::new(6), Offset::new(400))),
+        ..seen()
+    };
+    assert_eq!(parts_at(lost), at(400, 100), "the source has less");
+    let deleted = Seen {
+        start: Some(Offset::new(700)),
+        ..seen()
+    };
+    assert_eq!(parts_at(deleted), at(500, 500), "retention has passed it");
+}
+
+#[test]
+fn what_a_leader_does_not_tell_is_asked_again() {
+    let silent = [
+        Seen {
+            end: None,
+            ..seen()
+        },
+        Seen {
+            start: None,
+            ..seen()
+        },
+        Seen {
+            epoch_end: None,
+            ..seen()
+        },
+        Seen {
+            led_end: None,
+            ..seen()
+        },
+    ];
+    for seen in silent {
+        assert!(matches!(parts_at(seen), Found::Later(_)), "{seen:?}");
+    }
+}
+
+#[test]
+fn an_epoch_that_is_gone_is_refused() {
+    let gone = Seen {
+        epoch_end: Some((LeaderEpoch::new(2), Offset::new(450))),
+        ..seen()
+    };
+    assert!(matches!(parts_at(gone), Found::Never(_)));
+}
+
+#[test]
+fn nothing_mirrored_needs_no_epochs() {
+    let nothing = Told {
+        epoch: LeaderEpoch::NONE,
+        led_epoch: LeaderEpoch::NONE,
+        ..said()
+    };
+    let seen = Seen {
+        epoch_end: None,
+        led_end: None,
+        ..seen()
+    };
+    assert_eq!(judge(&sought(), nothing, seen), at(500, 100));
+}
