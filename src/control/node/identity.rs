@@ -3,7 +3,8 @@
 //! One JSON file in the data directory, replaced as a whole. A life goes on in another process only
 //! where nothing written can have been lost in between: under the same boot of the kernel. After a
 //! loss of power our log may lack what followers have, and in the same life they would be told to
-//! cut it off.
+//! cut it off. The same holds once a disk has failed a sync: that life is over, and where the disk
+//! does not take that in words, the name of the file says it.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ use crate::model::{BrokerEpoch, Position, TopicId, Uuid};
 
 /// The file, in the data directory.
 const FILE: &str = "member.json";
+/// Behind the name where the life in it is over, and the file itself could not say so.
+const OVER: &str = "over";
 /// No such file is larger, in bytes.
 const BYTES_MAX: u64 = 64 << 10;
 
@@ -44,6 +47,19 @@ pub enum IdentityFault {
         path: PathBuf,
         /// What the system says.
         error: std::io::Error,
+    },
+    /// The file still says that its life goes on.
+    #[error(
+        "{why}: that this node's life as a broker is over could not be noted, and followers would \
+         be told to cut off what was lost here if the next start went on with it: before the node \
+         is started again, run: mv {path} {path}.{OVER}",
+        path = path.display()
+    )]
+    NotOver {
+        /// The file.
+        path: PathBuf,
+        /// Why it could not.
+        why: Box<IdentityFault>,
     },
     /// It is not what we write.
     #[error(
@@ -80,9 +96,9 @@ impl Kept {
     pub fn begin<D: Disk>(disk: &D, data_dir: &Path, boot_id: &str) -> Result<Kept, IdentityFault> {
         disk.create_dir(data_dir).map_err(at(data_dir))?;
         let path = data_dir.join(FILE);
-        let kept = match read(disk, &path)? {
+        let kept = match find(disk, &path)? {
             None => Kept {
-                path,
+                path: path.clone(),
                 cluster_id: None,
                 directory: random(),
                 incarnation: random(),
@@ -93,7 +109,11 @@ impl Kept {
             Some(before) => before.goes_on(boot_id),
         };
         kept.save(disk)?;
-        Ok(kept)
+        let over = over(&path);
+        match disk.remove_file(&over) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(&over)(error)),
+            _ => Ok(kept),
+        }
     }
 
     /// Whether a member of that data directory has ever been in a cluster.
@@ -101,13 +121,26 @@ impl Kept {
     /// # Errors
     /// Its file cannot be read.
     pub fn was_member<D: Disk>(disk: &D, data_dir: &Path) -> Result<bool, IdentityFault> {
-        let kept = read(disk, &data_dir.join(FILE))?;
+        let kept = find(disk, &data_dir.join(FILE))?;
         Ok(kept.is_some_and(|kept| kept.cluster_id.is_some()))
     }
 
-    /// Whoever comes next under the same boot begins another life all the same.
-    pub fn end_life(&mut self) {
+    /// Whoever comes next under the same boot begins another life all the same. Where that cannot
+    /// be written the file gets another name: that takes no room and no sync, and need not outlive
+    /// a loss of power, which ends every life.
+    ///
+    /// # Errors
+    /// The disk takes neither: an operator has to see to it.
+    pub fn end_life<D: Disk>(&mut self, disk: &D) -> Result<(), IdentityFault> {
         self.boot_id = String::new();
+        let Err(fault) = self.save(disk) else {
+            return Ok(());
+        };
+        let renamed = disk.rename(&self.path, &over(&self.path));
+        renamed.map_err(|_| IdentityFault::NotOver {
+            path: self.path.clone(),
+            why: Box::new(fault),
+        })
     }
 
     fn goes_on(self, boot_id: &str) -> Kept {
@@ -154,6 +187,27 @@ impl Kept {
         text.push('\n');
         replace(disk, &self.path, text.as_bytes(), Durability::PowerLoss).map_err(at(&self.path))
     }
+}
+
+/// What is kept, maybe of a life that is over.
+fn find<D: Disk>(disk: &D, path: &Path) -> Result<Option<Kept>, IdentityFault> {
+    if let Some(kept) = read(disk, path)? {
+        return Ok(Some(kept));
+    }
+    let kept = read(disk, &over(path))?;
+    Ok(kept.map(|kept| Kept {
+        path: path.to_owned(),
+        boot_id: String::new(),
+        ended_cleanly: false,
+        ..kept
+    }))
+}
+
+fn over(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(OVER);
+    PathBuf::from(name)
 }
 
 fn read<D: Disk>(disk: &D, path: &Path) -> Result<Option<Kept>, IdentityFault> {
@@ -236,6 +290,53 @@ mod tests {
         let again = begin(&disk, "a");
         assert_ne!(again.incarnation, first.incarnation);
         assert_eq!(again.previous_epoch(), BrokerEpoch::new(7));
+    }
+
+    /// A disk that has failed a sync may well refuse what is written next.
+    #[test]
+    fn a_life_that_is_over_is_not_gone_on_with_though_nothing_can_be_written() {
+        let spoil: [fn(&MemoryDisk); 3] = [
+            |disk| disk.fail_syncs(true),
+            |disk| disk.fill_after(0, 100),
+            |disk| disk.break_after(0, 100),
+        ];
+        for spoil in spoil {
+            let disk = MemoryDisk::default();
+            let mut first = begin(&disk, "a");
+            first.epoch = BrokerEpoch::new(7);
+            first.cluster_id = Some("cluster".to_owned());
+            first.save(&disk).expect("there is room");
+            spoil(&disk);
+            first.end_life(&disk).expect("no room is needed");
+            let disk = disk.after_kill();
+            assert!(Kept::was_member(&disk, Path::new("/data")).expect("sound"));
+            let next = begin(&disk, "a");
+            assert_ne!(next.incarnation, first.incarnation);
+            assert_eq!(next.previous_epoch(), BrokerEpoch::NONE);
+            assert_eq!(next.directory, first.directory);
+            assert_eq!(next.cluster_id, first.cluster_id);
+            assert_eq!(begin(&disk, "a"), next, "that life goes on");
+            // Whoever is to be another member is one.
+            let file = Path::new("/data/member.json");
+            disk.remove_file(file).expect("it is there");
+            assert_ne!(begin(&disk, "a").directory, first.directory);
+        }
+    }
+
+    #[test]
+    fn where_nothing_at_all_can_be_changed_an_operator_is_told_what_to_do_first() {
+        let disk = MemoryDisk::default();
+        let mut first = begin(&disk, "a");
+        disk.kill_after(0);
+        let fault = first.end_life(&disk).expect_err("the disk is dead");
+        let said = fault.to_string();
+        let command = "mv /data/member.json /data/member.json.over";
+        assert!(said.contains(command), "{said}");
+        // What that comes to.
+        let disk = disk.after_kill();
+        let [from, to] = ["/data/member.json", "/data/member.json.over"].map(Path::new);
+        disk.rename(from, to).expect("it is there");
+        assert_ne!(begin(&disk, "a").incarnation, first.incarnation);
     }
 
     #[test]

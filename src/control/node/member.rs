@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::control::MemberOptions;
 use crate::control::destination::topics::Seat;
 use crate::control::membership::MemberOrder;
-use crate::io::World;
+use crate::io::{Disk, World};
 use crate::kraft::{self, Fate, Image, Life, News, PartitionNews, Wish};
 use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership, Lease};
 use crate::mirror::{Action, PartitionKey};
@@ -22,7 +22,7 @@ use super::Node;
 use super::course::{Goal, Home, LogAt, Part};
 use super::feed::ShardTie;
 use super::guarding::ProducerIds;
-use super::identity::Kept;
+use super::identity::{IdentityFault, Kept};
 use super::low_ids::LowIds;
 use super::mirrored::Led;
 use super::strangers::Strangers;
@@ -117,8 +117,8 @@ impl Membership {
     }
 
     /// The next process is not to go on with this life.
-    pub(super) fn end_life(&mut self) {
-        self.kept.end_life();
+    pub(super) fn end_life<D: Disk>(&mut self, disk: &D) -> Result<(), IdentityFault> {
+        self.kept.end_life(disk)
     }
 
     /// All has ended: in order only where the controller had let us go and every log is whole.

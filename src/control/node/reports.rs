@@ -166,8 +166,13 @@ impl<W: World> Node<W> {
         let partition = one.id.to_string();
         one.trouble = Some(why.clone());
         if let Some(membership) = &mut self.membership {
-            membership.end_life();
-            self.keep_identity();
+            let why = match membership.end_life(self.world.disk()) {
+                Ok(()) => why,
+                Err(fault) => {
+                    tracing::error!("{partition}: {fault}");
+                    format!("{why}; {fault}")
+                }
+            };
             let fault = NodeFault::Disk { partition, why };
             self.fatal.get_or_insert(fault);
         }
