@@ -168,7 +168,7 @@ impl<W: World> Node<W> {
 
     /// Whether a topic may not be handed over yet: nobody has said that it is to be all the same.
     pub(super) fn may_harm_whoever_writes_to(&self, topic: &TopicName) -> bool {
-        !self.forced.contains(topic) && self.may_harm()
+        !self.planned.forces(topic) && self.may_harm()
     }
 
     /// Why the stop of a topic waits, where it does for this.
@@ -176,7 +176,7 @@ impl<W: World> Node<W> {
         let topic = &one.id.topic;
         let is_stopping = matches!(one.acting, Some((_, Action::Stop)));
         let waits = match is_stopping {
-            true => !self.forced.contains(topic),
+            true => !self.planned.forces(topic),
             false => self.planned.is_forced(topic) == Some(false),
         };
         waits.then(|| self.doubt()).flatten()

@@ -50,7 +50,7 @@ use tokio::sync::{mpsc, watch};
 use crate::io::World;
 use crate::leading::inbox::Tally;
 use crate::mirror::{MirrorName, MirrorSettings, PartitionKey, Record, StateLog};
-use crate::model::{Instant, ShardId, TopicName, TopicPartition};
+use crate::model::{Instant, ShardId, TopicPartition};
 use crate::session::Opening;
 use crate::shard::inbox::{Order, Report};
 use crate::stdx::prng::Prng;
@@ -123,10 +123,8 @@ struct Node<W: World> {
     destination_questions: Questions,
     answers_due: Vec<AnswerDue>,
     chores: Chores,
-    /// Topics that are to be stopped once nothing is missing.
+    /// Topics that are to be stopped once nothing is missing, or whatever comes of it.
     planned: Planned,
-    /// Topics that are handed over whatever becomes of whoever writes to them then.
-    forced: BTreeSet<TopicName>,
     /// What the thread that serves followers has done in all.
     served: Tally,
     reports: mpsc::Receiver<(ShardId, Report)>,

@@ -43,10 +43,9 @@ impl<W: World> Node<W> {
                 // Whoever is started is not to be stopped by an earlier wish.
                 let started = topics.iter().filter(|topic| topic.error_code == 0);
                 for name in started.filter_map(|topic| TopicName::new(&topic.name)) {
-                    self.planned.forget(&name);
-                    self.forced.remove(&name);
+                    self.planned.started(&name);
                 }
-                self.keep_planned();
+                self.keep_planned_soon();
                 let said = StartMirrorTopicsResponse {
                     error_code,
                     error_message,
@@ -136,6 +135,7 @@ impl<W: World> Node<W> {
             plan: None,
         });
         let mut topics: Vec<StopTopicResult> = topics.collect();
+        let before = self.planned.clone();
         let danger = self.danger().filter(|_| !request.force && !only_told);
         if let Some(why) = danger {
             return (Vec::new(), AdminAnswer::Stop(refused(topics, &why)));
@@ -161,7 +161,11 @@ impl<W: World> Node<W> {
         if only_told {
             records.clear();
         }
-        self.keep_planned();
+        if let Err(why) = self.keep_planned() {
+            self.planned = before;
+            self.planned.changed();
+            return (Vec::new(), AdminAnswer::Stop(refused(topics, &why)));
+        }
         let said = StopMirrorTopicsResponse {
             error_code,
             error_message,
@@ -231,14 +235,33 @@ impl<W: World> Node<W> {
         }
     }
 
-    /// It is handed over whatever becomes of whoever writes to it then. Not kept: after a restart
-    /// an operator says it once more, where there is still a reason.
+    /// It is handed over whatever becomes of whoever writes to it then.
     fn force(&mut self, topic: &TopicName) {
-        self.forced.insert(topic.clone());
+        self.planned.force(topic.clone());
         let of_topic = self.partitions.iter();
         let of_topic = of_topic.filter(|(_, one)| one.id.topic == *topic);
         let keys: Vec<PartitionKey> = of_topic.map(|(key, _)| key.clone()).collect();
         self.touched.extend(keys);
+    }
+
+    /// Of what was forced only stops that are under way are kept in mind.
+    pub(super) fn forget_what_was_forced(&mut self) {
+        // What is to be kept may be the very order to stop.
+        if !self.writes.is_empty() {
+            return;
+        }
+        let mut planned = std::mem::take(&mut self.planned);
+        planned.retain_forced(|topic| self.is_being_stopped(topic));
+        self.planned = planned;
+    }
+
+    fn is_being_stopped(&self, topic: &TopicName) -> bool {
+        let known = self.state().registry().topic(topic);
+        let is_wanted = known.is_some_and(|said| said.desired == Desired::Stopped);
+        let of_topic = self.partitions.values();
+        let mut of_topic = of_topic.filter(|one| one.id.topic == *topic).peekable();
+        let is_none_known = of_topic.peek().is_none();
+        is_wanted && (is_none_known || of_topic.any(|one| !one.life.is_writable()))
     }
 
     /// Where the partitions of a topic end, if nothing of any is missing here.

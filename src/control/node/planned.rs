@@ -1,6 +1,6 @@
 //! Topics that operators want stopped once nothing is missing: when that is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::{Instant, Offset, TopicName, TopicPartition};
@@ -11,17 +11,20 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Where a topic's partitions end, at the source as here; none while something is missing.
 pub(super) type Ends = Option<BTreeMap<TopicPartition, Offset>>;
 
-/// Topics that are to be stopped once nothing is missing.
-#[derive(Debug, Default)]
+/// Topics that are to be stopped once nothing is missing, and what was said of stops under way.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Planned {
     topics: BTreeMap<TopicName, Wish>,
+    /// Topics whose stop is under way: they are handed over whatever becomes of whoever writes to
+    /// them then.
+    forced: BTreeSet<TopicName>,
     look_at: Instant,
-    /// Others wait than when that was asked for last.
+    /// Others wait, or are forced, than when that was asked for last.
     has_changed: bool,
 }
 
 /// That a topic is to be stopped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Wish {
     /// Whatever whoever writes to it afterwards may come to.
     is_forced: bool,
@@ -29,7 +32,7 @@ struct Wish {
 }
 
 /// Since when nothing is missing of a topic, and nothing has come.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Still {
     since: Instant,
     ends: BTreeMap<TopicPartition, Offset>,
@@ -70,14 +73,48 @@ impl Planned {
         wishes.map(|(topic, wish)| (topic, wish.is_forced))
     }
 
-    /// Whether others wait than when this was asked last.
+    /// The stop of a topic goes on whatever comes of it.
+    pub(super) fn force(&mut self, topic: TopicName) {
+        self.has_changed |= self.forced.insert(topic);
+    }
+
+    /// Whether the stop of a topic goes on whatever comes of it. Where a wish has become a stop
+    /// that is on record, a kill may have left the wish as the only word of it.
+    pub(super) fn forces(&self, topic: &TopicName) -> bool {
+        self.forced.contains(topic) || self.is_forced(topic) == Some(true)
+    }
+
+    /// Topics whose stop goes on whatever comes of it.
+    pub(super) fn forced(&self) -> impl Iterator<Item = &TopicName> {
+        self.forced.iter()
+    }
+
+    /// Keeps of those what is under way still.
+    pub(super) fn retain_forced(&mut self, is_under_way: impl Fn(&TopicName) -> bool) {
+        let before = self.forced.len();
+        self.forced.retain(|topic| is_under_way(topic));
+        self.has_changed |= self.forced.len() != before;
+    }
+
+    /// What is kept is not what is here.
+    pub(super) fn changed(&mut self) {
+        self.has_changed = true;
+    }
+
+    /// Whether others wait, or are forced, than when this was asked last.
     pub(super) fn has_changed(&mut self) -> bool {
         std::mem::take(&mut self.has_changed)
     }
 
-    /// It is to go on, or was stopped at once.
+    /// It is stopped, or is to be at once.
     pub(super) fn forget(&mut self, topic: &TopicName) {
         self.has_changed |= self.topics.remove(topic).is_some();
+    }
+
+    /// It is to go on.
+    pub(super) fn started(&mut self, topic: &TopicName) {
+        self.forget(topic);
+        self.has_changed |= self.forced.remove(topic);
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -170,7 +170,6 @@ impl<W: World> Node<W> {
             answers_due: Vec::new(),
             chores: super::chores::Chores::default(),
             planned,
-            forced: BTreeSet::new(),
             served: crate::leading::inbox::Tally::default(),
             reports: ties.reports,
             events_in: ties.events_in,

@@ -333,7 +333,8 @@ impl<W: World> Node<W> {
         }
         let interval = u64::from(self.options.checkpoint_interval_ms);
         self.write_books_at = now.after(Duration::from_millis(interval));
-        self.keep_planned();
+        self.forget_what_was_forced();
+        self.keep_planned_soon();
         self.write_notes().await;
         for (shard, marks) in self.replicated() {
             self.order(shard, Order::Replicated(marks)).await;

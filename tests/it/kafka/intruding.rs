@@ -122,16 +122,20 @@ fn is_refused_unless_forced(version: &str) {
     let source = Cluster::start(&workload, "twins-source", 1, &[]);
     let destination = Cluster::start(&workload, "twins-destination", 1, &APART);
     // The first ids of either cluster are the same ones.
-    for (cluster, topic) in [(&source, "mirrored"), (&destination, "theirs")] {
+    for (cluster, topic) in [
+        (&source, "mirrored"),
+        (&source, "urgent"),
+        (&destination, "theirs"),
+    ] {
         cluster.ask(&format!("create topic={topic} assign=1"));
         let produce = format!("produce topic={topic} count=10 acks=all idempotent=true");
         cluster.ask(&produce);
         cluster.ask(&produce);
     }
     let mut node = Node::member(&destination, "twins");
-    node.declare("dr", &source, "mirrored");
+    node.declare("dr", &source, "mirrored|urgent");
     node.start();
-    node.until("caught up", 1, |one| one.is_caught_up());
+    node.until("caught up", 2, |one| one.is_caught_up());
     let stop = ["stop", "--mirror", "dr", "--topics", "mirrored"];
     let deadline = Instant::now() + Duration::from_secs(60);
     let plan = [&stop[..], &["--dry-run"]].concat();
@@ -143,21 +147,29 @@ fn is_refused_unless_forced(version: &str) {
     node.mirrors(&wait)
         .expect_code(1)
         .expect_said(&["theirs-0", "--force"]);
-    node.until("it goes on", 1, |one| one.is_caught_up());
+    node.until("it goes on", 2, |one| one.is_caught_up());
     // One that was ordered when nobody was known to be in danger waits when it falls due.
     node.stop().expect_code(0);
     let wishes = node.data.join("planned-stops");
     std::fs::write(wishes, "mirrored\n").expect("the node's own directory");
     node.start();
-    node.until("it says why it waits", 1, |one| {
+    node.until_topic("it says why it waits", "mirrored", |one| {
         let error = one.error.as_deref().unwrap_or_default();
         one.is_caught_up() && error.contains("theirs-0")
     });
     std::thread::sleep(STILL + Duration::from_secs(2));
-    node.until("it waits", 1, |one| one.state == "MIRRORING");
+    node.until("it waits", 2, |one| one.state == "MIRRORING");
     node.mirrors(&[&wait[..], &["--planned", "--force"]].concat())
         .expect_code(0);
-    node.until("stopped", 1, |one| one.state == "STOPPED");
+    node.until_topic("stopped", "mirrored", |one| one.state == "STOPPED");
+    // What was said once is not asked for again by another process.
+    destination.pause(1);
+    node.mirrors(&["stop", "--mirror", "dr", "--topics", "urgent", "--force"])
+        .expect_code(0);
+    node.kill();
+    destination.resume(1);
+    node.start();
+    node.until_topic("stopped", "urgent", |one| one.state == "STOPPED");
     node.stop().expect_code(0);
 }
 
