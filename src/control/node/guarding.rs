@@ -17,6 +17,7 @@ use crate::shard::inbox::Endpoint;
 
 use super::Node;
 use super::asks::Done;
+use super::away::Away;
 use super::chores::{Kind, Outcome, Result};
 use super::event::Event;
 
@@ -26,6 +27,10 @@ const IDS_AHEAD: u32 = 50_000;
 
 /// After something was asked in vain, it is asked again so much later.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The same where nobody counts on whoever was asked.
+const AWAY_AGAIN: Duration = Duration::from_secs(30);
+/// How long a broker may take to answer: a stop may wait for it.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far the destination's producer ids are from those in our logs.
 #[derive(Debug, Default)]
@@ -39,6 +44,7 @@ pub(super) struct ProducerIds {
     /// Brokers that are being asked for what they hold, and those that will be again.
     asked: BTreeSet<BrokerId>,
     ask_at: BTreeMap<BrokerId, Instant>,
+    pub(super) away: Away,
     /// Why ids are not apart, as last told.
     trouble: Option<String>,
 }
@@ -74,13 +80,31 @@ impl ProducerIds {
         self.largest
     }
 
-    /// Nothing in our logs can be given out by any of these brokers.
+    /// Nothing in our logs can be given out by any of these brokers, nor by others that answer.
     pub(super) fn is_apart(&self, stock: &[(BrokerId, BrokerEpoch)]) -> bool {
         let Some(largest) = self.largest else {
             return true;
         };
         let covers = self.barrier.mark().value() > largest.value();
-        covers && self.barrier.is_past(stock.iter().copied())
+        let is_asked = |broker: &BrokerId| self.away.why_missed(*broker).is_some();
+        covers
+            && self.barrier.is_past(stock.iter().copied())
+            && self.not_drained().iter().all(is_asked)
+    }
+
+    /// Brokers that nobody counts on, and that may still give out what is in our logs.
+    pub(super) fn not_drained(&self) -> Vec<BrokerId> {
+        match self.largest {
+            Some(_) => self.barrier.behind(self.away.lives()),
+            None => Vec::new(),
+        }
+    }
+
+    /// These are not counted on now.
+    pub(super) fn saw_away(&mut self, now: BTreeMap<BrokerId, (BrokerEpoch, Option<String>)>) {
+        for broker in self.away.saw(now) {
+            self.ask_at.remove(&broker);
+        }
     }
 
     /// Raises the mark where the ids have come near to it. Says what is to be asked for.
@@ -107,7 +131,8 @@ impl ProducerIds {
             }
             return (!self.is_pushing && self.push_at <= now).then_some(Wanted::Push);
         }
-        let mut behind = self.barrier.behind(stock.iter().copied());
+        let lives = stock.iter().copied().chain(self.away.lives());
+        let mut behind = self.barrier.behind(lives);
         behind.retain(|broker| {
             let at = self.ask_at.get(broker);
             !self.asked.contains(broker) && at.is_none_or(|at| *at <= now)
@@ -131,7 +156,11 @@ impl ProducerIds {
             Passed::Drained(broker, epoch, outcome) => {
                 self.asked.remove(&broker);
                 match outcome {
-                    Ok(id) => return self.barrier.gave(broker, epoch, id),
+                    Ok(id) => return self.gave(broker, epoch, id),
+                    Err(why) if self.away.missed(broker, epoch, &why) => {
+                        self.ask_at.insert(broker, now.after(AWAY_AGAIN));
+                        return;
+                    }
                     Err(why) => {
                         self.ask_at.insert(broker, again);
                         why
@@ -140,6 +169,17 @@ impl ProducerIds {
             }
         };
         self.complain(&why);
+    }
+
+    fn gave(&mut self, broker: BrokerId, epoch: BrokerEpoch, id: ProducerId) {
+        self.barrier.gave(broker, epoch, id);
+        if self.away.drained(broker, epoch) {
+            tracing::warn!(
+                "broker {broker} runs on since before topics were handed over without it: the \
+                 producer ids that it held are used up now; restart producers that have begun \
+                 since that hand-over: what they write may be lost as a duplicate"
+            );
+        }
     }
 
     fn complain(&mut self, why: &dyn std::fmt::Display) {
@@ -201,9 +241,10 @@ impl<W: World> Node<W> {
                 });
             }
             Some(Wanted::Drain(behind)) => {
+                let away = membership.ids.away.lives();
+                let lives: BTreeMap<_, _> = stock.into_iter().chain(away).collect();
                 let ask = behind.into_iter().filter_map(|broker| {
-                    let (_, epoch) = stock.iter().find(|(id, _)| *id == broker)?;
-                    Some((membership.endpoint(broker)?, *epoch))
+                    Some((membership.endpoint(broker)?, *lives.get(&broker)?))
                 });
                 for (endpoint, epoch) in ask.collect::<Vec<_>>() {
                     self.drain_of_ids(&endpoint, epoch, mark);
@@ -218,7 +259,8 @@ impl<W: World> Node<W> {
             membership.ids.asked.insert(broker);
         }
         let brokers: Brokers = [(broker, BrokerAddress::from(endpoint))].into();
-        self.errand(move |world, opening| async move {
+        self.errand(move |world, mut opening| async move {
+            opening.timeout = opening.timeout.min(PATIENCE);
             let options = producer_ids::Options::default();
             let drained = drain(&world, opening, &brokers, mark, &options).await;
             let drained = drained.into_values().next();
@@ -335,5 +377,38 @@ mod tests {
         assert_eq!(ids.wants(later, &lives, FAR), None, "not at once");
         let again = Some(Wanted::Drain(vec![two]));
         assert_eq!(ids.wants(later.after(AGAIN), &lives, FAR), again);
+    }
+
+    /// It may run on, and give out what it holds to whoever reaches it.
+    #[test]
+    fn a_broker_that_is_fenced_is_drained_too_and_holds_up_nobody_where_it_does_not_answer() {
+        let lives = [1, 2].map(|id| (BrokerId(id), BrokerEpoch::new(7)));
+        let [(one, epoch), (two, _)] = lives;
+        let in_sync = &lives[..1];
+        let mut ids = ProducerIds::default();
+        ids.saw_away([(two, (epoch, None))].into());
+        assert!(ids.is_apart(in_sync), "no producer was seen");
+        ids.seen(id(5));
+        let now = Instant::default();
+        assert_eq!(ids.wants(now, in_sync, FAR), Some(Wanted::Push));
+        ids.passed(now, Passed::Pushed(Ok(1_000_000)));
+        let both = Some(Wanted::Drain(vec![one, two]));
+        assert_eq!(ids.wants(now, in_sync, FAR), both);
+        ids.passed(now, Passed::Drained(one, epoch, Ok(id(1_000_000))));
+        assert!(!ids.is_apart(in_sync), "the other one may answer");
+        ids.passed(now, Passed::Drained(two, epoch, Err("no".to_owned())));
+        assert!(ids.is_apart(in_sync));
+        assert_eq!(ids.not_drained(), [two]);
+        assert_eq!(ids.wants(now.after(AGAIN), in_sync, FAR), None);
+        // It is back, in the same life.
+        ids.saw_away(BTreeMap::new());
+        assert!(!ids.is_apart(&lives));
+        let it = Some(Wanted::Drain(vec![two]));
+        assert_eq!(ids.wants(now, &lives, FAR), it, "at once");
+        ids.passed(now, Passed::Drained(two, epoch, Ok(id(1_000_000))));
+        assert!(ids.is_apart(&lives));
+        ids.saw_away([(two, (epoch, None))].into());
+        assert!(ids.is_apart(in_sync), "it has nothing left");
+        assert_eq!(ids.not_drained(), []);
     }
 }

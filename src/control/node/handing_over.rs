@@ -65,6 +65,8 @@ impl<W: World> Node<W> {
             let now = self.world.clock().now();
             return self.chores.ended(now, Kind::HandOver, true);
         }
+        let keys: Vec<PartitionKey> = named.iter().map(|(_, key)| key.clone()).collect();
+        self.pass_over_who_is_away(&keys);
         let heirs: BTreeMap<TopicPartition, Heirs> = named
             .iter()
             .filter_map(|(id, key)| {

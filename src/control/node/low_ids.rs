@@ -14,14 +14,13 @@ use crate::session::BrokerAddress;
 use super::Node;
 use super::chores::Outcome;
 use super::event::Event;
+use super::guarding::PATIENCE;
 use super::mirrored::Mirrored;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// Where partitions do not tell their producers, each refusal is a line in a broker's log.
 const INTERVAL_UNTOLD: Duration = Duration::from_secs(600);
-/// How long a broker may take to answer: a stop may wait for it.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// After a look that somebody did not answer: a stop may wait for the next one.
 const AGAIN: Duration = Duration::from_secs(2);
 

@@ -9,6 +9,7 @@
 //! at the same partition brings.
 
 mod asks;
+mod away;
 mod chores;
 mod course;
 mod creating;

@@ -168,7 +168,10 @@ impl<W: World> Node<W> {
                 }
                 self.answers_due.extend(answers);
             }
-            Event::News(news, life, image) => self.heard(news, life, image).await,
+            Event::News(news, life, image) => {
+                self.heard(news, life, image).await;
+                self.see_who_is_away();
+            }
             Event::Parted(why) => {
                 // Nobody is to be waited for then.
                 if let Some(membership) = &mut self.membership {

@@ -39,6 +39,8 @@ pub struct StopReport {
     /// Offsets that are at the source and not here; none if it could not be asked, or nothing is
     /// lost.
     pub lost: Option<LostRange>,
+    /// Brokers that did not answer, and may give out producer ids of the source's if they run on.
+    pub not_drained: Vec<i32>,
     /// The broker that leads it now; none where nothing was handed over.
     pub new_leader: Option<i32>,
     /// Its leader epoch there.

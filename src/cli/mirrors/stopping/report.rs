@@ -121,7 +121,17 @@ pub(super) fn reported(rows: &[Reported]) -> String {
             number(report.new_leader.map(i64::from)),
         ]
     });
-    text::table(&heads, &lines.collect::<Vec<_>>())
+    let mut shown = text::table(&heads, &lines.collect::<Vec<_>>());
+    for row in rows {
+        for broker in &row.report.not_drained {
+            let (topic, partition) = (&row.topic, row.partition);
+            shown.push_str(&format!(
+                "\n{topic}-{partition}: broker {broker} was fenced and did not answer: see that \
+                 its process has ended, or restart it; it may give out producer ids of the source's"
+            ));
+        }
+    }
+    shown
 }
 
 fn number(number: Option<i64>) -> String {
@@ -147,6 +157,7 @@ mod tests {
             lag: Some(5),
             lag_ms: Some(12),
             lost: Some(LostRange { from: 100, to: 105 }),
+            not_drained: vec![3],
             new_leader: Some(2),
             leader_epoch: Some(7),
             log_end: Some(101),
@@ -177,6 +188,9 @@ mod tests {
         let rows = Reported::rows("dr", &[topic]);
         assert_eq!(rows[0].report, report);
         assert_eq!(rows[1].report.last_mirror_offset, Some(7));
+        let said = reported(&rows);
+        let said = said.lines().last().expect("it is said");
+        assert!(said.starts_with("t-0: broker 3"), "{said}");
         let shown = reported(&rows);
         let words = |line: usize| {
             let line = shown.lines().nth(line).expect("three lines");
@@ -195,7 +209,8 @@ mod tests {
             r#"[{"mirror":"dr","topic":"t","partition":0,"state":"STOPPED","errorMessage":null,"#,
             r#""lastMirrorOffset":100,"lastMirrorEpoch":4,"abortedTransactions":[{"#,
             r#""producerId":9,"producerEpoch":1,"firstOffset":90}],"lag":5,"lagMs":12,"#,
-            r#""lost":{"from":100,"to":105},"newLeader":2,"leaderEpoch":7,"logEnd":101,"#,
+            r#""lost":{"from":100,"to":105},"notDrained":[3],"newLeader":2,"leaderEpoch":7,"#,
+            r#""logEnd":101,"#,
             r#""tookMs":340,"steps":[{"step":"fetching ends","atMs":4}]}]"#,
         ]
         .concat();

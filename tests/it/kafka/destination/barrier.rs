@@ -1,12 +1,15 @@
 //! The allocator of producer ids is pushed past a mark, and no broker gives a lower id any more.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use twinlog::control::destination::producer_ids::{
     BarrierFault, Mark, Options, Pushed, drain, push,
 };
 use twinlog::model::ProducerId;
 
+use super::super::asking::heard;
+use super::super::mirrored::Mirrored;
+use super::super::node::APART;
 use super::*;
 
 /// A million ids: as many as a cluster gives out in its first years.
@@ -104,4 +107,60 @@ async fn is_repeated(
         ),
         "{refused}"
     );
+}
+
+#[test]
+fn one_that_stood_still_when_topics_were_handed_over_gives_no_such_id_once_it_is_back() {
+    let test = "one_that_stood_still_when_topics_were_handed_over_gives_no_such_id_once_it_is_back";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    for version in newest() {
+        stood_still_and_is_back(&version);
+    }
+}
+
+fn stood_still_and_is_back(version: &str) {
+    let workload = Arc::new(Workload::start(version));
+    let source = Cluster::start(&workload, "still-source", 1, &[]);
+    source.ask("create topic=still assign=1");
+    source.ask("produce topic=still count=10 acks=all idempotent=true");
+    let settings = [&APART[..], &[("broker.session.timeout.ms", "6000")]].concat();
+    let destination = Cluster::start(&workload, "still-destination", 2, &settings);
+    let from_before = one_id_each(&destination, &[1, 2]);
+    assert!(from_before < LARGEST, "{from_before}");
+    let mut mirrored = Mirrored::between(source, destination, "still");
+    mirrored.destination.pause(2);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while heard(&mirrored.destination.broker(1), "still").alive != [1] {
+        assert!(Instant::now() < deadline, "it is not fenced");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    mirrored.node.start();
+    let node = &mut mirrored.node;
+    node.until("caught up", 1, |one| one.is_caught_up());
+    // Nobody waits for what may be dead, and it is said.
+    let stop = ["stop", "--mirror", "dr", "--topics", "still", "--wait"];
+    let stopped = node.mirrors(&stop);
+    let shown = &stopped.expect_code(0).stdout;
+    assert!(shown.contains("still-0: broker 2 was fenced"), "{shown}");
+    node.until_said("broker 2 is fenced and was not asked");
+    mirrored.destination.resume(2);
+    mirrored.node.until_said("broker 2 runs on");
+    let given = one_id_each(&mirrored.destination, &[2]);
+    // As far beyond the source's as is left for those to come.
+    assert!(given > 50_000, "{given}");
+    mirrored.node.stop().expect_code(0);
+}
+
+/// The largest that they give.
+fn one_id_each(cluster: &Cluster, nodes: &[u32]) -> i64 {
+    let brokers = brokers(cluster, nodes);
+    on_control(|world| async move {
+        let options = Options::default();
+        let given = drain(&world, OPENING, &brokers, Mark::default(), &options).await;
+        let given = given.into_values();
+        let given = given.map(|one| one.expect("an id").given.value());
+        given.max().expect("somebody was asked")
+    })
 }
