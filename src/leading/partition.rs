@@ -50,6 +50,12 @@ impl Led {
             told.log_start <= told.log_end,
             "a log begins before it ends"
         );
+        assert!(
+            told.epochs.latest() <= told.leader_epoch,
+            "{}: a batch is of an epoch after {}, in which we lead",
+            told.id,
+            told.leader_epoch
+        );
         let mut led = Led {
             id: told.id,
             topic_id: told.topic_id,
@@ -253,12 +259,26 @@ impl Led {
             self.min_isr,
             before,
         );
-        self.high_watermark = mark.max(self.log_start);
         assert!(
-            self.high_watermark <= self.log_end,
-            "{}: above its log",
+            mark == before || self.is_with_all(mark),
+            "{}: the high watermark would be {mark}, which somebody in sync does not have",
             self.id
         );
+        self.high_watermark = mark.max(self.log_start);
+        assert!(
+            (before..=self.log_end).contains(&self.high_watermark),
+            "{}: the high watermark falls, or is above its log",
+            self.id
+        );
+    }
+
+    /// Whether everybody who may be in sync has fetched up to there.
+    fn is_with_all(&self, mark: Offset) -> bool {
+        let has_it = |id| {
+            let follower = self.followers.get(id);
+            id == self.us || follower.is_some_and(|one| one.log_end >= mark)
+        };
+        self.isr.maximal().all(has_it)
     }
 
     /// What followers are told. When transactions end, they find out themselves.

@@ -146,6 +146,11 @@ impl Log {
             self.planned.is_empty(),
             "a plan was neither committed nor abandoned"
         );
+        let newest = self.last_epoch();
+        assert!(
+            self.stamp.is_none_or(|stamp| stamp >= newest),
+            "a batch is of epoch {newest}, later than that in which we lead"
+        );
         let mut planned = Planned::default();
         for batch in run.batches() {
             let fact = match BatchFact::of(&batch) {

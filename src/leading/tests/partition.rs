@@ -280,3 +280,11 @@ fn whoever_lags_is_done_without_unless_too_few_were_left() {
     let mut alone = super::partition::led(&[US, ONE]);
     assert_eq!(alone.shrink(at(31), &eligible(), LAG), None, "never alone");
 }
+
+#[test]
+#[should_panic(expected = "a batch is of an epoch after 4, in which we lead")]
+fn nobody_leads_a_log_that_is_ahead_of_it() {
+    let mut told = leadership(&[US]);
+    told.leader_epoch = LeaderEpoch::new(4);
+    Led::begin(US, at(0), told);
+}
