@@ -13,4 +13,4 @@ pub use isr::{Eligible, Isr, Proposal, expansion, shrinkage};
 pub use progress::{Fetched, Follower, Followers};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

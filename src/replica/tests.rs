@@ -1,5 +1,7 @@
 //! Who is proposed, who is done without, and what nobody may lack.
 
+pub(crate) mod model;
+
 use std::time::Duration;
 
 use super::*;
