@@ -4,6 +4,7 @@ mod idling;
 mod logs;
 mod partition;
 mod records;
+mod replayed;
 mod scene;
 mod serving;
 mod syncing;
