@@ -3,6 +3,7 @@
 mod properties;
 mod requests;
 mod showing;
+mod starting;
 mod stopping;
 mod words;
 
@@ -84,6 +85,13 @@ struct StartArguments {
     /// Regular expressions that match the whole names of topics to leave out from now on.
     #[arg(long, value_name = "REGEX", value_delimiter = ',')]
     exclude: Vec<String>,
+    /// Only say what would be done: what would be copied, and cut off at the destination where a
+    /// topic is mirrored back.
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: as JSON on standard output.
+    #[arg(long, requires = "dry_run")]
+    json: bool,
 }
 
 /// Stop topics: they become writable at the destination.
@@ -222,7 +230,7 @@ impl MirrorsArguments {
 /// What is to be done, once it is clear that it can be asked for.
 enum Errand {
     Create(requests::Create),
-    Start(requests::Start),
+    Start(starting::Start),
     Stop(stopping::Stop),
     Change(requests::Change),
     Delete(String),
@@ -244,7 +252,7 @@ impl Verb {
                 Ok(Errand::Create(made))
             }
             Verb::Start(start) => {
-                let made = requests::Start::new(start.mirror, &start.topics, start.exclude)?;
+                let made = starting::Start::new(start)?;
                 Ok(Errand::Start(made))
             }
             Verb::Stop(stop) => Ok(Errand::Stop(stopping::Stop::new(stop, quiet)?)),

@@ -62,7 +62,7 @@ pub use reading::{BatchStream, Place, Reader};
 pub use retention::Expiry;
 pub use sealing::OpenTransaction;
 pub use store::{Store, SyncPoint};
-pub use truncate::{cut, cut_unsynced, empty, truncate};
+pub use truncate::{cut, cut_unsynced, discard, empty, truncate};
 pub use verify::{Claims, Finding, Remedy, Verified, last_epoch, verify};
 
 #[cfg(test)]

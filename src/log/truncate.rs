@@ -15,7 +15,9 @@ use crate::record::{Batch, BatchHeader, HEADER_BYTES};
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at, unsynced};
 use super::index::{OFFSET_ENTRY, OffsetEntry, count_while, entry_at};
-use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX, TXN_INDEX};
+use super::layout::{
+    self, EPOCHS, INDEX, LED_EPOCHS, LOG, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX, TXN_INDEX,
+};
 use super::limit;
 use super::walk::{Route, walk};
 
@@ -79,6 +81,7 @@ pub fn cut_unsynced<D: Disk>(disk: &D, dir: &Path, durable: Offset) -> Result<()
     file.sync_blocking().map_err(unsynced(&path))?;
     disk.sync_dir(dir).map_err(unsynced(dir))?;
     cut.remove_derived(disk, dir)?;
+    cut.cut_source_epochs(disk, dir)?;
     disk.sync_dir(dir).map_err(unsynced(dir))
 }
 
@@ -104,6 +107,20 @@ pub fn empty<D: Disk>(disk: &D, dir: &Path, durable: Offset) -> Result<(), LogFa
     };
     all.carry_out(disk, dir)?;
     remove(disk, &layout::path(dir, first, LOG))?;
+    disk.sync_dir(dir).map_err(at(dir))
+}
+
+/// Empties a log of which nothing is wanted any more, not even whose it was.
+///
+/// # Errors
+/// The disk's.
+pub fn discard<D: Disk>(disk: &D, dir: &Path, durable: Offset) -> Result<(), LogFault> {
+    empty(disk, dir, durable)?;
+    for entry in disk.list(dir).map_err(at(dir))? {
+        if [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS].contains(&entry.name.as_str()) {
+            remove(disk, &dir.join(&entry.name))?;
+        }
+    }
     disk.sync_dir(dir).map_err(at(dir))
 }
 
@@ -150,6 +167,7 @@ impl Cut {
         let (path, file) = self.truncate_last(disk, dir)?;
         file.sync_blocking().map_err(at(&path))?;
         disk.sync_dir(dir).map_err(at(dir))?;
+        self.cut_source_epochs(disk, dir)?;
         Ok((self.stays > 0 || self.place > Position::ZERO).then_some(self.end))
     }
 
@@ -159,12 +177,17 @@ impl Cut {
         for snapshot in snapshots.into_iter().filter(|offset| *offset > self.end) {
             remove(disk, &layout::path(dir, snapshot, SNAPSHOT))?;
         }
-        cut_epochs(disk, &dir.join(EPOCHS), self.end)?;
+        cut_epochs(disk, &dir.join(EPOCHS), self.end)
+    }
+
+    /// Where the source's part ends is forgotten once nothing lies behind: whoever is cut short
+    /// would take what is left of it for the source's.
+    fn cut_source_epochs<D: Disk>(&self, disk: &D, dir: &Path) -> Result<(), LogFault> {
         let source_epochs = dir.join(SOURCE_EPOCHS);
-        if self.has(&source_epochs) {
-            cut_epochs(disk, &source_epochs, self.end)?;
+        match self.has(&source_epochs) {
+            true => cut_epochs(disk, &source_epochs, self.end),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// The segments behind the one that stays, from the last one down.

@@ -17,7 +17,7 @@
 //! 1002 HandOver              mirror, topic id uuid, partition i32
 //!        position i64, end i64, leader epoch at the destination i32, late [broker i32]
 //! 1003 WayBack               mirror, topic id uuid, partition i32
-//!        topic id at the destination uuid, from i64, log start i64, aligned i8
+//!        topic id at the destination uuid, from i64, log start i64, source's epoch i32, aligned i8
 //! ```
 //!
 //! The first two are records of KIP-1279's state topic, in its layout: −1 stands for no epoch, no
@@ -167,6 +167,9 @@ pub struct WayBack {
     /// Where the destination's log began: brokers there have what lies below `from`, and we have
     /// not.
     pub log_start: Offset,
+    /// The source's leader epoch in which the other direction handed over; NONE where that is not
+    /// known.
+    pub epoch: LeaderEpoch,
     /// All that are in sync at the destination were seen to end at `from`, and records follow.
     pub is_aligned: bool,
 }

@@ -5,6 +5,7 @@
 
 mod field;
 mod messages;
+mod starts;
 mod stops;
 
 pub use messages::{
@@ -18,6 +19,7 @@ pub use messages::{
     StopMirrorTopicsResponse, StopTopicResult, TopicMetadata,
 };
 
+pub use starts::StartPlan;
 pub use stops::{AbortedTransaction, LostRange, StepBegun, StopPlan, StopReport};
 
 use super::header::set_length;

@@ -6,7 +6,7 @@ use super::Shard;
 use super::inbox::{Mirror, Order, Phase, Recovered, Status, Tally, Told};
 use super::tasks::subject;
 use crate::io::World;
-use crate::log::{LogFault, empty};
+use crate::log::{LogFault, discard};
 use crate::model::{Instant, LeaderEpoch, TopicPartition};
 use crate::source::{CursorId, LaneId, Outcome, Withheld};
 
@@ -26,7 +26,7 @@ impl<W: World> Shard<W> {
     /// Drops what is not wanted of a log any more; once.
     fn drop_log(&self, mirror: &mut Mirror) -> Result<(), LogFault> {
         if mirror.restarts {
-            empty(self.world.disk(), &mirror.dir, mirror.recovery_point)?;
+            discard(self.world.disk(), &mirror.dir, mirror.recovery_point)?;
             mirror.recovery_point = mirror.log_start;
             (mirror.restarts, mirror.is_clean) = (false, false);
         }

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::properties::Properties;
-use super::words::{Words, pattern};
+use super::words::Words;
 use super::{Failure, Node};
 use crate::cli::{Misuse, screen};
-use crate::mirror::{Pattern, State};
-use crate::model::TopicName;
+use crate::mirror::State;
 use crate::protocol::ErrorCode;
 use crate::protocol::mirror_rpc::{
     ClusterMirror, CreateClusterMirrorRequest, DeleteClusterMirrorRequest,
     DescribeClusterMirrorsRequest, MirrorConfig, MirrorTopic, MirrorTopicResult,
     PauseMirrorTopicsRequest, RecoverMirrorTopicsRequest, ResumeMirrorTopicsRequest,
-    StartMirrorTopicsRequest, TopicMetadata,
 };
 use crate::session::Client;
 use crate::uring::RealWorld;
@@ -73,68 +71,6 @@ pub(super) async fn delete(node: &Node, mirror: String) -> Result<bool, Failure>
         "Deleted mirror {}",
         request.mirror_name
     )))
-}
-
-/// Topics that are to be started.
-pub(super) struct Start {
-    mirror: String,
-    words: Words,
-    exclude: Vec<Pattern>,
-}
-
-impl Start {
-    pub(super) fn new(
-        mirror: String,
-        topics: &[String],
-        exclude: Vec<String>,
-    ) -> Result<Start, Misuse> {
-        let words = Words::new(topics)?;
-        let exclude = exclude.iter().map(|text| pattern(text.trim()));
-        Ok(Start {
-            mirror,
-            words,
-            exclude: exclude.collect::<Result<_, _>>()?,
-        })
-    }
-
-    pub(super) async fn run(self, node: &Node) -> Result<bool, Failure> {
-        let topics = self.words.names.iter().map(|name| TopicMetadata {
-            topic_name: name.clone(),
-            ..TopicMetadata::default()
-        });
-        let exclude = self.exclude.iter();
-        let request = StartMirrorTopicsRequest {
-            mirror_name: self.mirror.clone(),
-            topics: topics.collect(),
-            include_patterns: self.words.pattern_texts(),
-            exclude_patterns: exclude.map(|pattern| pattern.text().to_owned()).collect(),
-            ..StartMirrorTopicsRequest::default()
-        };
-        let answer = node.connect().await?.ask_mirror(&request).await?;
-        let (mut started, is_whole) = done(answer.topics.iter().map(outcome));
-        // Topics that are excluded from now on have been stopped.
-        started.retain(|topic| !self.is_excluded(topic));
-        let mirror = self.mirror;
-        let told = match started.len() {
-            0 if !is_whole && self.words.patterns.is_empty() => true,
-            0 => screen::tell(&format!(
-                "No matching topics found yet. Patterns saved to mirror {mirror} for \
-                 auto-discovery."
-            )),
-            count => {
-                let topics = started.join(", ");
-                screen::tell(&format!(
-                    "Started {count} topic(s) in mirror {mirror}: [{topics}]"
-                ))
-            }
-        };
-        Ok(told && is_whole)
-    }
-
-    fn is_excluded(&self, topic: &str) -> bool {
-        let name = TopicName::new(topic);
-        name.is_some_and(|name| self.exclude.iter().any(|pattern| pattern.matches(&name)))
-    }
 }
 
 /// What is done to topics that are there.
@@ -293,7 +229,7 @@ pub(super) async fn described(
 /// What became of a topic: its name, and why it was refused.
 pub(super) type Outcome = (String, Option<String>);
 
-fn outcome(result: &MirrorTopicResult) -> Outcome {
+pub(super) fn outcome(result: &MirrorTopicResult) -> Outcome {
     let message = result.error_message.as_deref();
     let refusal = refusal(&result.name, result.error_code, message);
     (result.name.clone(), refusal)

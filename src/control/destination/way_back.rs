@@ -41,8 +41,13 @@ pub struct Clusters {
 /// What is found of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Where the sides part.
-    At(WayBack),
+    /// Where the sides part, and where the destination ends now.
+    At {
+        /// What is to be put on record.
+        parting: WayBack,
+        /// What lies from the parting to here is to go.
+        end: Offset,
+    },
     /// A leader did not answer; in words.
     Later(String),
     /// The counterpart could not tell just now; in words.
@@ -198,10 +203,11 @@ fn read(
 /// Where the counterpart's mirror of a partition was stopped.
 fn stopped_at(partition: &MirrorPartition) -> Result<Told, Found> {
     if partition.state_value != State::Stopped.name() {
-        // Each would mirror the other.
-        return Err(Found::NotYet(format!(
-            "it is still mirrored from this cluster ({} there): stop it first (twinlog mirrors \
-             stop)",
+        // Each would mirror the other. The moment that it stops is no reason to turn round: whose
+        // cluster is the active one then is for people to say.
+        return Err(Found::Never(format!(
+            "it is still mirrored from this cluster ({} there): stop it there first (twinlog \
+             mirrors stop), then have it tried again here (twinlog mirrors recover)",
             partition.state_value
         )));
     }
@@ -337,12 +343,14 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
         };
         from = from.min(led_end);
     }
-    Found::At(WayBack {
+    let parting = WayBack {
         topic: one.topic,
         from,
         log_start: start.min(from),
+        epoch: told.led_epoch,
         is_aligned: false,
-    })
+    };
+    Found::At { parting, end }
 }
 
 #[cfg(test)]

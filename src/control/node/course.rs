@@ -137,14 +137,35 @@ pub(super) struct Place {
     pub(super) can_fetch: bool,
     /// It is, or may be, mirrored back.
     pub(super) way_back: WayBack,
+    /// The counterpart was asked since this action began.
+    pub(super) is_asked: bool,
+    /// All that are in sync at the destination end where both sides part, and so do we.
+    pub(super) is_at_parting: bool,
     /// The log that we lead has something from where both sides part.
     pub(super) exceeds: bool,
 }
 
 impl Place {
-    /// A fence of ours may stand about the name: not where we never had a log of it.
+    /// A fence of ours may stand about the name: not where we never had a log of it, nor were
+    /// about to.
     fn may_be_fenced(&self) -> bool {
-        !self.is_unfenced && !self.is_new
+        !self.is_unfenced && (!self.is_new || self.is_on_its_way_back())
+    }
+
+    /// What is on record of the way back is of use to this action.
+    fn is_on_its_way_back(&self) -> bool {
+        matches!(self.way_back, WayBack::Begun { .. } | WayBack::Aligned)
+    }
+
+    /// A stop has come to its end where others have the partition: what was on record of a way back
+    /// is of no use to the next start, which asks anew.
+    fn stopped(&self) -> Next {
+        match self.way_back {
+            // Nothing was mirrored: the other direction can still go on from there.
+            WayBack::Begun { from } if self.position != Some(from) => Next::RecordParting,
+            WayBack::Begun { .. } | WayBack::Aligned => Next::ForgetWayBack,
+            WayBack::None | WayBack::Asked => Next::Done,
+        }
     }
 
     /// Records of the source come into what we lead.
@@ -172,6 +193,8 @@ pub(super) enum Next {
     Join,
     /// Put on record that the destination ends where both sides part.
     RecordAligned,
+    /// Put on record that what was mirrored ends where both sides part.
+    RecordParting,
     /// It is not mirrored back any more.
     ForgetWayBack,
     /// Open the log there.
@@ -240,6 +263,7 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
             Next::Create
             | Next::AskCounterpart
             | Next::Join
+            | Next::Fence
             | Next::RecordAligned
             | Next::Cut(_)
             | Next::Done
@@ -280,6 +304,7 @@ fn missing(action: Action, place: &Place) -> Next {
         (Action::Align | Action::Mirror, _) if place.can_create => Next::Create,
         (Action::Align | Action::Mirror, _) => Next::Wait("the source was not heard of yet"),
         (Action::Stop, _) if place.may_be_fenced() => Next::Unfence,
+        (Action::Stop, _) if place.is_on_its_way_back() => Next::ForgetWayBack,
         // What was never made has nothing to stop or to wait for.
         (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
     }
@@ -293,17 +318,15 @@ fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
         // Whoever has taken it away did not know of our fence.
         (Action::Stop, _) if place.may_be_fenced() => Next::Unfence,
         (Action::Stop, _) if place.is_verified && place.lacks_replicas => Next::Restore,
-        (Action::Stop, _) if place.is_verified && place.way_back == WayBack::Aligned => {
-            Next::ForgetWayBack
-        }
-        (Action::Stop, _) if place.is_verified => Next::Done,
+        (Action::Stop, _) if place.is_verified => place.stopped(),
         (Action::Stop, _) if was_ours && is_led => Next::Verify,
         (_, LogAt::Open { .. }) => Next::Release,
         (Action::Stop, _) if was_ours => {
             Next::Wait("nobody leads the partition at the destination")
         }
         // Whoever has taken it away has stopped it.
-        (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
+        (Action::Stop, _) => place.stopped(),
+        (Action::Cease | Action::AwaitReplicas, _) => Next::Done,
         (Action::Align | Action::Mirror, _) if was_ours => Next::Refuse(
             "the topic was handed over to the destination's own brokers: to mirror it again, name \
              the node that mirrors the other way (the mirror's setting peer), and start it again",
@@ -324,6 +347,7 @@ fn taken(action: Action, place: &Place) -> Next {
         (Action::Align | Action::Mirror | Action::Stop, _) if place.may_be_fenced() => {
             Next::Unfence
         }
+        (Action::Stop, _) if place.is_on_its_way_back() => Next::ForgetWayBack,
         (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
         (Action::Align | Action::Mirror, _) => Next::Refuse(
             "the destination has a topic of this name that is not ours: delete or rename it there, \
@@ -395,6 +419,8 @@ fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
 /// it from here on: what they write would go.
 fn back(place: &Place, is_led: bool) -> Next {
     match place.way_back {
+        // What was told at another time may not be so any more.
+        WayBack::Begun { .. } if !place.is_asked => Next::AskCounterpart,
         WayBack::Begun { .. } if !is_led => {
             Next::Wait("nobody leads the partition at the destination")
         }
@@ -414,7 +440,9 @@ fn align(place: &Place) -> Next {
     match place.exceeds {
         true if place.can_fetch => Next::Cut(from),
         true => Next::Wait("the source was not heard of yet"),
-        false if !place.is_drained => Next::Wait("a replica in sync was not cut yet"),
+        false if !place.is_drained || !place.is_at_parting => {
+            Next::Wait("a replica in sync was not cut yet")
+        }
         false => Next::RecordAligned,
     }
 }

@@ -170,8 +170,13 @@ impl Feed {
     }
 
     /// Where a broker listens.
-    pub(super) fn broker(&self, broker: BrokerId) -> Option<BrokerAddress> {
-        self.brokers.get(&broker).map(BrokerAddress::from)
+    pub(super) fn endpoint(&self, broker: BrokerId) -> Option<Endpoint> {
+        self.brokers.get(&broker).cloned()
+    }
+
+    /// Topics that the source has.
+    pub(super) fn topic_views(&self) -> impl Iterator<Item = &TopicView> {
+        self.topics.values()
     }
 
     pub(super) fn topic(&self, name: &TopicName) -> Option<&TopicView> {

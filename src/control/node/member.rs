@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ use super::feed::ShardTie;
 use super::guarding::ProducerIds;
 use super::identity::{IdentityFault, Kept};
 use super::low_ids::LowIds;
-use super::mirrored::Led;
+use super::mirrored::{Led, Mirrored};
 use super::strangers::Strangers;
 use super::whose::Whose;
 
@@ -202,14 +203,9 @@ impl Membership {
         seats.collect()
     }
 
-    fn leadership(
-        &self,
-        id: &TopicPartition,
-        one: &super::mirrored::Mirrored,
-        (dir, high_watermark): (std::path::PathBuf, Offset),
-    ) -> Option<Leadership> {
-        let (topic_id, partition) = self.partition(id)?;
-        let is_ours = partition.leader == Some(self.us);
+    /// How we lead a partition, where we do and its log is open for that.
+    fn led(&self, one: &Mirrored) -> Option<Led> {
+        let (topic_id, partition) = self.partition(&one.id)?;
         let LogAt::Open {
             home: Home::Mirror,
             stamp,
@@ -218,20 +214,34 @@ impl Membership {
         else {
             return None;
         };
-        if !is_ours || stamp != Some(partition.leader_epoch) {
-            return None;
-        }
+        let is_ours = partition.leader == Some(self.us);
         let opened = one.opened.as_ref()?;
-        Some(Leadership {
-            id: id.clone(),
+        (is_ours && stamp == Some(partition.leader_epoch)).then(|| Led {
             topic_id,
-            dir,
-            leader_epoch: partition.leader_epoch,
+            epoch: partition.leader_epoch,
             partition_epoch: partition.partition_epoch,
+            min_isr: self.image.min_isr(&one.id.topic, partition.replicas.len()),
+            holds_others: opened.mirrored < opened.log_end,
+        })
+    }
+
+    /// The same with all that the thread needs which serves followers.
+    fn leadership(&self, one: &Mirrored, led: Led, dir: PathBuf) -> Option<Leadership> {
+        let (_, partition) = self.partition(&one.id)?;
+        let opened = one.opened.as_ref()?;
+        // What others have is not known before they ask: it begins where the log does.
+        let stood = one.stood.as_ref().map(|stood| stood.high_watermark);
+        let high_watermark = stood.unwrap_or(Offset::ZERO);
+        Some(Leadership {
+            id: one.id.clone(),
+            topic_id: led.topic_id,
+            dir,
+            leader_epoch: led.epoch,
+            partition_epoch: led.partition_epoch,
             replicas: partition.replicas.clone(),
             isr: partition.isr.clone(),
-            min_isr: self.image.min_isr(&id.topic, partition.replicas.len()),
-            holds_others: opened.mirrored < opened.log_end,
+            min_isr: led.min_isr,
+            holds_others: led.holds_others,
             log_start: opened.log_start,
             before: None,
             log_end: opened.log_end,
@@ -391,33 +401,20 @@ impl<W: World> Node<W> {
 
     /// The thread that serves followers learns whether we lead a partition now, and how.
     pub(super) async fn tell_leading(&mut self, key: &PartitionKey) {
-        let (Some(membership), Some(one)) = (&self.membership, self.partitions.get(key)) else {
+        let (Some(one), Some(shelf)) = (self.partitions.get(key), self.shelves.get(&None)) else {
             return;
         };
-        let shelf = self.shelves.get(&None);
-        let known = shelf.map(|shelf| {
-            // What others have is not known before they ask: it begins where the log does.
-            let stood = one.stood.as_ref().map(|stood| stood.high_watermark);
-            (shelf.dir_of(&one.id), stood.unwrap_or(Offset::ZERO))
-        });
-        let known = known.filter(|_| self.whose(&one.id) != Whose::Others);
-        // Nobody is to follow what is about to be cut.
-        let is_to_be_cut =
-            one.goal() == Some(Goal::Act(Action::Align)) && one.exceeds(self.way_back(key));
-        let known = known.filter(|_| !is_to_be_cut);
-        let leads = known.and_then(|known| membership.leadership(&one.id, one, known));
-        let before = self.before(key);
-        let leads = leads.map(|leads| Leadership { before, ..leads });
-        let now = leads.as_ref().map(|leads| Led {
-            topic_id: leads.topic_id,
-            epoch: leads.leader_epoch,
-            partition_epoch: leads.partition_epoch,
-            min_isr: leads.min_isr,
-            holds_others: leads.holds_others,
-        });
+        // Asked whenever anything is new: nothing is made before it is known to be another.
+        let now = self.led(key, one);
         if one.led == now {
             return;
         }
+        let membership = self.membership.as_ref();
+        let leads = membership.zip(now).and_then(|(membership, now)| {
+            let leads = membership.leadership(one, now, shelf.dir_of(&one.id))?;
+            let before = self.before(key);
+            Some(Leadership { before, ..leads })
+        });
         let id = one.id.clone();
         let one = self.partitions.get_mut(key).expect("just seen");
         let before = std::mem::replace(&mut one.led, now);
@@ -431,6 +428,15 @@ impl<W: World> Node<W> {
         } else if let Some(Led { topic_id, .. }) = before {
             self.lead(leading::Order::Resign { topic_id, id }).await;
         }
+    }
+
+    /// How we lead a partition, where others may follow.
+    fn led(&self, key: &PartitionKey, one: &Mirrored) -> Option<Led> {
+        let led = self.membership.as_ref()?.led(one)?;
+        // Nobody is to follow what is about to be cut.
+        let is_to_be_cut =
+            one.goal() != Some(Goal::Act(Action::Stop)) && one.exceeds(self.way_back(key));
+        (!is_to_be_cut && self.whose(&one.id) != Whose::Others).then_some(led)
     }
 
     /// The thread that serves followers has something to tell.

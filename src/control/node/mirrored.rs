@@ -42,6 +42,8 @@ pub(super) struct Mirrored {
     pub(super) is_verified: bool,
     /// Those that were late at the hand-over have their replicas again.
     pub(super) is_restored: bool,
+    /// The counterpart has told where both sides part.
+    pub(super) is_asked: bool,
     /// What the leading thread was told last.
     pub(super) led: Option<Led>,
     pub(super) stood: Option<Stood>,
@@ -132,6 +134,7 @@ impl Mirrored {
             is_unfenced: false,
             is_verified: false,
             is_restored: false,
+            is_asked: false,
             led: None,
             stood: None,
             status: None,
@@ -178,9 +181,12 @@ impl Mirrored {
             is_verified: self.is_verified,
             lacks_replicas: around.were_some_late && !self.is_restored,
             others: self.others(),
-            cuts_others: around.cuts_others && self.is_known_in_part(),
+            cuts_others: around.cuts_others
+                && (self.is_known_in_part() || around.way_back == WayBack::Aligned),
             can_fetch: around.can_fetch,
             way_back: around.way_back,
+            is_asked: self.is_asked,
+            is_at_parting: self.is_at(around.way_back),
             exceeds: self.exceeds(around.way_back),
         }
     }
@@ -191,6 +197,13 @@ impl Mirrored {
             return false;
         };
         opened.log_start.max(opened.log_end) > from
+    }
+
+    /// So did the thread that serves followers last see it.
+    fn is_at(&self, way_back: WayBack) -> bool {
+        let stood = self.stood.as_ref();
+        matches!(way_back, WayBack::Begun { from }
+            if stood.is_some_and(|stood| stood.log_end == from))
     }
 
     /// Something of the log is known to be the source's.
@@ -223,6 +236,7 @@ impl Mirrored {
         self.is_unfenced = false;
         self.is_verified = false;
         self.is_restored = false;
+        self.is_asked = false;
         self.trouble = None;
     }
 
@@ -259,6 +273,8 @@ impl Mirrored {
             opened.mirrored = opened.mirrored.min(log_end);
             opened.epochs = epochs;
         }
+        // It was of the log as it was.
+        self.stood = None;
     }
 
     /// Nothing more is fetched. What was mirrored ends here; markers of an earlier stop may follow.

@@ -34,6 +34,7 @@ mod retaining;
 mod returning;
 mod running;
 mod shelf;
+mod starting;
 mod steps;
 mod stops;
 mod strangers;

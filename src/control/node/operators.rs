@@ -23,11 +23,17 @@ use super::planned::Ends;
 const STILL: Duration = Duration::from_secs(5);
 
 /// The end of an answer that has topics: an error as a whole, or what became of each.
-type Told = (i16, Option<String>, Vec<MirrorTopicResult>);
+pub(super) type Told = (i16, Option<String>, Vec<MirrorTopicResult>);
 
 impl<W: World> Node<W> {
     /// An operator asks. What changes something is answered once that is kept.
-    pub(super) fn asked(&mut self, (request, answer): Asked) {
+    pub(super) fn asked(&mut self, (mut request, answer): Asked) {
+        if let AdminRequest::Start(start) = &mut request {
+            *start = self.with_matching(start);
+            if start.dry_run {
+                return self.plan_start(start, answer);
+            }
+        }
         let states = self.state().states();
         let registry = self.state().registry();
         let (records, said) = match &request {
@@ -328,7 +334,7 @@ fn whole(outcome: Result<Vec<Record>, Refusal>) -> (Vec<Record>, (i16, Option<St
     }
 }
 
-fn planned(outcome: Result<Plan, Refusal>) -> (Vec<Record>, Told) {
+pub(super) fn planned(outcome: Result<Plan, Refusal>) -> (Vec<Record>, Told) {
     match outcome {
         Ok(plan) => (
             plan.records,
@@ -351,6 +357,7 @@ fn results(topics: Vec<(String, Result<(), Refusal>)>) -> Vec<MirrorTopicResult>
             name,
             error_code: refusal.code().0,
             error_message: Some(refusal.to_string()),
+            ..MirrorTopicResult::default()
         },
     };
     topics.into_iter().map(result).collect()

@@ -21,6 +21,7 @@ impl Next {
             Next::AskCounterpart => "the counterpart is asked where both sides part",
             Next::Join => "this node gets a replica of what others have",
             Next::RecordAligned => "the destination ends where both sides part",
+            Next::RecordParting => "its position is put on record",
             Next::ForgetWayBack => "it is not mirrored back any more",
             Next::Open(_) => "its log is opened",
             Next::Release => "its log is closed",

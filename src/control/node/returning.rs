@@ -5,50 +5,77 @@ use std::collections::BTreeMap;
 
 use crate::control::destination::way_back::{Clusters, Found, Sought, seek};
 use crate::io::World;
-use crate::mirror::{self, MirrorSettings, PartitionKey, Record};
-use crate::model::{BrokerId, Offset, TopicPartition};
-use crate::session::{BrokerAddress, PartitionAsked};
+use crate::mirror::{self, LastMirrorEpochs, MirrorName, PartitionKey, Record};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition};
+use crate::session::{BrokerAddress, Opening, PartitionAsked};
 
 use super::Node;
 use super::asks::{Done, again};
 use super::chores::{Kind, Outcome, Result};
 use super::course::WayBack;
-use super::event::Event;
+use super::event::{Event, Then};
+use super::mirrored::Ceased;
+
+/// Whom a mirror asks about the way back.
+pub(super) struct Way {
+    peer: Vec<BrokerAddress>,
+    clusters: Option<Clusters>,
+}
 
 impl<W: World> Node<W> {
     /// Whether a partition is mirrored back, and how far that is.
     pub(super) fn way_back(&self, key: &PartitionKey) -> WayBack {
-        match self.state().way_back(key) {
+        match self.said(key) {
             Some(said) if !said.is_aligned => WayBack::Begun { from: said.from },
             Some(_) => WayBack::Aligned,
-            None if self.membership.is_some() && self.has_peer(key) => WayBack::Asked,
+            None if self.membership.is_some() && self.has_peer(&key.mirror) => WayBack::Asked,
             None => WayBack::None,
         }
     }
 
-    fn has_peer(&self, key: &PartitionKey) -> bool {
-        let mirror = self.state().registry().mirror(key.mirror.as_str());
+    /// What is on record, where the destination's topic is still the one that it is about.
+    fn said(&self, key: &PartitionKey) -> Option<&mirror::WayBack> {
+        let said = self.state().way_back(key)?;
+        let (one, membership) = (self.partitions.get(key)?, self.membership.as_ref()?);
+        let topic = membership.image().topics.id_of(&one.id.topic);
+        (topic == Some(said.topic)).then_some(said)
+    }
+
+    /// A topic is not started because it has appeared: the destination has one of its name, and it
+    /// would be mirrored back onto that. Which of two clusters is the active one is not for a
+    /// pattern to say.
+    pub(super) fn takes_a_word(&self, mirror: &MirrorName, topic: &TopicName) -> bool {
+        let Some(membership) = self.membership.as_ref().filter(|_| self.has_peer(mirror)) else {
+            return false;
+        };
+        !membership.has_begun || membership.image().topics.id_of(topic).is_some()
+    }
+
+    /// A mirror names its counterpart.
+    pub(super) fn has_peer(&self, mirror: &MirrorName) -> bool {
+        let mirror = self.state().registry().mirror(mirror.as_str());
         mirror.is_ok_and(|(_, mirror)| mirror.settings.contains_key(PEER))
     }
 
     /// A topic of the destination is ours by what is on record of the way back.
-    pub(super) fn is_claimed(&self, key: &PartitionKey, topic: crate::model::TopicId) -> bool {
+    pub(super) fn is_claimed(&self, key: &PartitionKey, topic: TopicId) -> bool {
         let said = self.state().way_back(key);
         said.is_some_and(|said| said.topic == topic)
     }
 
     /// Where others have what lies before our log: we have only what follows the parting.
     pub(super) fn before(&self, key: &PartitionKey) -> Option<(Offset, Offset)> {
-        let said = self.state().way_back(key)?;
+        let said = self.said(key)?;
         Some((said.log_start, said.from))
     }
 
     /// From where a log is followed whose earlier records are with others; none once that is done.
     pub(super) fn begins_anew(&self, key: &PartitionKey) -> Option<Offset> {
-        let said = self.state().way_back(key)?;
+        let said = self.said(key)?;
         (!said.is_aligned).then_some(said.from)
     }
 
+    /// Records follow from here on: what an earlier stop has left behind is of no use.
     pub(super) fn note_aligned(&mut self, key: &PartitionKey) -> bool {
         let said = self.state().way_back(key).copied();
         let said = said.expect("it is aligned by what is on record");
@@ -56,7 +83,44 @@ impl<W: World> Node<W> {
             is_aligned: true,
             ..said
         };
+        if self.state().positions().contains_key(key) {
+            for forgotten in [
+                Record::HandOver(key.clone(), None),
+                Record::Position(key.clone(), None),
+            ] {
+                self.writes.push((forgotten, Then::Nothing));
+            }
+        }
         self.note(key, Record::WayBack(key.clone(), Some(aligned)))
+    }
+
+    /// Where a stop leaves off. What was mirrored back and holds nothing of the source yet ends
+    /// where both sides part, whatever lies behind.
+    pub(super) fn position_at(&self, key: &PartitionKey, ceased: Ceased) -> LastMirrorEpochs {
+        let is_nothing = |said: &&mirror::WayBack| {
+            !said.is_aligned || ceased.log_end == said.from && !ceased.source_epoch.is_some()
+        };
+        match self.said(key).filter(is_nothing) {
+            Some(said) => LastMirrorEpochs {
+                epoch: said.epoch,
+                offset: Some(said.from),
+            },
+            None => LastMirrorEpochs {
+                epoch: ceased.source_epoch,
+                offset: Some(ceased.log_end),
+            },
+        }
+    }
+
+    /// Nothing was mirrored back: both sides part where they did.
+    pub(super) fn note_parting(&mut self, key: &PartitionKey) -> bool {
+        let said = self.state().way_back(key).copied();
+        let said = said.expect("it was about to be mirrored back");
+        let position = LastMirrorEpochs {
+            epoch: said.epoch,
+            offset: Some(said.from),
+        };
+        self.note(key, Record::Position(key.clone(), Some(position)))
     }
 
     /// Asks where the sides part, each mirror's counterpart for all of its partitions.
@@ -67,33 +131,33 @@ impl<W: World> Node<W> {
         }
         for (mirror, keys) in by_mirror {
             let (sought, unsought) = self.sought(keys);
-            let registry = self.state().registry();
-            let settings = registry.mirror(mirror.as_str()).ok();
-            let settings = settings.and_then(|(_, mirror)| mirror.read_settings());
-            let there = self.feeds.get(&mirror);
-            let there = there.and_then(|feed| feed.cluster_id.clone());
-            let here = self.membership.as_ref();
-            let here = here.and_then(|member| member.known_cluster());
-            let clusters = here.zip(there);
-            let clusters = clusters.map(|(here, there)| Clusters { here, there });
+            let way = self.way(&mirror);
             self.errand(move |world, opening| async move {
-                let found = match (clusters, settings) {
-                    (Some(clusters), Some(MirrorSettings { peer, .. })) => {
-                        let asked: Vec<Sought> =
-                            sought.iter().map(|(_, sought)| sought.clone()).collect();
-                        seek(&world, opening, &peer, &clusters, &asked).await
-                    }
-                    _ => BTreeMap::new(),
-                };
-                let later = || Found::Later("the source was not heard of yet".to_owned());
+                let asked: Vec<Sought> = sought.iter().map(|(_, one)| one.clone()).collect();
+                let mut found = way.seek(&world, opening, &asked).await;
+                let later = |why: &str| Found::Later(why.to_owned());
                 let found = sought.into_iter().map(|(key, one)| {
-                    let found = found.get(&one.here.id).cloned();
-                    (key, found.unwrap_or_else(later))
+                    let found = found.remove(&one.here.id);
+                    (key, found.unwrap_or_else(|| later(UNHEARD)))
                 });
-                let unled = || Found::Later(UNLED.to_owned());
-                let unsought = unsought.into_iter().map(|key| (key, unled()));
+                let unsought = unsought.into_iter().map(|key| (key, later(UNLED)));
                 Event::Chore(Outcome::Counterpart(found.chain(unsought).collect()))
             });
+        }
+    }
+
+    /// Whom a mirror asks about the way back.
+    pub(super) fn way(&self, mirror: &MirrorName) -> Way {
+        let known = self.state().registry().mirror(mirror.as_str()).ok();
+        let settings = known.and_then(|(_, mirror)| mirror.read_settings());
+        let there = self.feeds.get(mirror);
+        let there = there.and_then(|feed| feed.cluster_id.clone());
+        let here = self.membership.as_ref();
+        let here = here.and_then(|member| member.known_cluster());
+        let clusters = here.zip(there);
+        Way {
+            peer: settings.map(|settings| settings.peer).unwrap_or_default(),
+            clusters: clusters.map(|(here, there)| Clusters { here, there }),
         }
     }
 
@@ -101,7 +165,19 @@ impl<W: World> Node<W> {
     fn sought(&self, keys: Vec<PartitionKey>) -> (Vec<(PartitionKey, Sought)>, Vec<PartitionKey>) {
         let (mut sought, mut unsought) = (Vec::new(), Vec::new());
         for key in keys {
-            match self.sought_of(&key) {
+            let one = self.partitions.get(&key);
+            let membership = self.membership.as_ref();
+            let feed = self.feeds.get(&key.mirror);
+            let one = one.and_then(|one| {
+                let (topic, _) = membership?.partition(&one.id)?;
+                let source = feed.and_then(|feed| feed.leader(&one.id));
+                let source = source.and_then(|(leader, epoch)| {
+                    let leader = feed?.endpoint(leader)?;
+                    Some((BrokerAddress::from(&leader), epoch))
+                });
+                self.sought_of(&one.id, topic, source)
+            });
+            match one {
                 Some(one) => sought.push((key, one)),
                 None => unsought.push(key),
             }
@@ -109,17 +185,18 @@ impl<W: World> Node<W> {
         (sought, unsought)
     }
 
-    fn sought_of(&self, key: &PartitionKey) -> Option<Sought> {
-        let one = self.partitions.get(key)?;
+    pub(super) fn sought_of(
+        &self,
+        id: &TopicPartition,
+        topic: TopicId,
+        source: Option<(BrokerAddress, LeaderEpoch)>,
+    ) -> Option<Sought> {
         let membership = self.membership.as_ref()?;
-        let (topic, partition) = membership.partition(&one.id)?;
+        let (_, partition) = membership.partition(id)?;
         let leader = membership.endpoint(partition.leader?)?;
-        let feed = self.feeds.get(&key.mirror)?;
-        let source = feed.leader(&one.id);
-        let source = source.and_then(|(leader, epoch)| Some((feed.broker(leader)?, epoch)));
         Some(Sought {
             here: PartitionAsked {
-                id: one.id.clone(),
+                id: id.clone(),
                 leader_epoch: partition.leader_epoch,
             },
             topic,
@@ -133,7 +210,7 @@ impl<W: World> Node<W> {
         let mut results = Vec::new();
         for (key, found) in found {
             let result = match found {
-                Found::At(said) => {
+                Found::At { parting: said, .. } => {
                     if let Some(one) = self.partitions.get(&key) {
                         tracing::info!(
                             "{}: it is mirrored back from offset {} on; what the destination has \
@@ -141,6 +218,9 @@ impl<W: World> Node<W> {
                             one.id,
                             said.from
                         );
+                    }
+                    if let Some(one) = self.partitions.get_mut(&key) {
+                        one.is_asked = true;
                     }
                     let record = Record::WayBack(key.clone(), Some(said));
                     self.note(&key, record);
@@ -177,6 +257,22 @@ impl<W: World> Node<W> {
     }
 }
 
+impl Way {
+    /// What is found of each partition; of none where the source was not heard of yet.
+    pub(super) async fn seek<W: World>(
+        &self,
+        world: &W,
+        opening: Opening,
+        sought: &[Sought],
+    ) -> BTreeMap<TopicPartition, Found> {
+        match &self.clusters {
+            Some(clusters) => seek(world, opening, &self.peer, clusters, sought).await,
+            None => BTreeMap::new(),
+        }
+    }
+}
+
 /// The mirror's setting that names its counterpart.
 const PEER: &str = "peer";
-const UNLED: &str = "nobody leads the partition at the destination";
+const UNHEARD: &str = "the source was not heard of yet";
+pub(super) const UNLED: &str = "nobody leads the partition at the destination";

@@ -125,6 +125,7 @@ impl<W: World> Node<W> {
             Next::AskCounterpart => self.chore(Kind::AskCounterpart, key),
             Next::Join => self.chore(Kind::Join, key),
             Next::RecordAligned => self.note_aligned(key),
+            Next::RecordParting => self.note_parting(key),
             Next::ForgetWayBack => self.note(key, Record::WayBack(key.clone(), None)),
             Next::Elect => self.chore(Kind::Elect, key),
             Next::Fence => self.chore(Kind::Fence, key),
@@ -148,10 +149,7 @@ impl<W: World> Node<W> {
                 if let Some(one) = self.partitions.get_mut(key) {
                     one.report_lost(ceased.log_end, before);
                 }
-                let position = LastMirrorEpochs {
-                    epoch: ceased.source_epoch,
-                    offset: Some(ceased.log_end),
-                };
+                let position = self.position_at(key, ceased);
                 self.note_position(key, Some(position))
             }
             Next::RecordHandOver => self.note_hand_over(key),

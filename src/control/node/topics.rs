@@ -179,7 +179,8 @@ impl<W: World> Node<W> {
         };
         let fresh = view.topics.iter().filter(|seen| {
             let is_known = registry.topic(&seen.name).is_some();
-            !seen.error.is_error() && !is_known && patterns.takes(&seen.name)
+            let is_fresh = !seen.error.is_error() && !is_known && patterns.takes(&seen.name);
+            is_fresh && !self.takes_a_word(mirror, &seen.name)
         });
         let topics = fresh.map(|seen| TopicMetadata {
             topic_id: seen.id,

@@ -141,7 +141,10 @@ fn is_made_by_us(us: BrokerId, topic: &Topic, ties: &impl Fn(PartitionIndex) -> 
         return true;
     }
     let mut all = topic.partitions.keys();
-    all.any(|number| ties(*number).log == Log::Same)
+    all.any(|number| {
+        let ties = ties(*number);
+        ties.log == Log::Same || ties.is_claimed
+    })
 }
 
 /// One that is not there yet would be made with us as the first.
@@ -262,6 +265,8 @@ mod tests {
         ];
         let expected = [Whose::Ours, Whose::Others, Whose::Ours, Whose::Others];
         assert_eq!(judged(&back), expected);
+        let grown = [(&[1, 2][..], claimed(NEW)), (&[9001, 2], NEW)];
+        assert_eq!(judged(&grown), [Whose::Ours; 2], "we have added to it");
     }
 
     /// Nobody knows how far others have it: it is not given away.

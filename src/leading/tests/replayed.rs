@@ -85,6 +85,7 @@ fn leadership(told: Told) -> Leadership {
         isr: members(told.isr).map(id).collect(),
         min_isr: MIN_ISR,
         holds_others: false,
+        before: None,
         log_start: offset(0),
         log_end: offset(START),
         epochs: LeaderEpochs::of(begun).expect("they rise"),

@@ -122,6 +122,7 @@ pub(super) fn way_back(reader: &mut Reader<'_>) -> Result<WayBack, Unread> {
         topic,
         from: offset(reader, "where two sides part")?,
         log_start: offset(reader, "a log's start")?,
+        epoch: LeaderEpoch::new(reader.i32()?),
         is_aligned: reader.i8()? != 0,
     })
 }
@@ -130,6 +131,7 @@ pub(super) fn put_way_back(writer: &mut Writer<'_>, said: &WayBack) {
     writer.bytes(&said.topic.bytes());
     writer.i64(said.from.value());
     writer.i64(said.log_start.value());
+    writer.i32(said.epoch.value());
     writer.i8(i8::from(said.is_aligned));
 }
 

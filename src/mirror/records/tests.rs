@@ -115,6 +115,7 @@ fn a_way_back_byte_by_byte() {
         topic: TopicId::new([8; 16]),
         from: Offset::new(7),
         log_start: Offset::new(5),
+        epoch: LeaderEpoch::new(4),
         is_aligned: true,
     };
     let mut value = vec![0, 0];
@@ -123,6 +124,7 @@ fn a_way_back_byte_by_byte() {
     value.extend([
         0, 0, 0, 0, 0, 0, 0, 7, // from
         0, 0, 0, 0, 0, 0, 0, 5, // log start
+        0, 0, 0, 4,             // source's epoch
         1,                      // aligned
         0,                      // no tagged fields
     ]);
@@ -192,6 +194,7 @@ fn any_way_back(topic: TopicId, chance: &mut Prng) -> WayBack {
         topic,
         from: any_offset(chance),
         log_start: any_offset(chance),
+        epoch: LeaderEpoch::new(chance.next_u64() as i32),
         is_aligned: chance.below(2) == 0,
     }
 }

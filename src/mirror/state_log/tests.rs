@@ -66,6 +66,7 @@ fn way_back(from: Offset) -> WayBack {
         topic: TopicId::new([8; 16]),
         from,
         log_start: Offset::ZERO,
+        epoch: LeaderEpoch::new(4),
         is_aligned: false,
     }
 }

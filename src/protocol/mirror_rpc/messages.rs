@@ -147,6 +147,9 @@ messages! {
         exclude_patterns: Vec<String>,
         /// Refused where the state has changed after this offset; −1 for never.
         state_offset: i64 = ANY_STATE,
+        [1001]
+        /// Ours: only to be told what would be done.
+        dry_run: bool,
     }
 
     /// A topic of the source.
@@ -179,6 +182,10 @@ messages! {
         error_code: i16,
         /// Why it was not, in words.
         error_message: Option<String>,
+        [1000]
+        /// Ours: what would be done, as [`super::StartPlan`] has it; none unless that was all that
+        /// was asked for.
+        plan: Option<String>,
     }
 
     /// Stops topics of a mirror: they become writable.

@@ -179,6 +179,7 @@ fn admin_requests() -> Vec<Seed> {
             include_patterns: topics(),
             exclude_patterns: topics(),
             state_offset: 9,
+            dry_run: true,
         }),
         about_mirrors(&StopMirrorTopicsRequest {
             mirror_name: mirror_name(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::node::{APART, Node};
+use super::node::{APART, Described, Node};
 use super::*;
 
 /// How long replicas may take to be equal.
@@ -81,7 +81,13 @@ impl Round {
     fn fails_back(&mut self) {
         let left = self.there.describe();
         let ends = self.first.offsets(LOAD);
+        self.is_told_beforehand(&left, &ends);
         self.back.start();
+        // It waits for an operator's word.
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(self.back.describe().is_empty(), "{}", self.back.said());
+        let start = ["start", "--mirror", "back", "--topics", TOPICS];
+        self.back.mirrors(&start).expect_code(0);
         self.back.until("back", COUNT, |one| one.is_caught_up());
         self.are_equal("after the way back");
         for (one, was) in left.iter().zip(&ends) {
@@ -96,6 +102,34 @@ impl Round {
                 "{one:?}"
             );
         }
+    }
+
+    /// A node whose mirror has no topics yet says what would be done, and does nothing.
+    fn is_told_beforehand(&self, left: &[Described], ends: &[cluster::Partition]) {
+        let mut asked = Node::member(&self.first, "asked");
+        asked.declare_beside(&self.there, "back", &self.second, "none");
+        asked.start();
+        let words = ["start", "--mirror", "back", "--topics", LOAD];
+        let dry = [&words[..], &["--dry-run", "--json"]].concat();
+        let begun = Instant::now();
+        let told = loop {
+            let told = asked.mirrors(&dry).expect_code(0).json();
+            let hindered = told.to_string().contains("not heard of yet");
+            if told.as_array().is_some_and(|all| all.len() == COUNT) && !hindered {
+                break told;
+            }
+            assert!(begun.elapsed() < WITHIN, "{told}");
+            std::thread::sleep(Duration::from_millis(200));
+        };
+        for ((plan, left), end) in told.as_array().into_iter().flatten().zip(left).zip(ends) {
+            let lmo = left.last_mirror_offset;
+            assert_eq!(plan["partsAt"], lmo, "{plan}");
+            assert_eq!(plan["cut"]["from"], lmo, "{plan}");
+            assert_eq!(plan["cut"]["to"], end.high_watermark, "{plan}");
+            assert_eq!(plan["copy"]["from"], lmo, "{plan}");
+        }
+        assert_eq!(self.first.offsets(LOAD).len(), COUNT, "nothing was touched");
+        asked.stop().expect_code(0);
     }
 
     /// Directories of what was set aside of a partition at the first cluster.

@@ -342,6 +342,7 @@ fn results_of(topics: &Answers) -> Vec<MirrorTopicResult> {
             .err()
             .map_or(ErrorCode::NONE.0, |why| why.code().0),
         error_message: outcome.as_ref().err().map(ToString::to_string),
+        ..MirrorTopicResult::default()
     });
     results.collect()
 }

@@ -188,10 +188,9 @@ mod tests {
         let rows = Reported::rows("dr", &[topic]);
         assert_eq!(rows[0].report, report);
         assert_eq!(rows[1].report.last_mirror_offset, Some(7));
-        let said = reported(&rows);
-        let said = said.lines().last().expect("it is said");
-        assert!(said.starts_with("t-0: broker 3"), "{said}");
         let shown = reported(&rows);
+        let said = shown.lines().last().expect("it is said");
+        assert!(said.starts_with("t-0: broker 3"), "{said}");
         let words = |line: usize| {
             let line = shown.lines().nth(line).expect("three lines");
             line.split_whitespace().collect::<Vec<_>>()

@@ -105,7 +105,7 @@ fn a_counterpart_of_something_else_is_refused_for_good() {
 }
 
 #[test]
-fn what_is_still_mirrored_the_other_way_is_waited_for() {
+fn what_is_still_mirrored_the_other_way_takes_an_operators_word() {
     for state in ["MIRRORING", "STOPPING", "FAILED"] {
         let running = MirrorPartition {
             state_value: state.to_owned(),
@@ -113,7 +113,7 @@ fn what_is_still_mirrored_the_other_way_is_waited_for() {
         };
         let found = told(mirror(running));
         assert!(
-            matches!(&found, Err(Found::NotYet(why)) if why.contains(state)),
+            matches!(&found, Err(Found::Never(why)) if why.contains(state)),
             "{found:?}"
         );
     }
@@ -138,12 +138,19 @@ fn parts_at(seen: Seen) -> Found {
 }
 
 fn at(from: i64, log_start: i64) -> Found {
-    Found::At(WayBack {
+    ends_at(from, log_start, 730)
+}
+
+fn ends_at(from: i64, log_start: i64, end: i64) -> Found {
+    let parting = WayBack {
         topic: TOPIC,
         from: Offset::new(from),
         log_start: Offset::new(log_start),
+        epoch: LeaderEpoch::new(6),
         is_aligned: false,
-    })
+    };
+    let end = Offset::new(end);
+    Found::At { parting, end }
 }
 
 #[test]
@@ -153,7 +160,8 @@ fn the_sides_part_no_later_than_each_of_them_goes() {
         end: Some(Offset::new(480)),
         ..seen()
     };
-    assert_eq!(parts_at(short), at(480, 100), "the destination has less");
+    let expected = ends_at(480, 100, 480);
+    assert_eq!(parts_at(short), expected, "the destination has less");
     let retaken = Seen {
         epoch_end: Some((LeaderEpoch::new(3), Offset::new(450))),
         ..seen()
@@ -217,5 +225,8 @@ fn nothing_mirrored_needs_no_epochs() {
         led_end: None,
         ..seen()
     };
-    assert_eq!(judge(&sought(), nothing, seen), at(500, 100));
+    let Found::At { parting, .. } = judge(&sought(), nothing, seen) else {
+        panic!("it is known");
+    };
+    assert_eq!(parting.from, Offset::new(500));
 }

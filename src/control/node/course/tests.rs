@@ -28,6 +28,8 @@ fn place() -> Place {
         cuts_others: false,
         can_fetch: true,
         way_back: WayBack::None,
+        is_asked: false,
+        is_at_parting: false,
         exceeds: false,
     }
 }
@@ -45,10 +47,11 @@ fn carry_out(place: &mut Place, step: &Next) {
         Next::AskCounterpart => {
             let from = Offset::new(5);
             (place.way_back, place.exceeds) = (WayBack::Begun { from }, true);
-            place.part = Part::Foreign { is_led: true };
+            (place.part, place.is_asked) = (Part::Foreign { is_led: true }, true);
         }
         Next::Join => place.part = Part::Follow { is_in_sync: false },
-        Next::RecordAligned => place.way_back = WayBack::Aligned,
+        Next::RecordAligned => (place.way_back, place.position) = (WayBack::Aligned, None),
+        Next::RecordParting => place.position = Some(Offset::new(5)),
         Next::ForgetWayBack => place.way_back = WayBack::Asked,
         Next::Open(home) => {
             let stamp = (*home == Home::Mirror && !place.is_vault).then_some(epoch);
@@ -75,7 +78,10 @@ fn carry_out(place: &mut Place, step: &Next) {
         Next::HandOver => place.part = Part::Foreign { is_led: true },
         Next::Verify => place.is_verified = true,
         Next::Restore => place.lacks_replicas = false,
-        Next::Cut(_) => (place.others, place.exceeds, place.is_drained) = (None, false, true),
+        Next::Cut(_) => {
+            (place.others, place.exceeds) = (None, false);
+            (place.is_drained, place.is_at_parting) = (true, true);
+        }
         Next::Wait(_) | Next::Done => {}
         Next::Refuse(_) | Next::RefuseLog | Next::RefuseOthers(..) => {}
     }
@@ -184,6 +190,7 @@ fn the_way_back_waits_for_both_sides() {
     let mut begun = place();
     let from = Offset::new(5);
     begun.way_back = WayBack::Begun { from };
+    begun.is_asked = true;
     begun.part = Part::Foreign { is_led: false };
     let waits = |place: &Place| next(Goal::Act(Action::Align), place);
     assert!(matches!(waits(&begun), Next::Wait(_)), "nobody leads it");
@@ -212,12 +219,31 @@ fn the_way_back_waits_for_both_sides() {
         "a replica was not cut"
     );
     begun.is_drained = true;
+    assert!(
+        matches!(waits(&begun), Next::Wait(_)),
+        "of the log as it was"
+    );
+    begun.is_at_parting = true;
     assert_eq!(waits(&begun), Next::RecordAligned);
     let mut moved = place();
     moved.part = Part::Foreign { is_led: true };
     moved.way_back = WayBack::Aligned;
     let step = next(Goal::Act(Action::Mirror), &moved);
     assert!(matches!(step, Next::Refuse(_)), "{step:?}");
+}
+
+/// What was put on record at another time may not be so any more.
+#[test]
+fn the_counterpart_is_asked_by_every_start() {
+    let mut place = place();
+    place.part = Part::Foreign { is_led: true };
+    let from = Offset::new(5);
+    place.way_back = WayBack::Begun { from };
+    place.is_fenced = true;
+    let step = next(Goal::Act(Action::Align), &place);
+    assert_eq!(step, Next::AskCounterpart);
+    place.is_asked = true;
+    assert_eq!(next(Goal::Act(Action::Align), &place), Next::Join);
 }
 
 /// Whoever stops in the middle leaves what is there.
@@ -233,10 +259,21 @@ fn a_stop_on_the_way_back_cuts_nothing() {
             carry_out(&mut place, &step);
             place.is_new &= step != Next::Open(Home::Follower);
         }
+        let was_begun = place.way_back != WayBack::Asked;
         let stopped = run(&mut place, Action::Stop);
         assert_eq!(stopped.last(), Some(&Next::Done), "{steps}: {stopped:?}");
         let cuts = stopped.iter().any(|step| matches!(step, Next::Cut(_)));
         assert!(!cuts, "{steps}: {stopped:?}");
+        assert!(
+            !place.is_fenced || stopped.contains(&Next::Unfence),
+            "{steps}"
+        );
+        assert_eq!(
+            place.way_back,
+            WayBack::Asked,
+            "{steps}: the next start asks anew"
+        );
+        assert_eq!(place.position.is_some(), was_begun, "{steps}");
     }
 }
 
