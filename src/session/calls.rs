@@ -22,6 +22,9 @@ use crate::protocol::ErrorCode;
 
 /// Whoever is no broker.
 const NO_REPLICA: WireBroker = WireBroker(-1);
+/// Whoever asks a broker for its own log, whether it leads or follows
+/// (`ListOffsetsRequest.DEBUGGING_REPLICA_ID`).
+const ANY_REPLICA: WireBroker = WireBroker(-2);
 /// `ConfigResource.Type.TOPIC`.
 pub(super) const TOPIC: i8 = 2;
 
@@ -34,6 +37,10 @@ pub enum Bound {
     End,
     /// The log's end, which leaders tell their replicas only; this one is us.
     LogEnd(BrokerId),
+    /// The log start of the broker that is asked, whether it leads or follows.
+    HeldStart,
+    /// The end of its log, likewise.
+    HeldEnd,
 }
 
 /// A partition in a question to its leader.
@@ -119,7 +126,7 @@ impl<W: World> Client<W> {
         view::read(&answer).map_err(|why| self.unreadable::<MetadataRequest>(why))
     }
 
-    /// Where the logs of partitions that this broker leads begin or end.
+    /// Where the logs of partitions begin or end that this broker leads, or has.
     ///
     /// # Errors
     /// No answer that can be used.
@@ -154,6 +161,8 @@ impl<W: World> Client<W> {
             Bound::Start => (-2, NO_REPLICA),
             Bound::End => (-1, NO_REPLICA),
             Bound::LogEnd(us) => (-1, WireBroker(us.0)),
+            Bound::HeldStart => (-2, ANY_REPLICA),
+            Bound::HeldEnd => (-1, ANY_REPLICA),
         };
         let topics = by_topic(partitions.iter().map(|asked| {
             let partition = ListOffsetsPartition::default()
