@@ -116,6 +116,21 @@ pub struct StateFile<D: Disk> {
     _lock: D::File,
 }
 
+/// What the log in `dir` says, without lock or change: a node may be writing it. `None` where
+/// there is none.
+///
+/// # Errors
+/// It cannot be read, or is not what was written.
+pub fn look<D: Disk>(disk: &D, dir: &Path) -> Result<Option<StateLog>, StateFault> {
+    let path = dir.join(FILE);
+    let file = match disk.open(&path, Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(&path)(error)),
+    };
+    Ok(Some(read_all(&file, &path)?.log))
+}
+
 impl<D: Disk> StateFile<D> {
     /// Opens the log in `dir`, or begins one. All that it says is durable from then on: a process
     /// that was killed may have written what it did not live to see kept.

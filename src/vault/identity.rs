@@ -26,7 +26,7 @@ impl Identity {
     /// The first line is a comment for a broker, and the checksum of the others for us.
     pub fn to_text(&self) -> String {
         let body = format!(
-            "version=1\n{}\nnode.id={}\n{}\n",
+            "version=1\n{}\n{NODE}{}\n{}\n",
             cluster_line(&self.cluster_id),
             self.node_id,
             directory_line(&self.directory_id)
@@ -39,6 +39,7 @@ fn cluster_line(cluster_id: &str) -> String {
     format!("cluster.id={}", escaped(cluster_id))
 }
 
+const NODE: &str = "node.id=";
 const DIRECTORY: &str = "directory.id=";
 
 fn directory_line(directory_id: &str) -> String {
@@ -60,6 +61,16 @@ pub(super) fn is_ours<D: Disk>(disk: &D, dir: &Path) -> Result<bool, VaultFault>
         Err(VaultFault::Damaged { .. }) => Ok(false),
         Err(fault) => Err(fault),
     }
+}
+
+/// The broker whose directory it is, where the file says it and is as we have written it.
+pub(super) fn node_id<D: Disk>(disk: &D, dir: &Path) -> Result<Option<i32>, VaultFault> {
+    if !is_ours(disk, dir)? {
+        return Ok(None);
+    }
+    let text = read_text(disk, &dir.join(FILE))?.unwrap_or_default();
+    let id = text.lines().find_map(|line| line.strip_prefix(NODE));
+    Ok(id.and_then(|id| id.parse().ok()))
 }
 
 /// The directory's id, where the file says it and is as we have written it.

@@ -179,6 +179,14 @@ impl<D: Disk> Vault<D> {
         Ok(found)
     }
 
+    /// The id of the broker whose logs lie in `dir`, where its identity tells it; 0 for none.
+    ///
+    /// # Errors
+    /// What the system says, with the file's name.
+    pub fn node_id(disk: &D, dir: &Path) -> Result<Option<i32>, VaultFault> {
+        identity::node_id(disk, dir)
+    }
+
     /// Whether a process has the vault in `dir` open to write it. Reads only.
     ///
     /// # Errors
