@@ -223,7 +223,7 @@ impl<D: Disk> Sides<D> {
 
 /// Whether `theirs` may be what compaction has left of `ours`: the offsets, the leader epoch, the
 /// producer and the kind stay, records only go.
-fn is_rewrite(ours: &[u8], theirs: &[u8]) -> bool {
+pub(super) fn is_rewrite(ours: &[u8], theirs: &[u8]) -> bool {
     /// Base offset; leader epoch and magic; last offset delta; producer id to base sequence.
     const KEPT: [std::ops::Range<usize>; 4] = [0..8, 12..17, 23..27, 43..57];
     /// Transactional or not, control or not.

@@ -1,7 +1,9 @@
-//! Proof of equality: a vault against itself, and against the source that it was copied from.
+//! Proof of equality: a vault against itself, and against the source that it was copied from; a
+//! source, our log and all replicas of a destination against each other.
 
 mod compare;
 mod source;
+pub mod twins;
 
 use std::path::Path;
 
@@ -26,6 +28,28 @@ pub enum AuditFault {
     /// The source cannot be asked.
     #[error("the source cannot be asked: {}; {}", .0, .0.next_step())]
     Source(#[from] SessionFault),
+    /// One of two clusters cannot be asked.
+    #[error("the {what} cannot be asked: {fault}; {}", .fault.next_step())]
+    Cluster {
+        /// Which one.
+        what: &'static str,
+        /// Why.
+        fault: SessionFault,
+    },
+    /// The logs in a directory are of neither cluster.
+    #[error(
+        "the logs in {} are of cluster {held}, and not of {}: give --vault the data directory of \
+         a node of this destination",
+        dir.display(), found.join(" or ")
+    )]
+    OtherLogs {
+        /// The directory.
+        dir: std::path::PathBuf,
+        /// Whose they are.
+        held: String,
+        /// The clusters that were asked.
+        found: Vec<String>,
+    },
     /// The vault is of another cluster.
     #[error(
         "the vault is a copy of cluster {held}, but {asked} answers as cluster {found}: \
@@ -86,6 +110,14 @@ impl<D: Disk> Subject<D> {
     #[must_use]
     pub fn producer_id_shift(&self) -> ProducerIdShift {
         self.found.state.producer_id_shift
+    }
+
+    /// The id of the broker whose logs they are, where that is told.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn node_id(&self) -> Result<Option<i32>, AuditFault> {
+        Ok(Vault::node_id(&self.disk, &self.dir)?)
     }
 
     /// What is wrong with the files at its top, in words.
