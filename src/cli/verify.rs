@@ -1,4 +1,8 @@
-//! `twinlog verify`: a vault against itself, or against its source.
+//! `twinlog verify`: a vault against itself, or against its source; all replicas of a destination
+//! against each other, our log and the source.
+
+mod destination;
+mod twins;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,29 +18,48 @@ use crate::log::{Verified, take_out};
 use crate::model::{Offset, TopicPartition};
 use crate::session::{BrokerAddress, Opening, Security};
 use crate::uring::{self, RealDisk};
-use crate::vault::Offsets;
+use crate::vault::{Offsets, Vault};
 
-/// Verify a vault: every byte of it and, with --from, that it equals the source.
+/// Verify a vault: every byte of it and, with --from, that it equals the source. With
+/// --destination, that all replicas of a cluster equal each other, our log and the source.
 ///
-/// Reads only; a copy may go on meanwhile. Then all is checked that it has called durable, and the
-/// rest as far as it goes.
+/// Reads only; a copy or a node may go on meanwhile. Then all is checked that it has called
+/// durable, and the rest as far as it goes.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("copies").required(true).multiple(true))]
 pub(super) struct VerifyArguments {
-    /// The vault.
-    #[arg(long, value_name = "DIR")]
-    vault: PathBuf,
+    /// The vault; or the data directory of a node that is a broker of a cluster.
+    #[arg(long, value_name = "DIR", group = "copies")]
+    vault: Option<PathBuf>,
+    /// Brokers of a cluster that a node mirrors onto, or has mirrored onto: each replica of each
+    /// partition is read, those of followers too, and compared with the others, with --vault's log
+    /// and with --from's, where these are given.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        group = "copies"
+    )]
+    destination: Vec<BrokerAddress>,
     /// Brokers of the source to compare with, batch by batch.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     from: Vec<BrokerAddress>,
-    /// With --from: fail as well where the source has more than was copied.
-    #[arg(long, requires = "from")]
+    /// With --destination: topics to compare, by a regular expression that matches their whole
+    /// names [default: all].
+    #[arg(long, value_name = "REGEX", requires = "destination")]
+    topics: Option<String>,
+    /// With --destination: topics to leave out [default: __.*].
+    #[arg(long, value_name = "REGEX", requires = "destination")]
+    exclude: Option<String>,
+    /// Fail as well where anything is behind, or a replica was not compared.
+    #[arg(long)]
     complete: bool,
     /// The result as one JSON object on standard output.
     #[arg(long)]
     json: bool,
-    /// With --from: the configuration file of the copy, for how long a broker may take to answer
-    /// and how large a batch may be.
-    #[arg(long, value_name = "FILE", requires = "from")]
+    /// The configuration file of the copy or the node, for how long a broker may take to answer and
+    /// how large answers and batches may be.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
@@ -88,7 +111,17 @@ impl VerifyArguments {
     pub(super) fn run(self, quiet: bool) -> Result<Ending, Misuse> {
         let begun = Instant::now();
         let config = super::config(self.config.as_deref())?;
-        let verdict = match verify(&self.vault, &self.from, &config, quiet) {
+        let Some(vault) = self.vault.as_deref().map(logs_in) else {
+            return self.run_destination(None, &config, quiet);
+        };
+        if !self.destination.is_empty() {
+            return self.run_destination(Some(&vault), &config, quiet);
+        }
+        if self.complete && self.from.is_empty() {
+            let why = "--complete needs --from: how much there is, only a source can tell";
+            return Err(Misuse::Argument(why.to_owned()));
+        }
+        let verdict = match verify(&vault, &self.from, &config, quiet) {
             Ok(verdict) => verdict,
             Err(fault) => {
                 screen::say(&format!("error: {fault}"));
@@ -110,6 +143,19 @@ impl VerifyArguments {
             true => Ending::Done,
             false => Ending::Incomplete,
         })
+    }
+}
+
+/// Where a node that is a broker has its logs, within its data directory.
+const LOGS: &str = "logs";
+
+/// The logs that are meant: a node's are asked for by its data directory as well.
+fn logs_in(dir: &Path) -> PathBuf {
+    let inner = dir.join(LOGS);
+    let has_notes = |dir: &Path| dir.join(Vault::<RealDisk>::STATE).exists();
+    match !has_notes(dir) && has_notes(&inner) {
+        true => inner,
+        false => dir.to_owned(),
     }
 }
 

@@ -59,6 +59,7 @@ mod serving;
 mod shifting;
 mod vault;
 mod walled;
+mod watching;
 mod workload;
 
 use std::fs::File;
