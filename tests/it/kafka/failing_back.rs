@@ -121,6 +121,8 @@ impl Round {
             assert!(begun.elapsed() < WITHIN, "{told}");
             std::thread::sleep(Duration::from_millis(200));
         };
+        let shown = asked.mirrors(&dry[..dry.len() - 1]).expect_code(0);
+        eprintln!("{}", shown.stdout);
         for ((plan, left), end) in told.as_array().into_iter().flatten().zip(left).zip(ends) {
             let lmo = left.last_mirror_offset;
             assert_eq!(plan["partsAt"], lmo, "{plan}");
@@ -153,7 +155,8 @@ impl Round {
         ));
         self.back.until("again", COUNT, |one| one.is_caught_up());
         let stop = ["stop", "--mirror", "back", "--topics", TOPICS, "--wait"];
-        self.back.mirrors(&stop).expect_code(0);
+        let stopped = self.back.mirrors(&stop).expect_code(0);
+        eprintln!("{}", stopped.stdout);
         self.first.ask(&format!(
             "produce topic={LOAD} count=250 keys=60 idempotent=true"
         ));
