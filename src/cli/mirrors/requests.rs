@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use super::properties::Properties;
 use super::words::Words;
@@ -153,7 +154,7 @@ impl Change {
         if self.words.patterns.is_empty() {
             return Ok(topics);
         }
-        let described = described(client, &self.mirror, None, false).await?;
+        let described = described(client, &self.mirror, None, (false, Duration::ZERO)).await?;
         let meant = |topic: &MirrorTopic| {
             let mut partitions = topic.partitions.iter();
             self.words.matches(&topic.topic_name)
@@ -200,17 +201,19 @@ impl Change {
     }
 }
 
-/// How one mirror is, or these topics of it, and with `include_stops` how far their stops are.
+/// How one mirror is, or these topics of it, and with `include_stops` how far their stops are. The
+/// node may hold its answer back for so long, until the stops have come to their end.
 pub(super) async fn described(
     client: &mut Client<RealWorld>,
     mirror: &str,
     topics: Option<&[String]>,
-    include_stops: bool,
+    (include_stops, hold): (bool, Duration),
 ) -> Result<ClusterMirror, Failure> {
     let request = DescribeClusterMirrorsRequest {
         mirror_names: Some(vec![mirror.to_owned()]),
         include_stops,
         topic_names: topics.map(<[String]>::to_vec),
+        hold_ms: i32::try_from(hold.as_millis()).unwrap_or(i32::MAX),
         ..DescribeClusterMirrorsRequest::default()
     };
     let answer = client.ask_mirror(&request).await?;

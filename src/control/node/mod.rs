@@ -19,6 +19,7 @@ mod feed;
 mod guarding;
 mod handing_over;
 mod hearing;
+mod held;
 mod identity;
 mod lifecycle;
 mod low_ids;
@@ -65,6 +66,7 @@ use super::{NodeOptions, Options};
 use chores::Chores;
 use event::Then;
 use feed::Feed;
+use held::Held;
 use member::Membership;
 use mirrored::Mirrored;
 use planned::Planned;
@@ -127,6 +129,8 @@ struct Node<W: World> {
     chores: Chores,
     /// Topics that are to be stopped once nothing is missing, or whatever comes of it.
     planned: Planned,
+    /// Questions that wait for their answer.
+    held: Vec<Held>,
     /// What the thread that serves followers has done in all.
     served: Tally,
     reports: mpsc::Receiver<(ShardId, Report)>,

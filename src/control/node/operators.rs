@@ -28,6 +28,9 @@ pub(super) type Told = (i16, Option<String>, Vec<MirrorTopicResult>);
 impl<W: World> Node<W> {
     /// An operator asks. What changes something is answered once that is kept.
     pub(super) fn asked(&mut self, (mut request, answer): Asked) {
+        if let AdminRequest::Describe(request) = request {
+            return self.answer_or_hold(request, answer);
+        }
         if let AdminRequest::Start(start) = &mut request {
             *start = self.with_matching(start);
             if start.dry_run {
@@ -38,9 +41,7 @@ impl<W: World> Node<W> {
         let registry = self.state().registry();
         let (records, said) = match &request {
             AdminRequest::List(request) => (Vec::new(), AdminAnswer::List(self.list(request))),
-            AdminRequest::Describe(request) => {
-                (Vec::new(), AdminAnswer::Describe(self.describe(request)))
-            }
+            AdminRequest::Describe(_) => unreachable!("it was answered above"),
             AdminRequest::Create(request) => self.create(request),
             AdminRequest::Delete(request) => self.delete(request),
             AdminRequest::Start(request) => {

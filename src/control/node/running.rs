@@ -170,6 +170,7 @@ impl<W: World> Node<W> {
             answers_due: Vec::new(),
             chores: super::chores::Chores::default(),
             planned,
+            held: Vec::new(),
             served: crate::leading::inbox::Tally::default(),
             reports: ties.reports,
             events_in: ties.events_in,

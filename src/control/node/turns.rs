@@ -77,6 +77,7 @@ impl<W: World> Node<W> {
         self.ask_destination().await;
         self.look_at_plans();
         self.write_books().await;
+        self.answer_held();
         self.tell_metrics();
         Ok(())
     }
@@ -321,6 +322,7 @@ impl<W: World> Node<W> {
             self.planned.deadline(),
             self.low_ids_deadline(),
             self.strangers_deadline(),
+            self.held_deadline(),
             Some(self.write_books_at),
             Some(self.tell_metrics_at),
         ];

@@ -365,6 +365,10 @@ messages! {
         [1001]
         /// Ours: these topics alone; none for all. Whoever waits for a few asks often.
         topic_names: Option<Vec<String>>,
+        [1002]
+        /// Ours: answered once all partitions of those topics are stopped or have failed, or after
+        /// so many ms.
+        hold_ms: i32,
     }
 
     /// How mirrors are.

@@ -210,6 +210,7 @@ fn admin_requests() -> Vec<Seed> {
             mirror_names: Some(topics()),
             cluster_id: Some("c".to_owned()),
             include_stops: true,
+            hold_ms: 9,
             ..DescribeClusterMirrorsRequest::default()
         }),
     ];

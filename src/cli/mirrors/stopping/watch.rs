@@ -14,11 +14,12 @@ use crate::protocol::mirror_rpc::{ClusterMirror, MirrorPartition, MirrorTopic};
 use crate::session::{Client, MirrorFault};
 use crate::uring::RealWorld;
 
-/// Between two questions: while most stops end, and later. No shorter than the node had to work
-/// for its last answer.
-const SHORT_WAIT: Duration = Duration::from_millis(30);
+/// The node answers once all has come to an end, or after so long.
+const HOLD: Duration = Duration::from_millis(500);
+/// Between two questions all the same.
+const WAIT: Duration = Duration::from_millis(30);
+/// The same while the node is away.
 const LONG_WAIT: Duration = Duration::from_millis(500);
-const SHORT_FOR: Duration = Duration::from_secs(5);
 /// How long the node may be away: a stop goes on when it comes back.
 const AWAY_MAX: Duration = Duration::from_secs(60);
 /// Between two lines where there is no terminal.
@@ -117,7 +118,7 @@ impl<'n> Watch<'n> {
     /// The names of all topics of the mirror.
     pub(super) async fn topics(&mut self) -> Result<Vec<String>, Failure> {
         loop {
-            if let Some(found) = self.look(None, false).await? {
+            if let Some(found) = self.look(None, false, Duration::ZERO).await? {
                 let topics = found.topics.into_iter();
                 return Ok(topics.map(|topic| topic.topic_name).collect());
             }
@@ -128,14 +129,11 @@ impl<'n> Watch<'n> {
     /// Asks until every partition of these topics is stopped, or will not be.
     pub(super) async fn until_done(&mut self, topics: &[String]) -> Result<End, Failure> {
         let wanted = topics;
-        let begun = Instant::now();
         loop {
             let asked = Instant::now();
-            // Steps are for people who watch, reports for the end.
-            let is_seen = screen::has_bars() || asked >= self.next_line;
-            let shows_steps = !self.quiet && is_seen;
-            let found = self.look(Some(wanted), shows_steps).await?;
+            let found = self.look(Some(wanted), true, HOLD).await?;
             let worked = asked.elapsed();
+            let is_away = found.is_none();
             if let Some(found) = found {
                 let topics = named(wanted, &found);
                 let mut progress = Progress::of(&topics, found.retry_attempts_max);
@@ -143,22 +141,19 @@ impl<'n> Watch<'n> {
                 let is_late = self.until.is_some_and(|until| Instant::now() >= until);
                 if progress.open.is_empty() || is_late {
                     self.clear();
-                    // The end is known; only its reports are lost with a node that is gone.
-                    let topics = match self.look(Some(wanted), true).await {
-                        Ok(Some(found)) => named(wanted, &found),
-                        Ok(None) | Err(_) => topics,
-                    };
                     let mut reasons = progress.given_up;
                     reasons.append(&mut progress.open);
                     reasons.extend(self.missing(wanted, &topics));
                     return Ok(End { topics, reasons });
                 }
             }
-            let wait = match begun.elapsed() < SHORT_FOR {
-                true => SHORT_WAIT,
-                false => LONG_WAIT,
+            // What it did not hold back it had to work for: it is not asked without rest.
+            let wait = match is_away {
+                true => LONG_WAIT,
+                false if worked < HOLD => WAIT.max(worked),
+                false => WAIT,
             };
-            self.rest(wait.max(worked)).await;
+            self.rest(wait).await;
         }
     }
 
@@ -172,13 +167,15 @@ impl<'n> Watch<'n> {
         &mut self,
         topics: Option<&[String]>,
         include_stops: bool,
+        hold: Duration,
     ) -> Result<Option<ClusterMirror>, Failure> {
+        let how = (include_stops, hold);
         let asked = match self.client.take() {
             Some(client) => Ok(client),
             None => self.node.connect().await,
         };
         let fault = match asked {
-            Ok(mut open) => match described(&mut open, self.mirror, topics, include_stops).await {
+            Ok(mut open) => match described(&mut open, self.mirror, topics, how).await {
                 Ok(found) => {
                     self.client = Some(open);
                     self.away_since = None;
