@@ -57,6 +57,7 @@ mod replicating;
 mod scale;
 mod serving;
 mod shifting;
+mod stressing;
 mod vault;
 mod walled;
 mod watching;

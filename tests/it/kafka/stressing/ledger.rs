@@ -1,0 +1,147 @@
+//! What was said to be mirrored, noted outside of all processes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::super::compare::{self, Batch};
+use super::Id;
+
+/// How long what is promised may take to be on a disk.
+const WITHIN: Duration = Duration::from_secs(90);
+const EPOCH: std::ops::Range<usize> = 12..16;
+
+/// A batch as it was when it was noted, whatever leader's epoch it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Noted {
+    base: i64,
+    next: i64,
+    length: usize,
+    print: u32,
+}
+
+impl Noted {
+    fn of(batch: &Batch) -> Noted {
+        let mut print = crc32fast::Hasher::new();
+        print.update(&batch.bytes[..EPOCH.start]);
+        print.update(&batch.bytes[EPOCH.end..]);
+        Noted {
+            base: batch.base,
+            next: batch.next,
+            length: batch.bytes.len(),
+            print: print.finalize(),
+        }
+    }
+}
+
+/// All that was ever said to be mirrored.
+#[derive(Default)]
+pub(super) struct Ledger {
+    of: BTreeMap<Id, Vec<Noted>>,
+    /// How often a batch was compared with what is noted of it.
+    pub(super) compared: usize,
+}
+
+impl Ledger {
+    /// How many batches it has.
+    pub(super) fn batches(&self) -> usize {
+        self.of.values().map(Vec::len).sum()
+    }
+
+    /// Up to where it has a partition.
+    pub(super) fn end(&self, id: Id) -> i64 {
+        let last = self.of.get(&id).and_then(|all| all.last());
+        last.map_or(0, |last| last.next)
+    }
+
+    /// Notes a partition up to an offset, as it lies in one of the directories of its source.
+    pub(super) fn note(&mut self, id: Id, to: i64, dirs: &[PathBuf]) {
+        if to <= self.end(id) {
+            return;
+        }
+        let begun = Instant::now();
+        let found = loop {
+            let found = dirs.iter().filter_map(|dir| batches(dir));
+            let mut found = found.filter(|all| all.last().is_some_and(|last| last.next >= to));
+            if let Some(found) = found.next() {
+                break found;
+            }
+            let ends: Vec<_> = dirs.iter().map(|dir| end(dir)).collect();
+            assert!(
+                begun.elapsed() < WITHIN,
+                "{id:?} was said to be mirrored up to {to}, and its source ends at {ends:?}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        self.begins(id, &found, "its source");
+        let noted = self.of.entry(id).or_default();
+        let more = found.into_iter().skip(noted.len());
+        noted.extend(more.take_while(|one| one.next <= to));
+        assert_eq!(self.end(id), to, "{id:?} was mirrored up to within a batch");
+    }
+
+    /// A stop left off behind all that is noted.
+    pub(super) fn is_within(&self, id: Id, position: i64) {
+        let noted = self.end(id);
+        assert!(
+            noted <= position,
+            "{id:?} was said to be mirrored up to {noted}, and its stop has left off at {position}"
+        );
+    }
+
+    /// All that is noted comes to be there, as it was noted.
+    pub(super) fn is_in(&mut self, id: Id, dir: &Path, when: &str) {
+        let found = self.reach(id, dir, when, |end, noted| end >= noted);
+        self.begins(id, &found, &format!("{when}, {}", dir.display()));
+    }
+
+    /// The same, and nothing else is there.
+    pub(super) fn is_all_of(&mut self, id: Id, dir: &Path, when: &str) {
+        let found = self.reach(id, dir, when, |end, noted| end == noted);
+        self.begins(id, &found, &format!("{when}, {}", dir.display()));
+    }
+
+    fn reach(
+        &self,
+        id: Id,
+        dir: &Path,
+        when: &str,
+        is_it: impl Fn(i64, i64) -> bool,
+    ) -> Vec<Noted> {
+        let (begun, noted) = (Instant::now(), self.end(id));
+        loop {
+            if let Some(found) = batches(dir) {
+                let end = found.last().map_or(0, |last| last.next);
+                if is_it(end, noted) {
+                    return found;
+                }
+            }
+            assert!(
+                begun.elapsed() < WITHIN,
+                "{when}: {id:?}: the ledger ends at {noted}, and {} at {:?}",
+                dir.display(),
+                end(dir)
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn begins(&mut self, id: Id, found: &[Noted], with: &str) {
+        let noted = self.of.get(&id).map_or(&[][..], Vec::as_slice);
+        for (nth, one) in noted.iter().enumerate() {
+            let other = found.get(nth);
+            assert_eq!(Some(one), other, "{id:?}: the ledger, and {with}");
+        }
+        self.compared += noted.len();
+    }
+}
+
+/// What lies there; none while that cannot be read, since a batch may be half there.
+fn batches(dir: &Path) -> Option<Vec<Noted>> {
+    let found = compare::read(dir).ok()?;
+    Some(found.whole.iter().map(Noted::of).collect())
+}
+
+fn end(dir: &Path) -> Result<Option<i64>, String> {
+    compare::read(dir).map(|found| found.end())
+}
