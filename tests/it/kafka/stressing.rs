@@ -27,6 +27,8 @@ const TOPICS: &str = "storm\\..*";
 const STEADY: (&str, i64) = ("storm.steady", 3);
 const TXNS: (&str, i64) = ("storm.txns", 2);
 const CODECS: [&str; 4] = ["none", "lz4", "snappy", "gzip"];
+/// After so long a coordinator ends what is open, wherever its topic is mirrored to by then.
+const OPEN_MS: u32 = 20_000;
 /// So long is what /metrics has out of date at most.
 const MEASURED: Duration = Duration::from_millis(1500);
 
@@ -210,7 +212,8 @@ impl Storm {
         ));
         if let Some(partition) = open {
             cluster.ask(&format!(
-                "transact topic={topic} id=open{nth} partition={partition} txns=2 count=5 end=open"
+                "transact topic={topic} id=open{nth} partition={partition} txns=2 count=5 end=open \
+                 p.transaction.timeout.ms={OPEN_MS}"
             ));
         }
     }

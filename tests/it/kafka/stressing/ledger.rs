@@ -127,12 +127,17 @@ impl Ledger {
     }
 
     fn begins(&mut self, id: Id, found: &[Noted], with: &str) {
-        let noted = self.of.get(&id).map_or(&[][..], Vec::as_slice);
-        for (nth, one) in noted.iter().enumerate() {
-            let other = found.get(nth);
-            assert_eq!(Some(one), other, "{id:?}: the ledger, and {with}");
+        if let Some((noted, found)) = self.misses(id, found) {
+            panic!("{id:?}: the ledger has {noted:?}, and {with} {found:?}");
         }
-        self.compared += noted.len();
+        self.compared += self.of.get(&id).map_or(0, Vec::len);
+    }
+
+    /// The first batch of the ledger that is not there, and what is there instead.
+    fn misses(&self, id: Id, found: &[Noted]) -> Option<(Noted, Option<Noted>)> {
+        let noted = self.of.get(&id).into_iter().flatten().enumerate();
+        let mut others = noted.map(|(nth, one)| (*one, found.get(nth).copied()));
+        others.find(|(one, other)| Some(one) != other.as_ref())
     }
 }
 
@@ -144,4 +149,35 @@ fn batches(dir: &Path) -> Option<Vec<Noted>> {
 
 fn end(dir: &Path) -> Result<Option<i64>, String> {
     compare::read(dir).map(|found| found.end())
+}
+
+/// Two batches of one record each; their epoch, and the last byte of the second.
+fn log(epoch: u8, last: u8) -> Vec<u8> {
+    let batch = |base: u8, last: u8| {
+        let mut bytes = vec![0; 61];
+        (bytes[7], bytes[11], bytes[15]) = (base, 61 - 12, epoch);
+        bytes[60] = last;
+        bytes
+    };
+    [batch(0, 1), batch(1, last)].concat()
+}
+
+#[test]
+fn what_is_missing_or_another_is_missed() {
+    const ID: Id = ("kept", 0);
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let path = dir.path().join("00000000000000000000.log");
+    let write = |bytes: &[u8]| std::fs::write(&path, bytes).expect("it is ours");
+    write(&log(0, 2));
+    let mut ledger = Ledger::default();
+    ledger.note(ID, 2, &[dir.path().to_owned()]);
+    assert_eq!((ledger.batches(), ledger.end(ID)), (2, 2));
+    let misses = |bytes: &[u8]| {
+        write(bytes);
+        let found = batches(dir.path()).expect("whole batches");
+        ledger.misses(ID, &found).is_some()
+    };
+    assert!(!misses(&log(9, 2)), "epochs are each cluster's own");
+    assert!(misses(&log(0, 3)), "another byte");
+    assert!(misses(&log(0, 2)[..61]), "a batch less");
 }
