@@ -27,8 +27,8 @@ const TOPICS: &str = "storm\\..*";
 const STEADY: (&str, i64) = ("storm.steady", 3);
 const TXNS: (&str, i64) = ("storm.txns", 2);
 const CODECS: [&str; 4] = ["none", "lz4", "snappy", "gzip"];
-/// After so long a coordinator ends what is open, wherever its topic is mirrored to by then.
-const OPEN_MS: u32 = 20_000;
+/// After so long at most a coordinator ends what is open, wherever its topic is mirrored by then.
+const OPEN_MS: u64 = 30_000;
 /// So long is what /metrics has out of date at most.
 const MEASURED: Duration = Duration::from_millis(1500);
 
@@ -204,6 +204,7 @@ impl Storm {
         let nth = self.transactions;
         let ((topic, count), id) = (TXNS, format!("t{}", self.chance.below(2)));
         let open = (self.chance.below(3) == 0).then(|| self.chance.below(count.unsigned_abs()));
+        let patience = 3000 + self.chance.below(OPEN_MS - 3000);
         let side = self.active();
         side.remembers_ids = true;
         let cluster = &side.cluster;
@@ -213,7 +214,7 @@ impl Storm {
         if let Some(partition) = open {
             cluster.ask(&format!(
                 "transact topic={topic} id=open{nth} partition={partition} txns=2 count=5 end=open \
-                 p.transaction.timeout.ms={OPEN_MS}"
+                 p.transaction.timeout.ms={patience}"
             ));
         }
     }
