@@ -2,8 +2,8 @@
 //! whatever dies or stands still in between; and a ledger beside it, in which nothing that was said
 //! to be mirrored may ever be missing.
 //!
-//! `TWINLOG_STRESS_SECONDS` says for how long, `TWINLOG_STRESS_SEED` which storm. The seed decides
-//! what happens and in which order, and not how fast the machine is.
+//! It runs on demand only: `TWINLOG_STRESS_SECONDS` says for how long, `TWINLOG_STRESS_SEED` which
+//! storm. The seed decides what happens and in which order, and not how fast the machine is.
 
 mod changing;
 mod faults;
@@ -19,7 +19,6 @@ use super::*;
 use ledger::Ledger;
 use side::Side;
 
-const SECONDS: u64 = 300;
 const SEED: u64 = 1279;
 const TOPICS: &str = "storm\\..*";
 /// Each with how many partitions it has: written by an idempotent producer all the time; and by
@@ -34,10 +33,14 @@ const MEASURED: Duration = Duration::from_millis(1500);
 
 #[test]
 fn a_seeded_storm_loses_nothing() {
+    let seconds = chosen("TWINLOG_STRESS_SECONDS", 0);
+    if seconds == 0 {
+        eprintln!("skipped: TWINLOG_STRESS_SECONDS asks for no storm");
+        return;
+    }
     let Some(_turn) = Turn::take("a_seeded_storm_loses_nothing") else {
         return;
     };
-    let seconds = chosen("TWINLOG_STRESS_SECONDS", SECONDS);
     let seed = chosen("TWINLOG_STRESS_SEED", SEED);
     for version in newest() {
         eprintln!("a storm of {seconds} s on {version}: TWINLOG_STRESS_SEED={seed}");

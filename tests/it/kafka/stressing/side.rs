@@ -65,9 +65,10 @@ impl Side {
         if !self.is_begun {
             self.node.start();
             self.is_begun = true;
-            return;
         }
-        let start = ["start", "--mirror", self.mirror, "--topics", TOPICS];
+        // By name: what the other side has of it already takes an operator's word.
+        let topics = [STEADY, TXNS].map(|(topic, _)| topic).join(",");
+        let start = ["start", "--mirror", self.mirror, "--topics", &topics];
         self.node.mirrors(&start).expect_code(0);
     }
 
