@@ -22,6 +22,9 @@ pub(super) struct Way {
     clusters: Option<Clusters>,
 }
 
+/// Partitions, each with something.
+type Each<T> = Vec<(PartitionKey, T)>;
+
 impl<W: World> Node<W> {
     /// Whether a partition is mirrored back, and how far that is.
     pub(super) fn way_back(&self, key: &PartitionKey) -> WayBack {
@@ -140,7 +143,6 @@ impl<W: World> Node<W> {
                     let found = found.remove(&one.here.id);
                     (key, found.unwrap_or_else(|| later(UNHEARD)))
                 });
-                let unsought = unsought.into_iter().map(|key| (key, later(UNLED)));
                 Event::Chore(Outcome::Counterpart(found.chain(unsought).collect()))
             });
         }
@@ -161,13 +163,19 @@ impl<W: World> Node<W> {
         }
     }
 
-    /// Whom to ask about each partition; those that nobody leads are asked for later.
-    fn sought(&self, keys: Vec<PartitionKey>) -> (Vec<(PartitionKey, Sought)>, Vec<PartitionKey>) {
+    /// Whom to ask about each partition. Of some it is known already that it is no use, or that
+    /// they are asked for later: nobody leads them.
+    fn sought(&self, keys: Vec<PartitionKey>) -> (Each<Sought>, Each<Found>) {
         let (mut sought, mut unsought) = (Vec::new(), Vec::new());
         for key in keys {
-            let one = self.partitions.get(&key);
+            let (one, feed) = (self.partitions.get(&key), self.feeds.get(&key.mirror));
+            let ended = feed.zip(one).and_then(|(feed, one)| feed.ended(&one.id));
+            if let Some(cause) = ended {
+                // Nothing would follow what is cut off.
+                unsought.push((key, Found::Never(cause.to_string())));
+                continue;
+            }
             let membership = self.membership.as_ref();
-            let feed = self.feeds.get(&key.mirror);
             let one = one.and_then(|one| {
                 let (topic, _) = membership?.partition(&one.id)?;
                 let source = feed.and_then(|feed| feed.leader(&one.id));
@@ -175,11 +183,11 @@ impl<W: World> Node<W> {
                     let leader = feed?.endpoint(leader)?;
                     Some((BrokerAddress::from(&leader), epoch))
                 });
-                self.sought_of(&one.id, topic, source)
+                self.sought_of(&one.id, (topic, key.topic), source)
             });
             match one {
                 Some(one) => sought.push((key, one)),
-                None => unsought.push(key),
+                None => unsought.push((key, Found::Later(UNLED.to_owned()))),
             }
         }
         (sought, unsought)
@@ -188,7 +196,7 @@ impl<W: World> Node<W> {
     pub(super) fn sought_of(
         &self,
         id: &TopicPartition,
-        topic: TopicId,
+        (topic, source_topic): (TopicId, TopicId),
         source: Option<(BrokerAddress, LeaderEpoch)>,
     ) -> Option<Sought> {
         let membership = self.membership.as_ref()?;
@@ -200,6 +208,7 @@ impl<W: World> Node<W> {
                 leader_epoch: partition.leader_epoch,
             },
             topic,
+            source_topic,
             leader: BrokerAddress::from(&leader),
             source,
         })

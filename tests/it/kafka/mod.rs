@@ -53,6 +53,7 @@ mod node;
 mod older;
 mod outliving;
 mod program;
+mod refusing_back;
 mod replicating;
 mod scale;
 mod serving;
