@@ -15,7 +15,8 @@
 //! 1001 ClusterMirror         mirror
 //!        source's cluster id?, include [pattern], exclude [pattern], settings [name, value, tags]
 //! 1002 HandOver              mirror, topic id uuid, partition i32
-//!        position i64, end i64, leader epoch at the destination i32, late [broker i32]
+//!        topic id at the destination uuid, position i64, end i64, leader epoch there i32,
+//!        late [broker i32]
 //! 1003 WayBack               mirror, topic id uuid, partition i32
 //!        topic id at the destination uuid, from i64, log start i64, source's epoch i32, aligned i8
 //! ```
@@ -145,6 +146,8 @@ pub struct LastMirrorEpochs {
 /// What a partition is handed over with: its new leader is compared with that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandOver {
+    /// The topic's id at the destination.
+    pub topic: TopicId,
     /// Where what was mirrored ended: it is of the stop with that position, and of no other.
     pub position: Offset,
     /// Where the log ends behind the markers of the stop.

@@ -23,6 +23,8 @@ pub struct Sought {
     pub here: PartitionAsked,
     /// Its topic's id there.
     pub topic: TopicId,
+    /// Its topic's id at the source.
+    pub source_topic: TopicId,
     /// Its leader there.
     pub leader: BrokerAddress,
     /// Its leader at the source, and that one's epoch; none where nobody is known to lead it.
@@ -191,7 +193,7 @@ fn read(
     let index = id.partition.value();
     let mut partitions = topic.partitions.iter();
     match partitions.find(|told| told.partition_index == index) {
-        Some(partition) => stopped_at(partition),
+        Some(partition) => stopped_at(partition, one),
         None => never(
             "the partition was never mirrored from this cluster, so that what it holds is its own: \
              stop the topic, or delete it there to have all of it copied"
@@ -201,7 +203,7 @@ fn read(
 }
 
 /// Where the counterpart's mirror of a partition was stopped.
-fn stopped_at(partition: &MirrorPartition) -> Result<Told, Found> {
+fn stopped_at(partition: &MirrorPartition, one: &Sought) -> Result<Told, Found> {
     if partition.state_value != State::Stopped.name() {
         // Each would mirror the other. The moment that it stops is no reason to turn round: whose
         // cluster is the active one then is for people to say.
@@ -209,6 +211,16 @@ fn stopped_at(partition: &MirrorPartition) -> Result<Told, Found> {
             "it is still mirrored from this cluster ({} there): stop it there first (twinlog \
              mirrors stop), then have it tried again here (twinlog mirrors recover)",
             partition.state_value
+        )));
+    }
+    let was = partition.led_topic_id;
+    if was != TopicId::ZERO && was != one.source_topic {
+        // Offsets and epochs of the one say nothing of the other.
+        return Err(Found::Never(format!(
+            "what was mirrored from this cluster became the topic of id {was} at the source, and \
+             the one of that name has id {} there now: it was made anew; delete the topic here to \
+             have all of it copied, or exclude it from the mirror",
+            one.source_topic
         )));
     }
     let Some(to) = Offset::from_wire(partition.last_mirror_offset) else {

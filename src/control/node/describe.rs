@@ -143,6 +143,7 @@ impl<W: World> Node<W> {
             stop_step,
             stop_report,
             led_epoch: handed_over.map(|said| said.leader_epoch.value()),
+            led_topic_id: handed_over.map_or(TopicId::ZERO, |said| said.topic),
         }
     }
 }

@@ -20,6 +20,7 @@ impl<W: World> Node<W> {
     fn hand_over_now(&self, key: &PartitionKey) -> Option<HandOver> {
         let one = self.partitions.get(key)?;
         Some(HandOver {
+            topic: one.led?.topic_id,
             position: self.state().positions().get(key)?.offset?,
             end: one.sealed_end?,
             leader_epoch: one.led?.epoch,

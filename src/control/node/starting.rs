@@ -135,7 +135,7 @@ impl<W: World> Node<W> {
                 leader_epoch: partition.epoch,
             };
             let leader = partition.leader.and_then(|leader| feed.endpoint(leader));
-            self.draft(mirror, id, leader.map(|leader| (leader, asked)))
+            self.draft(mirror, (id, seen.id), leader.map(|leader| (leader, asked)))
         });
         drafts.collect()
     }
@@ -143,7 +143,7 @@ impl<W: World> Node<W> {
     fn draft(
         &self,
         mirror: &MirrorName,
-        id: TopicPartition,
+        (id, source_topic): (TopicPartition, TopicId),
         source: Option<(Endpoint, PartitionAsked)>,
     ) -> Draft {
         let known = self.by_id.get(&id);
@@ -163,7 +163,7 @@ impl<W: World> Node<W> {
             Some(topic) if self.has_peer(mirror) => {
                 let asked = source.as_ref();
                 let source = asked.map(|(at, asked)| (BrokerAddress::from(at), asked.leader_epoch));
-                self.sought_of(&id, topic, source)
+                self.sought_of(&id, (topic, source_topic), source)
             }
             _ => None,
         };

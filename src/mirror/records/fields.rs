@@ -96,6 +96,7 @@ pub(super) fn hand_over(reader: &mut Reader<'_>) -> Result<HandOver, Unread> {
         Offset::from_wire(value).ok_or_else(|| impossible(field, value))
     };
     Ok(HandOver {
+        topic: TopicId::new(reader.uuid()?),
         position: offset(reader, "a position")?,
         end: offset(reader, "a log's end")?,
         leader_epoch: LeaderEpoch::new(reader.i32()?),
@@ -106,6 +107,7 @@ pub(super) fn hand_over(reader: &mut Reader<'_>) -> Result<HandOver, Unread> {
 }
 
 pub(super) fn put_hand_over(writer: &mut Writer<'_>, said: &HandOver) {
+    writer.bytes(&said.topic.bytes());
     writer.i64(said.position.value());
     writer.i64(said.end.value());
     writer.i32(said.leader_epoch.value());

@@ -89,20 +89,22 @@ fn the_last_position_byte_by_byte() {
 #[test]
 fn a_hand_over_byte_by_byte() {
     let said = HandOver {
+        topic: TopicId::new([8; 16]),
         position: Offset::new(7),
         end: Offset::new(9),
         leader_epoch: LeaderEpoch::new(4),
         late: vec![BrokerId(2)],
     };
+    let mut value = vec![0, 0];
+    value.extend([8; 16]);
     #[rustfmt::skip]
-    let value = [
-        0, 0,                   // version
+    value.extend([
         0, 0, 0, 0, 0, 0, 0, 7, // position
         0, 0, 0, 0, 0, 0, 0, 9, // end
         0, 0, 0, 4,             // leader epoch
         2, 0, 0, 0, 2,          // who was late
         0,                      // no tagged fields
-    ];
+    ]);
     let bytes = partition_bytes(1_002);
     let written = Record::HandOver(key(), Some(said));
     check(written, &bytes, Some(&value));
@@ -182,6 +184,7 @@ fn any_offset(chance: &mut Prng) -> Offset {
 
 fn any_hand_over(chance: &mut Prng) -> HandOver {
     HandOver {
+        topic: TopicId::new([chance.below(9) as u8; 16]),
         position: any_offset(chance),
         end: any_offset(chance),
         leader_epoch: LeaderEpoch::new(chance.next_u64() as i32),

@@ -466,6 +466,7 @@ fn only_a_mirror_that_is_stopped_whole_is_removed_and_nothing_of_it_stays() {
         offset: Some(Offset::ZERO),
     };
     let handed_over = crate::mirror::HandOver {
+        topic: TopicId::ZERO,
         position: Offset::ZERO,
         end: Offset::ZERO,
         leader_epoch: crate::model::LeaderEpoch::new(3),

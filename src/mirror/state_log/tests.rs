@@ -54,6 +54,7 @@ fn replayed(records: &[Record]) -> StateLog {
 
 fn handed_over(position: Offset) -> HandOver {
     HandOver {
+        topic: TopicId::new([8; 16]),
         position,
         end: Offset::new(position.value() + 2),
         leader_epoch: LeaderEpoch::new(4),

@@ -446,5 +446,9 @@ messages! {
         [1002]
         /// Ours: the leader epoch at the destination in which its last stop handed it over.
         led_epoch: Option<i32>,
+        [1003]
+        /// Ours: its topic's id at the destination, as its last stop handed it over; zero where
+        /// that is not known.
+        led_topic_id: TopicId,
     }
 }

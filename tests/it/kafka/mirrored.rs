@@ -187,7 +187,7 @@ impl Mirrored {
 
 /// Every batch has the epoch in which its offset was written: no leader has stamped or served
 /// under an epoch that was over.
-fn stamps_are_true(dir: &Path) {
+pub(super) fn stamps_are_true(dir: &Path) {
     let epochs = compare::epochs(dir);
     let batches = compare::read(dir).unwrap_or_else(|fault| panic!("{fault}"));
     for batch in &batches.whole {
@@ -201,7 +201,7 @@ fn stamps_are_true(dir: &Path) {
 }
 
 /// A batch with an epoch above the leader's would be fetched and skipped for ever.
-fn nobody_spins(cluster: &Cluster) {
+pub(super) fn nobody_spins(cluster: &Cluster) {
     for node in cluster.nodes() {
         let text = cluster.logged(node);
         let lines = text.lines().filter(|line| line.contains("Skipping batch"));

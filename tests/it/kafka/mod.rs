@@ -59,6 +59,7 @@ mod scale;
 mod serving;
 mod shifting;
 mod stressing;
+mod turning_back;
 mod vault;
 mod walled;
 mod watching;

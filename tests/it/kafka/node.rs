@@ -226,21 +226,27 @@ impl Node {
     /// A number of a partition as /metrics has it, which is up to a second old. None where it is
     /// not known.
     pub(super) fn measured(&self, what: &str, topic: &str, partition: i64) -> Option<i64> {
+        let told = self.metrics();
+        let labels = [
+            format!("topic=\"{topic}\""),
+            format!("partition=\"{partition}\""),
+        ];
+        let mut values = values(&told, what, &labels);
+        values.next()
+    }
+
+    /// The sum of a number of the whole node, as /metrics has it.
+    pub(super) fn summed(&self, what: &str) -> i64 {
+        values(&self.metrics(), what, &[]).sum()
+    }
+
+    fn metrics(&self) -> String {
         let mut asked = TcpStream::connect(&self.metrics).expect("it listens");
         let request = "GET /metrics HTTP/1.1\r\nHost: us\r\nConnection: close\r\n\r\n";
         asked.write_all(request.as_bytes()).expect("it reads");
         let mut told = String::new();
         asked.read_to_string(&mut told).expect("it answers");
-        let labels = [
-            format!("topic=\"{topic}\""),
-            format!("partition=\"{partition}\""),
-        ];
-        let begin = format!("twinlog_{what}{{");
-        let line = told.lines().find(|line| {
-            line.starts_with(&begin) && labels.iter().all(|label| line.contains(label))
-        });
-        let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        value.map(|value| value as i64)
+        told
     }
 
     /// Waits until there are so many partitions, and all are as `is_it` says.
@@ -320,6 +326,20 @@ impl Node {
     pub(super) fn outputs(&self) -> &Path {
         &self.outputs
     }
+}
+
+/// The values of all samples of a metric that have these labels.
+fn values<'t>(
+    told: &'t str,
+    what: &str,
+    labels: &'t [String],
+) -> impl Iterator<Item = i64> + use<'t> {
+    let begin = format!("twinlog_{what}{{");
+    let is_it = move |line: &&str| {
+        line.starts_with(&begin) && labels.iter().all(|label| line.contains(label))
+    };
+    let values = told.lines().filter(is_it);
+    values.filter_map(|line| Some(line.rsplit(' ').next()?.parse::<f64>().ok()? as i64))
 }
 
 impl Described {

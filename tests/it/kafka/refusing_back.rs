@@ -1,5 +1,5 @@
 //! What is not to be mirrored back, and is not touched: nobody tells where the two sides part, or
-//! what has the name is another topic. Whatever can be mended goes on by itself once it is.
+//! what has the name is another topic. Whatever can be mended goes on once it is.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,16 +23,18 @@ const AGAIN: &str = "no.again";
 /// Mirrored; then deleted where it had come to and made anew, while whoever is to mirror it back
 /// looks on.
 const RENEWED: &str = "no.renewed";
+/// The same, while nobody looks on.
+const ANOTHER: &str = "no.another";
 /// On both sides before anything was mirrored.
 const TAKEN: &str = "no.taken";
 /// On both sides, and nobody was asked to mirror it.
 const OTHER: &str = "no.other";
 /// On both sides, and mirrored into a vault.
 const VAULT: &str = "no.vault";
-const THERE: &str = "no\\.(load|again|renewed|taken)";
+const THERE: &str = "no\\.(load|again|renewed|another|taken)";
 const BACK: &str = "no\\.(load|again|taken|other)";
 /// All of them.
-const TOPICS: [&str; 6] = [LOAD, AGAIN, RENEWED, TAKEN, OTHER, VAULT];
+const TOPICS: [&str; 7] = [LOAD, AGAIN, RENEWED, ANOTHER, TAKEN, OTHER, VAULT];
 
 #[test]
 fn nothing_is_touched_before_it_is_known_where_both_sides_part() {
@@ -95,7 +97,7 @@ impl Scene {
         scene.there.start();
         scene
             .there
-            .until("at first", 4, |one| match one.topic == TAKEN {
+            .until("at first", 5, |one| match one.topic == TAKEN {
                 true => one.state == "FAILED",
                 false => one.is_caught_up(),
             });
@@ -110,11 +112,12 @@ impl Scene {
             "--mirror",
             "dr",
             "--topics",
-            "no\\.renewed",
+            "no.renewed,no.another",
             "--wait",
         ];
         self.there.mirrors(&stop).expect_code(0);
         self.there.kill();
+        self.made_anew(ANOTHER);
         // Nobody can look after it meanwhile.
         self.first.ask(&format!("delete topic={AGAIN}"));
         self.first.ask(&format!("create topic={AGAIN}"));
@@ -133,10 +136,16 @@ impl Scene {
             std::thread::sleep(Duration::from_millis(200));
         }
         self.back.start();
+        let topics = [LOAD, AGAIN, ANOTHER, TAKEN, OTHER].join(",");
+        for (mirror, topics) in [("back", topics.as_str()), ("wrong", VAULT)] {
+            let start = ["start", "--mirror", mirror, "--topics", topics];
+            self.back.mirrors(&start).expect_code(0);
+        }
         let unreachable = "cannot be reached";
         self.refuses(&[
             (LOAD, unreachable),
             (AGAIN, unreachable),
+            (ANOTHER, unreachable),
             (TAKEN, unreachable),
             (OTHER, unreachable),
             (VAULT, "mirrors onto cluster"),
@@ -157,6 +166,7 @@ impl Scene {
         self.refuses(&[
             (LOAD, "it is still mirrored from this cluster"),
             (AGAIN, "it was made anew"),
+            (ANOTHER, "became the topic of id"),
             (TAKEN, "it is still mirrored from this cluster"),
             (OTHER, "never mirrored the topic from this cluster"),
             (VAULT, "mirrors onto cluster"),
@@ -164,10 +174,12 @@ impl Scene {
         self.is_untouched();
     }
 
-    /// What has only waited for the stop goes on by itself.
+    /// What has only waited for the stop goes on with a word.
     fn what_is_left_goes_on(&mut self) {
         let stop = ["stop", "--mirror", "dr", "--topics", THERE, "--wait"];
         self.there.mirrors(&stop).expect_code(0);
+        let recover = ["recover", "--mirror", "back", "--topics", LOAD];
+        self.back.mirrors(&recover).expect_code(0);
         self.back
             .until_topic("goes on", LOAD, |one| one.is_caught_up());
         let dir = |cluster: &Cluster| cluster.log_dir(1).join(format!("{LOAD}-0"));
@@ -190,6 +202,7 @@ impl Scene {
         let wanted = [
             (AGAIN, "it was made anew"),
             (RENEWED, "was recreated at the source"),
+            (ANOTHER, "became the topic of id"),
             (TAKEN, "nobody knows up to where it was mirrored"),
             (OTHER, "never mirrored the topic from this cluster"),
             (VAULT, "mirrors onto cluster"),

@@ -5,6 +5,7 @@ use crate::model::{PartitionIndex, TopicName};
 use crate::protocol::mirror_rpc::{MirrorPartition, MirrorTopic};
 
 const TOPIC: TopicId = TopicId::new([7; 16]);
+const SOURCE_TOPIC: TopicId = TopicId::new([9; 16]);
 
 fn sought() -> Sought {
     Sought {
@@ -16,6 +17,7 @@ fn sought() -> Sought {
             leader_epoch: LeaderEpoch::new(9),
         },
         topic: TOPIC,
+        source_topic: SOURCE_TOPIC,
         leader: "127.0.0.1:1".parse().expect("an address"),
         source: None,
     }
@@ -35,6 +37,7 @@ fn stopped() -> MirrorPartition {
         last_mirror_epoch: 3,
         last_mirror_offset: 500,
         led_epoch: Some(6),
+        led_topic_id: SOURCE_TOPIC,
         ..MirrorPartition::default()
     }
 }
@@ -94,6 +97,11 @@ fn a_counterpart_of_something_else_is_refused_for_good() {
     let mut anew = mirror(stopped());
     anew.topics[0].topic_id = TopicId::new([8; 16]);
     never(anew, "made anew");
+    let anew_at_source = MirrorPartition {
+        led_topic_id: TopicId::new([8; 16]),
+        ..stopped()
+    };
+    never(mirror(anew_at_source), "became the topic of id");
     let mut fewer = mirror(stopped());
     fewer.topics[0].partitions.pop();
     never(fewer, "never mirrored from this cluster");

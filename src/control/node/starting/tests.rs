@@ -23,6 +23,7 @@ fn draft(sought: bool) -> Draft {
         sought: sought.then(|| Sought {
             here,
             topic: TopicId::new([7; 16]),
+            source_topic: TopicId::new([9; 16]),
             leader: "127.0.0.1:1".parse().expect("an address"),
             source: None,
         }),
