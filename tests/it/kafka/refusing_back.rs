@@ -95,9 +95,13 @@ impl Scene {
             _vault: vault,
         };
         scene.there.start();
+        scene.there.until("at first", 4, |one| one.is_caught_up());
+        // What is there already takes an operator's word.
+        let taken = ["start", "--mirror", "dr", "--topics", TAKEN];
+        scene.there.mirrors(&taken).expect_code(0);
         scene
             .there
-            .until("at first", 5, |one| match one.topic == TAKEN {
+            .until("taken", 5, |one| match one.topic == TAKEN {
                 true => one.state == "FAILED",
                 false => one.is_caught_up(),
             });
@@ -178,7 +182,8 @@ impl Scene {
     fn what_is_left_goes_on(&mut self) {
         let stop = ["stop", "--mirror", "dr", "--topics", THERE, "--wait"];
         self.there.mirrors(&stop).expect_code(0);
-        let recover = ["recover", "--mirror", "back", "--topics", LOAD];
+        let topics = [LOAD, TAKEN].join(",");
+        let recover = ["recover", "--mirror", "back", "--topics", &topics];
         self.back.mirrors(&recover).expect_code(0);
         self.back
             .until_topic("goes on", LOAD, |one| one.is_caught_up());

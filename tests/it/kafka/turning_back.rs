@@ -144,7 +144,7 @@ impl Traces {
 
     /// What the last record says. A value lies behind its key and its length.
     fn is_aligned(&self) -> Option<bool> {
-        const ALIGNED: usize = 2 + 16 + 8 + 8;
+        const ALIGNED: usize = 2 + 16 + 8 + 8 + 4;
         let state = fs::read(self.data.join("mirror-state.log")).unwrap_or_default();
         let places = state.windows(self.key.len()).rposition(|at| at == self.key);
         let rest = state.get(places? + self.key.len()..)?;
@@ -244,10 +244,12 @@ impl Scene {
         let is_first = self.turns == 0;
         let side = &mut self.sides[1 - self.active];
         self.turns += 1;
+        // The pattern that the stop has excluded, or a name that nobody has seen yet.
+        let topics = if is_first { LOAD } else { TOPICS };
         if is_first {
             side.node.start();
         }
-        let start = ["start", "--mirror", side.mirror, "--topics", LOAD];
+        let start = ["start", "--mirror", side.mirror, "--topics", topics];
         side.node.mirrors(&start).expect_code(0);
     }
 

@@ -62,12 +62,14 @@ impl Side {
 
     /// Its node mirrors the other side, for the first time or once more.
     pub(super) fn mirrors_again(&mut self) {
+        // By name where nobody has seen them yet: what the other side has of them already takes an
+        // operator's word. Later by the pattern that the stop has excluded.
+        let mut topics = TOPICS.to_owned();
         if !self.is_begun {
             self.node.start();
             self.is_begun = true;
+            topics = [STEADY, TXNS].map(|(topic, _)| topic).join(",");
         }
-        // By name: what the other side has of it already takes an operator's word.
-        let topics = [STEADY, TXNS].map(|(topic, _)| topic).join(",");
         let start = ["start", "--mirror", self.mirror, "--topics", &topics];
         self.node.mirrors(&start).expect_code(0);
     }
