@@ -117,16 +117,29 @@ impl Jvm {
     }
 }
 
-/// A JVM that starts fast and stays small, rather than one that runs fast for hours.
+/// What Kafka's own scripts have a broker run with.
+const AS_STARTED_BY_SCRIPTS: [&str; 6] = [
+    "-Xmx1g",
+    "-Xms1g",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+];
+
+/// A JVM that starts fast and stays small, rather than one that runs fast for hours; where
+/// `TWINLOG_KAFKA_JVM=scripts` asks for it, brokers run as Kafka's scripts start them.
 fn java(release: &Release, heap_mb: u32, main: &str, log: &Path) -> Command {
     let sources = jars::sources();
     let mut java = Command::new("java");
-    java.arg(format!("-Xmx{heap_mb}m"));
-    java.args([
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-XX:-UsePerfData",
-    ]);
+    let chosen = std::env::var("TWINLOG_KAFKA_JVM");
+    if main == "Broker" && chosen.as_deref() == Ok("scripts") {
+        java.args(AS_STARTED_BY_SCRIPTS);
+    } else {
+        java.arg(format!("-Xmx{heap_mb}m"));
+        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    }
+    java.arg("-XX:-UsePerfData");
     java.arg(format!(
         "-Dlog4j.configuration=file:{}",
         sources.join("log4j.properties").display()
