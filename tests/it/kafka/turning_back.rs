@@ -34,11 +34,14 @@ fn all_is_equal_wherever_the_way_back_was_cut_off() {
     for version in newest_and_another("turning_back") {
         let mut scene = Scene::begin(&version);
         scene.moves_only_what_differs();
-        scene.killed_at("on record", |marks| marks.is_aligned == Some(false));
+        // Where the machine is so slow that a moment is missed, the next one serves.
+        scene.killed_at("on record", |marks| marks.is_aligned.is_some());
         scene.killed_at("begun anew", |marks| marks.is_anew);
         scene.killed_at("follows", |marks| marks.is_anew && marks.bytes > 0);
         scene.killed_at("sets aside", |marks| marks.is_setting_aside);
-        scene.killed_at("cut", |marks| marks.is_aside && marks.bytes == 0);
+        scene.killed_at("cut", |marks| {
+            marks.is_aside && (marks.bytes == 0 || marks.is_aligned == Some(true))
+        });
         scene.killed_at("aligned", |marks| marks.is_aligned == Some(true));
         scene.killed_at("goes on", |marks| {
             marks.is_aligned == Some(true) && marks.bytes > 0
