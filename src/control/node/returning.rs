@@ -104,10 +104,7 @@ impl<W: World> Node<W> {
             !said.is_aligned || ceased.log_end == said.from && !ceased.source_epoch.is_some()
         };
         match self.said(key).filter(is_nothing) {
-            Some(said) => LastMirrorEpochs {
-                epoch: said.epoch,
-                offset: Some(said.from),
-            },
+            Some(said) => parting(said),
             None => LastMirrorEpochs {
                 epoch: ceased.source_epoch,
                 offset: Some(ceased.log_end),
@@ -117,12 +114,8 @@ impl<W: World> Node<W> {
 
     /// Nothing was mirrored back: both sides part where they did.
     pub(super) fn note_parting(&mut self, key: &PartitionKey) -> bool {
-        let said = self.state().way_back(key).copied();
-        let said = said.expect("it was about to be mirrored back");
-        let position = LastMirrorEpochs {
-            epoch: said.epoch,
-            offset: Some(said.from),
-        };
+        let said = self.state().way_back(key);
+        let position = parting(said.expect("it was about to be mirrored back"));
         self.note(key, Record::Position(key.clone(), Some(position)))
     }
 
@@ -220,16 +213,14 @@ impl<W: World> Node<W> {
         for (key, found) in found {
             let result = match found {
                 Found::At { parting: said, .. } => {
-                    if let Some(one) = self.partitions.get(&key) {
+                    if let Some(one) = self.partitions.get_mut(&key) {
+                        one.is_asked = true;
                         tracing::info!(
                             "{}: it is mirrored back from offset {} on; what the destination has \
                              from there is set aside and goes",
                             one.id,
                             said.from
                         );
-                    }
-                    if let Some(one) = self.partitions.get_mut(&key) {
-                        one.is_asked = true;
                     }
                     let record = Record::WayBack(key.clone(), Some(said));
                     self.note(&key, record);
@@ -266,6 +257,14 @@ impl<W: World> Node<W> {
     }
 }
 
+/// Where both sides part, as the position that a stop leaves behind.
+fn parting(said: &mirror::WayBack) -> LastMirrorEpochs {
+    LastMirrorEpochs {
+        epoch: said.epoch,
+        offset: Some(said.from),
+    }
+}
+
 impl Way {
     /// What is found of each partition; of none where the source was not heard of yet.
     pub(super) async fn seek<W: World>(
@@ -283,5 +282,5 @@ impl Way {
 
 /// The mirror's setting that names its counterpart.
 const PEER: &str = "peer";
-const UNHEARD: &str = "the source was not heard of yet";
+pub(super) const UNHEARD: &str = "the source was not heard of yet";
 pub(super) const UNLED: &str = "nobody leads the partition at the destination";

@@ -18,7 +18,8 @@ use crate::shard::inbox::Endpoint;
 
 use super::Node;
 use super::operators::planned;
-use super::returning::UNLED;
+use super::returning::{UNHEARD, UNLED};
+use super::topics::metadata;
 
 /// A partition of which something is to be said.
 struct Draft {
@@ -40,16 +41,13 @@ impl<W: World> Node<W> {
         let registry = self.state().registry();
         let (_, told) = planned(registry.start(self.state().states(), request));
         let (error_code, error_message, mut topics) = told;
-        let mut drafts = Vec::new();
+        let (mut drafts, mut way) = (Vec::new(), None);
         if let Ok((mirror, _)) = registry.mirror(&request.mirror_name) {
             let sound = topics.iter().filter(|topic| topic.error_code == 0);
             let names = sound.filter_map(|topic| TopicName::new(&topic.name));
             drafts.extend(names.flat_map(|name| self.drafts(mirror, &name)));
+            way = Some(self.way(mirror));
         }
-        let way = registry
-            .mirror(&request.mirror_name)
-            .ok()
-            .map(|(mirror, _)| self.way(mirror));
         let (world, opening) = (self.world.clone(), self.opening);
         self.world.spawn(async move {
             let ends = ends(&world, opening, &drafts).await;
@@ -108,12 +106,7 @@ impl<W: World> Node<W> {
             let is_known = registry.topic(name).is_some() || named.contains(name.as_str());
             !is_known && any(&include, name) && !any(&exclude, name)
         });
-        let fresh = fresh.map(|seen| TopicMetadata {
-            topic_id: seen.id,
-            topic_name: seen.name.to_string(),
-            num_partitions: i32::try_from(seen.partitions.len()).unwrap_or(i32::MAX),
-        });
-        let fresh: Vec<TopicMetadata> = fresh.collect();
+        let fresh: Vec<TopicMetadata> = fresh.map(metadata).collect();
         request.topics.extend(fresh);
         request
     }
@@ -214,8 +207,7 @@ impl Draft {
                 return plan;
             }
             None if self.sought.is_some() => {
-                plan.hindrances
-                    .push("the source was not heard of yet".to_owned());
+                plan.hindrances.push(UNHEARD.to_owned());
                 return plan;
             }
             None => {}

@@ -9,7 +9,7 @@ use crate::io::{Clock, World};
 use crate::mirror::{Desired, MirrorName, MirrorSettings, MirrorTopic, PartitionKey, Record};
 use crate::model::{PartitionIndex, TopicName, TopicPartition};
 use crate::protocol::mirror_rpc::{StartMirrorTopicsRequest, TopicMetadata};
-use crate::session::{ClusterView, look_at};
+use crate::session::{ClusterView, TopicView, look_at};
 use crate::shard::inbox::{Cause, Order};
 
 use super::Node;
@@ -182,12 +182,7 @@ impl<W: World> Node<W> {
             let is_fresh = !seen.error.is_error() && !is_known && patterns.takes(&seen.name);
             is_fresh && !self.takes_a_word(mirror, &seen.name)
         });
-        let topics = fresh.map(|seen| TopicMetadata {
-            topic_id: seen.id,
-            topic_name: seen.name.to_string(),
-            num_partitions: i32::try_from(seen.partitions.len()).unwrap_or(i32::MAX),
-        });
-        let topics: Vec<TopicMetadata> = topics.collect();
+        let topics: Vec<TopicMetadata> = fresh.map(metadata).collect();
         if topics.is_empty() {
             return;
         }
@@ -282,5 +277,14 @@ impl<W: World> Node<W> {
     /// Where a partition's logs are kept books of.
     pub(super) fn shelf_of(&self, key: &PartitionKey) -> Option<MirrorName> {
         self.membership.is_none().then(|| key.mirror.clone())
+    }
+}
+
+/// A topic of the source, as a request to start it states it.
+pub(super) fn metadata(seen: &TopicView) -> TopicMetadata {
+    TopicMetadata {
+        topic_id: seen.id,
+        topic_name: seen.name.to_string(),
+        num_partitions: i32::try_from(seen.partitions.len()).unwrap_or(i32::MAX),
     }
 }

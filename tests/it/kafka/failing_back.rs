@@ -47,10 +47,7 @@ impl Round {
         first.ask(&format!(
             "produce topic={LOAD} count=900 keys=60 idempotent=true"
         ));
-        let there = Node::member(&second, "there");
-        let back = Node::member(&first, "back");
-        there.declare_beside(&back, "dr", &first, TOPICS);
-        back.declare_beside(&there, "back", &second, TOPICS);
+        let [there, back] = Node::pair(&first, &second, TOPICS);
         let mut round = Round {
             first,
             second,

@@ -110,6 +110,14 @@ impl Node {
         self.configure(&format!("peer = \"{}\"\n", peer.admin));
     }
 
+    /// A node for each direction between two clusters, which know of each other.
+    pub(super) fn pair(first: &Cluster, second: &Cluster, topics: &str) -> [Node; 2] {
+        let (there, back) = (Node::member(second, "there"), Node::member(first, "back"));
+        there.declare_beside(&back, "dr", first, topics);
+        back.declare_beside(&there, "back", second, topics);
+        [there, back]
+    }
+
     /// Adds whatever it is to the configuration.
     pub(super) fn configure(&self, more: &str) {
         let mut text = std::fs::read_to_string(&self.config).expect("it was written");

@@ -171,10 +171,7 @@ impl Scene {
         first.ask(&format!(
             "produce topic={LOAD} count=900 keys=60 idempotent=true"
         ));
-        let there = Node::member(&second, "there");
-        let back = Node::member(&first, "back");
-        there.declare_beside(&back, "dr", &first, TOPICS);
-        back.declare_beside(&there, "back", &second, TOPICS);
+        let [there, back] = Node::pair(&first, &second, TOPICS);
         let side = |cluster, node, mirror| Side {
             cluster,
             node,
