@@ -1,5 +1,6 @@
 //! `twinlog mirrors`: KIP-1279's operations, asked of a node.
 
+mod planning;
 mod properties;
 mod requests;
 mod showing;

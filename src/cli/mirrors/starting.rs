@@ -1,9 +1,8 @@
 //! `twinlog mirrors start`: asking for it, or for what it would do.
 
-use serde::Serialize;
-
+use super::planning::{self, Planned};
 use super::requests::{done, outcome};
-use super::showing::{as_json, number_or_dash};
+use super::showing::number_or_dash;
 use super::words::{Words, pattern};
 use super::{Failure, Node, StartArguments};
 use crate::cli::{Misuse, screen, text};
@@ -20,15 +19,6 @@ pub(super) struct Start {
     exclude: Vec<Pattern>,
     dry_run: bool,
     json: bool,
-}
-
-/// A partition of a plan.
-#[derive(Serialize)]
-struct Planned {
-    mirror: String,
-    topic: String,
-    #[serde(flatten)]
-    plan: StartPlan,
 }
 
 impl Start {
@@ -87,27 +77,15 @@ impl Start {
     }
 
     fn show_plan(&self, topics: &[MirrorTopicResult]) -> Result<bool, Failure> {
-        let mut rows = Vec::new();
-        for topic in topics.iter().filter(|topic| topic.error_code == 0) {
-            let plan = topic.plan.as_deref().unwrap_or("[]");
-            let plans = StartPlan::read_all(plan).map_err(|why| {
-                Failure::Said(format!("the plan of {} cannot be read: {why}", topic.name))
-            })?;
-            rows.extend(plans.into_iter().map(|plan| Planned {
-                mirror: self.mirror.clone(),
-                topic: topic.name.clone(),
-                plan,
-            }));
-        }
-        Ok(screen::tell(&match self.json {
-            true => as_json(&rows),
-            false => planned(&rows),
-        }))
+        let sound = topics.iter().filter(|topic| topic.error_code == 0);
+        let sound = sound.map(|topic| (topic.name.as_str(), topic.plan.as_deref()));
+        let rows = planning::rows(&self.mirror, sound, StartPlan::read_all)?;
+        Ok(planning::show(&rows, self.json, planned))
     }
 }
 
 /// A plan as people read it.
-fn planned(rows: &[Planned]) -> String {
+fn planned(rows: &[Planned<StartPlan>]) -> String {
     let heads = ["TOPIC", "PARTITION", "STATE", "PARTS-AT", "CUT", "COPY"];
     let range = |range: Option<LostRange>| match range {
         Some(range) => format!("{}..{}", range.from, range.to),
@@ -125,11 +103,8 @@ fn planned(rows: &[Planned]) -> String {
         ]
     });
     let mut shown = text::table(&heads, &lines.collect::<Vec<_>>());
-    for row in rows {
-        for hindrance in &row.plan.hindrances {
-            let (topic, partition) = (&row.topic, row.plan.partition);
-            shown.push_str(&format!("\nin the way of {topic}-{partition}: {hindrance}"));
-        }
+    for Planned { topic, plan, .. } in rows {
+        shown += &planning::in_the_way(topic, plan.partition, &plan.hindrances);
     }
     shown
 }

@@ -6,6 +6,7 @@ mod watch;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::planning;
 use super::requests::{Outcome, done, refusal};
 use super::showing::as_json;
 use super::words::Words;
@@ -13,7 +14,7 @@ use super::{Failure, Node, StopArguments};
 use crate::cli::{Misuse, screen};
 use crate::protocol::mirror_rpc::{StopMirrorTopicsRequest, StopPlan, StopTopicResult};
 
-use report::{Planned, Reported};
+use report::Reported;
 use watch::Watch;
 
 /// Topics that are to be stopped.
@@ -123,23 +124,10 @@ impl Stop {
 
     fn show_plan(&self, topics: &[StopTopicResult]) -> Result<bool, Failure> {
         let (_, is_whole) = done(topics.iter().map(outcome));
-        let mut rows = Vec::new();
-        for topic in topics.iter().filter(|topic| topic.error_code == 0) {
-            let plan = topic.plan.as_deref().unwrap_or("[]");
-            let plans = StopPlan::read_all(plan).map_err(|why| {
-                Failure::Said(format!("the plan of {} cannot be read: {why}", topic.name))
-            })?;
-            rows.extend(plans.into_iter().map(|plan| Planned {
-                mirror: self.mirror.clone(),
-                topic: topic.name.clone(),
-                plan,
-            }));
-        }
-        let told = screen::tell(&match self.how.json {
-            true => as_json(&rows),
-            false => report::planned(&rows),
-        });
-        Ok(told && is_whole)
+        let sound = topics.iter().filter(|topic| topic.error_code == 0);
+        let sound = sound.map(|topic| (topic.name.as_str(), topic.plan.as_deref()));
+        let rows = planning::rows(&self.mirror, sound, StopPlan::read_all)?;
+        Ok(planning::show(&rows, self.how.json, report::planned) && is_whole)
     }
 }
 

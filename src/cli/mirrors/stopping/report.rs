@@ -2,18 +2,10 @@
 
 use serde::Serialize;
 
+use crate::cli::mirrors::planning::{self, Planned};
 use crate::cli::mirrors::showing::number_or_dash;
 use crate::cli::text;
 use crate::protocol::mirror_rpc::{MirrorTopic, StopPlan, StopReport};
-
-/// A partition of a plan.
-#[derive(Serialize)]
-pub(super) struct Planned {
-    pub(super) mirror: String,
-    pub(super) topic: String,
-    #[serde(flatten)]
-    pub(super) plan: StopPlan,
-}
 
 /// A partition of a report.
 #[derive(Serialize)]
@@ -58,7 +50,7 @@ impl Reported {
 }
 
 /// A plan as people read it.
-pub(super) fn planned(rows: &[Planned]) -> String {
+pub(super) fn planned(rows: &[Planned<StopPlan>]) -> String {
     let heads = [
         "TOPIC",
         "PARTITION",
@@ -82,11 +74,8 @@ pub(super) fn planned(rows: &[Planned]) -> String {
         ]
     });
     let mut shown = text::table(&heads, &lines.collect::<Vec<_>>());
-    for row in rows {
-        for hindrance in &row.plan.hindrances {
-            let (topic, partition) = (&row.topic, row.plan.partition);
-            shown.push_str(&format!("\nin the way of {topic}-{partition}: {hindrance}"));
-        }
+    for Planned { topic, plan, .. } in rows {
+        shown += &planning::in_the_way(topic, plan.partition, &plan.hindrances);
     }
     shown
 }
