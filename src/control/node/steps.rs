@@ -396,7 +396,8 @@ impl<W: World> Node<W> {
             until: None,
             stamp: None,
             fetches: true,
-            restarts: anew.is_some() && held.is_some(),
+            // What we are in sync with is of this way back already, and others rely on it.
+            restarts: anew.is_some() && held.is_some() && !partition.isr.contains(&membership.us),
             source_epochs: None,
             may_truncate: true,
             aside: None,

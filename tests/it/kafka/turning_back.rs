@@ -23,6 +23,8 @@ const LOAD: &str = "turn.load";
 const COUNT: usize = 3;
 /// The kind of record that says where the two sides part.
 const WAY_BACK: u16 = 1003;
+/// The nodes, as brokers.
+const US: i32 = 9001;
 /// Bytes moved, of a hundred that differ.
 const MOVED_MAX: i64 = 105;
 
@@ -38,6 +40,7 @@ fn all_is_equal_wherever_the_way_back_was_cut_off() {
         scene.killed_at("on record", |marks| marks.is_aligned.is_some());
         scene.killed_at("begun anew", |marks| marks.is_anew);
         scene.killed_at("follows", |marks| marks.is_anew && marks.bytes > 0);
+        scene.killed_in_sync();
         scene.killed_at("sets aside", |marks| marks.is_setting_aside);
         scene.killed_at("cut", |marks| {
             marks.is_aside && (marks.bytes == 0 || marks.is_aligned == Some(true))
@@ -74,6 +77,8 @@ struct Parting {
     was: i64,
     /// Where it began.
     begun: i64,
+    /// What it held from where they part.
+    tail_bytes: u64,
 }
 
 /// What a node has on disk of the way back of a partition.
@@ -84,6 +89,8 @@ struct Marks {
     /// The log begins where the sides part, and has so many bytes.
     is_anew: bool,
     bytes: u64,
+    /// That is all that the destination's brokers have from there.
+    has_tail: bool,
     is_setting_aside: bool,
     is_aside: bool,
 }
@@ -94,10 +101,11 @@ struct Traces {
     key: Vec<u8>,
     partition: usize,
     from: i64,
+    tail_bytes: u64,
 }
 
 impl Traces {
-    fn of(scene: &Scene, partition: usize, from: i64) -> Traces {
+    fn of(scene: &Scene, partition: usize, parting: &Parting) -> Traces {
         let (back, source) = (scene.passive(), &scene.sides[scene.active].cluster);
         let answer = source.ask(&format!("describe topic={LOAD}"));
         let id: TopicId = answer.field("id").parse().expect("a topic's id");
@@ -115,7 +123,8 @@ impl Traces {
             data: back.node.data.clone(),
             key: key.concat(),
             partition,
-            from,
+            from: parting.from,
+            tail_bytes: parting.tail_bytes,
         }
     }
 
@@ -133,13 +142,15 @@ impl Traces {
         };
         let segments: Vec<PathBuf> = segments.filter(is_behind).collect();
         let sizes = segments.iter().filter_map(|path| fs::metadata(path).ok());
+        let bytes = sizes.map(|file| file.len()).sum();
         let aside = self.data.join("logs.aside");
         let aside = aside.join(format!("{LOAD}-{}.from-{}", self.partition, self.from));
         let is_aside = aside.exists();
         Marks {
             is_aligned: self.is_aligned(),
             is_anew: !segments.is_empty(),
-            bytes: sizes.map(|file| file.len()).sum(),
+            bytes,
+            has_tail: bytes >= self.tail_bytes,
             is_setting_aside: is_aside || aside.with_extension(unfinished(self.from)).exists(),
             is_aside,
         }
@@ -228,10 +239,12 @@ impl Scene {
         self.active = new;
         let ends = self.sides[old].cluster.offsets(LOAD);
         assert_eq!(left.len(), ends.len(), "{left:?}");
-        let each = left.iter().zip(&ends).map(|(left, end)| Parting {
+        let each = left.iter().zip(&ends).enumerate();
+        let each = each.map(|(partition, (left, end))| Parting {
             from: left.last_mirror_offset,
             was: end.high_watermark,
             begun: end.log_start,
+            tail_bytes: self.bytes_from(old, partition, left.last_mirror_offset),
         });
         let all: Vec<Parting> = each.collect();
         let has_tail = |one: &Parting| one.was > one.from;
@@ -354,12 +367,40 @@ fn range(dir: &Path) -> Option<(i64, i64)> {
 impl Scene {
     fn killed_at(&mut self, step: &str, at: impl Fn(Marks) -> bool) {
         self.turn(step, |scene, parting| {
-            let traces = Traces::of(scene, 0, parting[0].from);
+            let traces = Traces::of(scene, 0, &parting[0]);
             let node = &mut scene.sides[1 - scene.active].node;
             let came = node.kill_once(STEP_WITHIN, || at(traces.look()));
             assert!(came, "{step}: {:?}", traces.look());
             eprintln!("{step}: killed with {:?} on disk", traces.look());
             node.start();
+        });
+    }
+
+    /// The node is in sync, and so may be elected, before whom it follows answers it again: what it
+    /// had of the tail before it was killed is all that can be set aside.
+    fn killed_in_sync(&mut self) {
+        let what = "in sync";
+        self.turn(what, |scene, parting| {
+            let passive = 1 - scene.active;
+            let side = &mut scene.sides[passive];
+            let at = side.cluster.broker(1);
+            let heard = || asking::heard(&at, LOAD).partitions;
+            // Broker 2 leads it, and broker 1, who is the controller too, may go on.
+            let is_of_2 = |one: &asking::Replicas| one.all.iter().find(|id| **id != US) == Some(&2);
+            let led = heard().iter().position(is_of_2);
+            let led = led.expect("hand-overs are spread over the brokers");
+            let traces = Traces::of(scene, led, &parting[led]);
+            let side = &mut scene.sides[passive];
+            let has_all = |marks: Marks| marks.is_anew && marks.has_tail;
+            let came = side.node.kill_once(STEP_WITHIN, || has_all(traces.look()));
+            assert!(came, "{what}: {:?}", traces.look());
+            std::thread::sleep(Duration::from_millis(300));
+            let is_in_sync = heard()[led].in_sync.contains(&US);
+            eprintln!("{what}: {is_in_sync} with {:?} on disk", traces.look());
+            side.cluster.pause(2);
+            side.node.start();
+            std::thread::sleep(Duration::from_secs(3));
+            side.cluster.resume(2);
         });
     }
 
@@ -402,7 +443,7 @@ impl Scene {
 impl Traces {
     fn all(scene: &Scene, parting: &[Parting]) -> Vec<Traces> {
         let all = parting.iter().enumerate();
-        all.map(|(partition, parting)| Traces::of(scene, partition, parting.from))
+        all.map(|(partition, parting)| Traces::of(scene, partition, parting))
             .collect()
     }
 }
@@ -466,18 +507,21 @@ impl Scene {
 
     /// Bytes of a side's batches, once its first broker has all of them.
     fn bytes_of(&self, side: usize) -> i64 {
-        let ends = self.sides[side].cluster.offsets(LOAD);
-        let each = ends.iter().enumerate().map(|(partition, end)| {
-            let dir = self.replica(side, 1, partition);
-            let begun = Instant::now();
-            while range(&dir).is_none_or(|(_, held)| held < end.high_watermark) {
-                assert!(begun.elapsed() < WITHIN, "{end:?}: {:?}", range(&dir));
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            let batches = compare::read(&dir).expect("it is whole").whole;
-            batches.iter().map(|batch| batch.bytes.len()).sum::<usize>()
-        });
-        i64::try_from(each.sum::<usize>()).expect("a few MiB")
+        let each = (0..COUNT).map(|partition| self.bytes_from(side, partition, 0));
+        i64::try_from(each.sum::<u64>()).expect("a few MiB")
+    }
+
+    fn bytes_from(&self, side: usize, partition: usize, from: i64) -> u64 {
+        let end = self.sides[side].cluster.offsets(LOAD)[partition].high_watermark;
+        let dir = self.replica(side, 1, partition);
+        let begun = Instant::now();
+        while range(&dir).is_none_or(|(_, held)| held < end) {
+            assert!(begun.elapsed() < WITHIN, "{end:?}: {:?}", range(&dir));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let batches = compare::read(&dir).expect("it is whole").whole;
+        let from = batches.iter().filter(|batch| batch.base >= from);
+        from.map(|batch| batch.bytes.len() as u64).sum()
     }
 
     /// `inspect` reads what was set aside, for people and for programs.
