@@ -90,8 +90,6 @@ pub(super) enum WayBack {
 pub(super) struct Place {
     pub(super) part: Part,
     pub(super) log: LogAt,
-    /// An order to a shard is under way: nothing is to be said before it is answered.
-    pub(super) is_busy: bool,
     /// The destination is a vault: nobody follows, nothing is handed over.
     pub(super) is_vault: bool,
     /// The source has told where the log begins and who leads it, or a log is there already.
@@ -251,11 +249,9 @@ pub(super) enum Goal {
     Leave,
 }
 
-/// What brings the partition nearer to its goal.
+/// What brings the partition nearer to its goal. Nobody asks while a step is under way: nothing is
+/// to be said before an order is answered.
 pub(super) fn next(goal: Goal, place: &Place) -> Next {
-    if place.is_busy {
-        return Next::Wait("a step is under way");
-    }
     match goal {
         Goal::Act(action) => toward(action, place),
         Goal::Keep if place.is_fetched() => Next::Cease,

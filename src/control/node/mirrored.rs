@@ -162,7 +162,6 @@ impl Mirrored {
         Place {
             part: around.part,
             log: self.log,
-            is_busy: self.is_busy || self.rests,
             is_vault: around.is_vault,
             can_open: around.can_open,
             is_new: around.is_new,

@@ -89,10 +89,6 @@ impl Progress {
 impl Mirrored {
     /// This is what it is about from now on.
     pub(super) fn is_about(&mut self, now: Instant, step: &Next) {
-        // A step that is under way has told its own words.
-        if self.is_busy || self.rests {
-            return;
-        }
         self.waits_for = step.words();
         if self
             .acting

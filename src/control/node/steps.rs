@@ -49,11 +49,14 @@ impl<W: World> Node<W> {
     }
 
     fn next_step(&mut self, key: &PartitionKey) -> Option<Next> {
+        let is_free = |one: &Mirrored| !one.is_busy && !one.rests;
+        // Most news are of partitions of which a step is under way.
+        self.partitions.get(key).filter(|one| is_free(one))?;
         let around = self.surroundings(key)?;
         let now = self.world.clock().now();
         let one = self.partitions.get_mut(key)?;
         let mut step = next(one.goal()?, &one.place(around));
-        if one.is_stopped && one.home().is_some() && !one.is_busy && !one.rests {
+        if one.is_stopped && one.home().is_some() {
             step = Next::Release;
         }
         one.is_about(now, &step);

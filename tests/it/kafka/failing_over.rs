@@ -73,12 +73,14 @@ fn change_hands(mirrored: &mut Mirrored, trial: usize, count: usize) -> Duration
     // What was synced a moment ago costs nothing at the stop: an ordinary one comes at any time.
     std::thread::sleep(Duration::from_secs(7));
     let wanted = format!("over\\.{trial}-.*");
+    let before = mirrored.node.worked();
     let begun = Instant::now();
     let args = [
         "stop", "--mirror", "dr", "--topics", &wanted, "--wait", "--json",
     ];
     let ended = mirrored.node.mirrors(&args);
     let took = begun.elapsed();
+    let worked = mirrored.node.worked();
     let ended = ended.expect_code(0);
     for topic in &topics {
         assert!(mirrored.leads(topic, |leader| [1, 2].contains(&leader)));
@@ -98,6 +100,13 @@ fn change_hands(mirrored: &mut Mirrored, trial: usize, count: usize) -> Duration
     eprintln!("{count} partitions stopped in {took:?}; steps began (first, last partition):");
     for (words, first, last) in steps.into_values() {
         eprintln!("{first:>6} {last:>6} ms  {words}");
+    }
+    for (thread, worked) in worked {
+        let before = before.get(&thread).copied().unwrap_or_default();
+        let worked = worked.saturating_sub(before);
+        if worked >= Duration::from_millis(1) {
+            eprintln!("{worked:>12.1?} of thread {thread}");
+        }
     }
     for topic in &topics {
         let partitions = mirrored.destination.offsets(topic).len();

@@ -1,5 +1,6 @@
 //! A node of the program: its configuration, its process, and its operators.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -165,6 +166,11 @@ impl Node {
 
     fn running(&mut self) -> &mut Running {
         self.process.as_mut().expect("it was started")
+    }
+
+    /// How long each of its threads has run since its start.
+    pub(super) fn worked(&mut self) -> BTreeMap<String, Duration> {
+        self.running().worked()
     }
 
     /// What it has said.

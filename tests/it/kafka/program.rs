@@ -1,5 +1,6 @@
 //! The program as its user meets it: arguments in; exit code, output and files out.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -72,6 +73,21 @@ impl Running {
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
         let kib: u64 = kib.expect("Linux tells").parse().expect("a number");
         kib * 1024
+    }
+
+    /// How long each of its threads has run until now, by name.
+    pub(super) fn worked(&self) -> BTreeMap<String, Duration> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let mut worked = BTreeMap::new();
+        for thread in threads.expect("it runs") {
+            let thread = thread.expect("Linux lists it").path();
+            let read = |what: &str| fs::read_to_string(thread.join(what)).unwrap_or_default();
+            let nanos = read("schedstat");
+            let nanos = nanos.split(' ').next().and_then(|nanos| nanos.parse().ok());
+            let name = read("comm").trim().to_owned();
+            *worked.entry(name).or_default() += Duration::from_nanos(nanos.unwrap_or(0));
+        }
+        worked
     }
 
     /// What it has said on standard error until now.

@@ -6,7 +6,6 @@ fn place() -> Place {
     Place {
         part: Part::Unknown,
         log: LogAt::Closed,
-        is_busy: false,
         is_vault: false,
         can_open: true,
         is_new: false,
@@ -336,8 +335,7 @@ fn nothing_is_handed_over_before_all_that_must_hold_holds() {
     ready.ceased = ready.position;
     (ready.is_apart, ready.is_unfenced) = (true, true);
     assert_eq!(next(Goal::Act(Action::Stop), &ready), Next::HandOver);
-    let spoils: [fn(&mut Place); 9] = [
-        |place| place.is_busy = true,
+    let spoils: [fn(&mut Place); 8] = [
         |place| place.position = None,
         |place| place.ceased = None,
         |place| place.is_sealed = false,
