@@ -101,13 +101,7 @@ fn change_hands(mirrored: &mut Mirrored, trial: usize, count: usize) -> Duration
     for (words, first, last) in steps.into_values() {
         eprintln!("{first:>6} {last:>6} ms  {words}");
     }
-    for (thread, worked) in worked {
-        let before = before.get(&thread).copied().unwrap_or_default();
-        let worked = worked.saturating_sub(before);
-        if worked >= Duration::from_millis(1) {
-            eprintln!("{worked:>12.1?} of thread {thread}");
-        }
-    }
+    tell_work(&before, worked);
     for topic in &topics {
         let partitions = mirrored.destination.offsets(topic).len();
         mirrored.destination.ask(&format!(
@@ -120,4 +114,15 @@ fn change_hands(mirrored: &mut Mirrored, trial: usize, count: usize) -> Duration
         mirrored.source.ask(&format!("delete topic={topic}"));
     }
     took
+}
+
+/// Says how long each thread has worked in the meantime.
+fn tell_work(before: &BTreeMap<String, Duration>, after: BTreeMap<String, Duration>) {
+    for (thread, worked) in after {
+        let before = before.get(&thread).copied().unwrap_or_default();
+        let worked = worked.saturating_sub(before);
+        if worked >= Duration::from_millis(1) {
+            eprintln!("{worked:>12.1?} of thread {thread}");
+        }
+    }
 }
