@@ -44,6 +44,7 @@ enum Place<'a> {
     Number(&'a mut Option<u32>),
     Text(&'a mut Option<String>),
     Addresses(&'a mut Vec<BrokerAddress>),
+    Patterns(&'a mut Vec<Pattern>),
     /// Whoever needs it compiles it.
     Elsewhere,
 }
@@ -58,6 +59,8 @@ pub struct MirrorSettings {
     pub source_cluster_id: Option<String>,
     /// The node that mirrors the other way.
     pub peer: Vec<BrokerAddress>,
+    /// Topics of which what the source takes back goes here too.
+    pub unclean_topics: Vec<Pattern>,
     /// How long a rare request to the source may take.
     pub request_timeout_ms: Option<u32>,
     /// How long the source may hold a fetch back.
@@ -121,7 +124,7 @@ const ASKED_BYTES: SettingKind = SettingKind::Number(1..=0x7fff_ffff);
 const UP_TO_AN_HOUR: SettingKind = SettingKind::Number(1..=3_600_000);
 
 /// Every setting that a mirror may have.
-pub static SETTINGS: [Setting; 12] = [
+pub static SETTINGS: [Setting; 13] = [
     Setting {
         name: "bootstrap.servers",
         sentence: "Brokers of the source to begin with.",
@@ -156,6 +159,14 @@ pub static SETTINGS: [Setting; 12] = [
         kind: SettingKind::Patterns,
         unless_set: "__.*",
         place: |_| Place::Elsewhere,
+    },
+    Setting {
+        name: "unclean.leader.election.topics",
+        sentence: "Patterns of topics that may lose here what an unclean election at the source \
+                   loses.",
+        kind: SettingKind::Patterns,
+        unless_set: "none: such a partition fails",
+        place: |to| Place::Patterns(&mut to.unclean_topics),
     },
     Setting {
         name: "security.protocol",
@@ -257,8 +268,10 @@ impl Setting {
                 }
             }
             SettingKind::Patterns => {
-                for pattern in elements(value) {
-                    Pattern::new(pattern)?;
+                let patterns = elements(value).map(Pattern::new);
+                let patterns = patterns.collect::<Result<_, _>>()?;
+                if let Place::Patterns(place) = place {
+                    *place = patterns;
                 }
             }
             SettingKind::Choice(words) => {

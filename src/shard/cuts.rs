@@ -65,8 +65,7 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// Cuts a log likewise and follows the source from there; one that we lead has to wait until
-    /// its replicas were cut too.
+    /// Cuts a log likewise and follows the source from there. One that we lead is left as it is.
     pub(super) fn cut_as_source(&mut self, cursor: CursorId, to: Offset) {
         let Some(partition) = self.partitions.get(&cursor) else {
             return;
@@ -74,8 +73,16 @@ impl<W: World> Shard<W> {
         if !partition.is_to_be_cut() {
             return;
         }
-        let (id, is_led) = (partition.id.clone(), partition.log.stamp().is_some());
+        let id = partition.id.clone();
         let held_to = partition.end();
+        if partition.log.stamp().is_some() {
+            tracing::warn!(
+                "{id}: the source has lost what was copied from offset {to} to {held_to}"
+            );
+            self.stop_fetching(cursor);
+            let told = Told::SourceTookBack { id, from: to };
+            return self.report.told.push(told);
+        }
         let aside = match self.cut(cursor, to) {
             Ok(aside) => aside,
             Err(refusal) => return self.refuse_cut(cursor, Work::Truncate(to), refusal),
@@ -101,9 +108,6 @@ impl<W: World> Shard<W> {
             .push(Told::SourceTruncated { id, to: end, aside });
         self.cut_is_done(cursor);
         self.source.truncated(cursor, end, epoch);
-        if is_led {
-            self.stop_fetching(cursor);
-        }
     }
 
     /// The leader of a replica has nothing of what that holds any more: its log begins at `at`.

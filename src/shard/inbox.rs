@@ -226,9 +226,7 @@ pub enum Told {
         /// for.
         aside: Option<PathBuf>,
     },
-    /// The source has lost what was copied from it, and the log was cut likewise. One that is
-    /// stamped is not fetched any more: all its replicas have to be cut before anything follows in
-    /// the same epoch.
+    /// The source has lost what was copied from it, and the log was cut likewise.
     SourceTruncated {
         /// Which partition.
         id: TopicPartition,
@@ -236,6 +234,14 @@ pub enum Told {
         to: Offset,
         /// Where the files of the part lie that was cut off.
         aside: Option<PathBuf>,
+    },
+    /// The same of a log that is stamped, which is as it was, and not fetched any more: replicas
+    /// have it too, so that it can be cut in another epoch only.
+    SourceTookBack {
+        /// Which partition.
+        id: TopicPartition,
+        /// From where on the source has not got what the log has.
+        from: Offset,
     },
     /// Its files failed: what they hold beyond `durable` is not known. It may be released and
     /// mirrored again.

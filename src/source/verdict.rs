@@ -184,7 +184,9 @@ pub enum Cause {
     /// The source lost records that we hold (an unclean leader election).
     #[error(
         "the source's log ends at {source_end} in leader epoch {epoch}, but records up to \
-         {held_to} were copied from it: the source has lost or rewritten records"
+         {held_to} were copied from it: the source has lost or rewritten records (an unclean \
+         leader election); to have them set aside and cut off here as well, name the topic in the \
+         mirror's setting unclean.leader.election.topics, or copy with --truncate"
     )]
     SourceTruncated {
         /// Where our log ends.

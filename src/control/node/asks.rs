@@ -30,7 +30,7 @@ impl<W: World> Node<W> {
         while let Some((kind, keys)) = self.chores.next(now) {
             match kind {
                 Kind::Create => self.create_missing(keys),
-                Kind::Elect => self.elect(keys),
+                Kind::Elect | Kind::Yield => self.elect(kind, keys),
                 Kind::Fence | Kind::Unfence => self.fence(kind, keys),
                 Kind::HandOver => self.hand_over(keys),
                 Kind::Verify => self.verify(keys),
@@ -85,7 +85,7 @@ impl<W: World> Node<W> {
                     Kind::Verify => self.verified(key),
                     Kind::Restore => one.is_restored = true,
                     Kind::Fence => (one.is_unfenced, one.is_fenced) = (false, true),
-                    Kind::Create | Kind::Elect | Kind::HandOver | Kind::Join => {
+                    Kind::Create | Kind::Elect | Kind::Yield | Kind::HandOver | Kind::Join => {
                         self.rest_until_told(key);
                     }
                     // It is on record then.
@@ -169,31 +169,31 @@ impl<W: World> Node<W> {
     }
 
     /// We are first among the replicas of what we lead, so that the preferred leader is us. Where
-    /// others have changed that, we are put first again.
-    fn elect(&mut self, keys: Vec<PartitionKey>) {
+    /// others have changed that, we are put first again; to yield, a stock broker in sync is.
+    fn elect(&mut self, kind: Kind, keys: Vec<PartitionKey>) {
         let named = self.named(keys);
-        let order = named.iter().filter_map(|(id, _)| {
+        let heirs = named.iter().filter_map(|(id, _)| {
             let membership = self.membership.as_ref()?;
-            let (_, partition) = membership.partition(id)?;
-            let us = membership.us;
-            let is_moving = !partition.adding.is_empty() || !partition.removing.is_empty();
-            let is_first = partition.replicas.first() == Some(&us);
-            let others = partition.replicas.iter().copied().filter(|one| *one != us);
-            // The controller takes no list that names somebody who is not registered.
-            let is_known = |one: &BrokerId| membership.image().brokers.get(*one).is_some();
-            let (others, gone): (Vec<_>, Vec<_>) = others.partition(is_known);
-            if !is_first && !is_moving && !gone.is_empty() {
-                let gone: Vec<i32> = gone.iter().map(|one| one.0).collect();
-                tracing::warn!(
-                    "{id} loses its replicas on {gone:?}, who are not registered any more: this \
-                     node has to be put first again; reassign the partition to give it others"
-                );
-            }
-            let all = [us].into_iter().chain(others).collect();
-            (!is_first && !is_moving).then(|| (id.clone(), all))
+            let heir = match kind {
+                Kind::Yield => membership.heir(id)?,
+                _ => membership.us,
+            };
+            Some((id.clone(), heir))
+        });
+        let heirs: BTreeMap<TopicPartition, BrokerId> = heirs.collect();
+        let order = heirs.iter().filter_map(|(id, heir)| {
+            let all = self.put_first(id, *heir)?;
+            Some((id.clone(), all))
         });
         let order: Vec<(TopicPartition, Vec<BrokerId>)> = order.collect();
-        self.by_controller(Kind::Elect, named, |mut client, ids| async move {
+        self.by_controller(kind, named, |mut client, ids| async move {
+            let (ids, without): (Vec<_>, Vec<_>) =
+                ids.into_iter().partition(|id| heirs.contains_key(id));
+            let nobody = || Result::Again("no stock broker is in sync".to_owned());
+            let mut refused = without.into_iter().map(|id| (id, nobody())).collect();
+            if ids.is_empty() {
+                return Done::But(refused);
+            }
             let first = order.iter().map(|(id, all)| (id, Some(all.clone())));
             let unmoved = match order.is_empty() {
                 true => BTreeMap::new(),
@@ -203,14 +203,38 @@ impl<W: World> Node<W> {
                 },
             };
             match client.elect_preferred(&ids).await {
-                Ok(refused) => {
-                    let mut refused = again(refused);
+                Ok(unelected) => {
+                    refused.extend(again(unelected));
                     refused.extend(unmoved);
                     Done::But(refused)
                 }
                 Err(fault) => Done::Nothing(fault.to_string()),
             }
         });
+    }
+
+    /// The replicas of a partition in the order in which one of them is to be elected, where that
+    /// is not their order.
+    fn put_first(&self, id: &TopicPartition, first: BrokerId) -> Option<Vec<BrokerId>> {
+        let membership = self.membership.as_ref()?;
+        let (_, partition) = membership.partition(id)?;
+        let is_moving = !partition.adding.is_empty() || !partition.removing.is_empty();
+        if is_moving || partition.replicas.first() == Some(&first) {
+            return None;
+        }
+        let others = partition.replicas.iter().copied();
+        let others = others.filter(|one| *one != first);
+        // The controller takes no list that names somebody who is not registered.
+        let is_known = |one: &BrokerId| membership.image().brokers.get(*one).is_some();
+        let (others, gone): (Vec<_>, Vec<_>) = others.partition(is_known);
+        if !gone.is_empty() {
+            let gone: Vec<i32> = gone.iter().map(|one| one.0).collect();
+            tracing::warn!(
+                "{id} loses its replicas on {gone:?}, who are not registered any more: broker \
+                 {first} has to be put first; reassign the partition to give it others"
+            );
+        }
+        Some([first].into_iter().chain(others).collect())
     }
 }
 

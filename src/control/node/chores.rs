@@ -24,6 +24,8 @@ pub enum Kind {
     Create,
     /// To be elected.
     Elect,
+    /// That somebody else is.
+    Yield,
     /// That only the mirror may write.
     Fence,
     /// That others may write again.
@@ -42,9 +44,10 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub(super) const ALL: [Kind; 9] = [
+    pub(super) const ALL: [Kind; 10] = [
         Kind::Create,
         Kind::Elect,
+        Kind::Yield,
         Kind::Fence,
         Kind::Unfence,
         Kind::HandOver,

@@ -141,6 +141,10 @@ pub(super) struct Place {
     pub(super) is_at_parting: bool,
     /// The log that we lead has something from where both sides part.
     pub(super) exceeds: bool,
+    /// From where on the source has taken back what the log has, where the topic allows it.
+    pub(super) taken_back: Option<Offset>,
+    /// Since then a leader epoch of ours has begun, or nobody else has a replica.
+    pub(super) is_led_anew: bool,
 }
 
 impl Place {
@@ -203,6 +207,8 @@ pub(super) enum Next {
     Stamp(LeaderEpoch),
     /// Ask the controller to make us the leader.
     Elect,
+    /// Ask it to let a stock broker lead, so that our next epoch is another.
+    Yield,
     /// Cut off what lies from here on and is not the source's.
     Cut(Offset),
     /// Fetch from the source.
@@ -261,6 +267,7 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
             | Next::Join
             | Next::Fence
             | Next::RecordAligned
+            | Next::Yield
             | Next::Cut(_)
             | Next::Done
             | Next::Refuse(_)
@@ -395,6 +402,11 @@ fn lead(action: Action, place: &Place, epoch: LeaderEpoch) -> Next {
 
 /// The log is open, and ours to write.
 fn led(action: Action, place: &Place, is_fetching: bool) -> Next {
+    if let (Some(from), Action::Align | Action::Mirror | Action::AwaitReplicas) =
+        (place.taken_back, action)
+    {
+        return take_back(place, from);
+    }
     match action {
         Action::Align => align(place),
         Action::Mirror if is_fetching => Next::Wait("records are fetched"),
@@ -440,6 +452,17 @@ fn align(place: &Place) -> Next {
             Next::Wait("a replica in sync was not cut yet")
         }
         false => Next::RecordAligned,
+    }
+}
+
+/// A replica that is not in sync may have what the source has taken back, and would keep it for
+/// good where the log went on in the same epoch: its own epoch would end behind it on both sides.
+/// In an epoch that begins where the log was cut everybody finds what has to go. A stock cluster
+/// begins one only with another leader.
+fn take_back(place: &Place, from: Offset) -> Next {
+    match place.is_led_anew {
+        true => Next::Cut(from),
+        false => Next::Yield,
     }
 }
 

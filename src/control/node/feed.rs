@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::control::catalogue::{Catalogue, Change};
 use crate::control::errands::{Beginnings, Errand, NoBounds};
 use crate::control::questions::Questions;
-use crate::mirror::Selection;
+use crate::mirror::{MirrorSettings, Pattern, Selection};
 use crate::model::{
     BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicId, TopicName, TopicPartition,
 };
@@ -38,6 +38,8 @@ pub struct ShardTie {
 pub(super) struct Feed {
     /// Brokers to begin with.
     from: Vec<BrokerAddress>,
+    /// Topics of which what the source takes back goes here too.
+    unclean: Vec<Pattern>,
     /// Its shards, by their place.
     pub(super) shards: Vec<ShardTie>,
     /// The cluster's id, once told.
@@ -79,10 +81,11 @@ pub(super) struct Seen {
 }
 
 impl Feed {
-    pub(super) fn new(from: Vec<BrokerAddress>, shards: Vec<ShardTie>, now: Instant) -> Feed {
+    pub(super) fn new(settings: &MirrorSettings, shards: Vec<ShardTie>, now: Instant) -> Feed {
         let all = Selection::new(".*", Some("")).expect("both are patterns");
         Feed {
-            from,
+            from: settings.bootstrap_servers.clone(),
+            unclean: settings.unclean_topics.clone(),
             shards,
             cluster_id: None,
             brokers: BTreeMap::new(),
@@ -102,6 +105,11 @@ impl Feed {
             trouble: None,
             silent_since: None,
         }
+    }
+
+    /// What the source takes back of a topic is cut off here as well.
+    pub(super) fn may_take_back(&self, topic: &TopicName) -> bool {
+        self.unclean.iter().any(|pattern| pattern.matches(topic))
     }
 
     /// Whom to ask for a view: brokers that are known, then those to begin with.

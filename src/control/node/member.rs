@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::control::MemberOptions;
+use crate::control::destination::fitness::NODE_LISTENER;
 use crate::control::destination::topics::Seat;
 use crate::control::membership::MemberOrder;
 use crate::io::{Disk, World};
@@ -161,6 +162,22 @@ impl Membership {
                 is_in_sync: partition.isr.contains(&self.us),
             },
         }
+    }
+
+    /// A stock broker that may lead a partition after us with all that it has.
+    pub(super) fn heir(&self, id: &TopicPartition) -> Option<BrokerId> {
+        let (_, partition) = self.partition(id)?;
+        let is_heir = |broker: &&BrokerId| {
+            let broker = self.image.brokers.get(**broker);
+            broker.is_some_and(|one| one.is_eligible() && one.listener(NODE_LISTENER).is_none())
+        };
+        partition.isr.iter().find(is_heir).copied()
+    }
+
+    /// Nobody but us has a replica.
+    pub(super) fn is_alone(&self, id: &TopicPartition) -> bool {
+        let partition = self.partition(id);
+        partition.is_none_or(|(_, one)| one.replicas.iter().all(|broker| *broker == self.us))
     }
 
     /// Where brokers are found by other brokers.
@@ -434,8 +451,9 @@ impl<W: World> Node<W> {
     fn led(&self, key: &PartitionKey, one: &Mirrored) -> Option<Led> {
         let led = self.membership.as_ref()?.led(one)?;
         // Nobody is to follow what is about to be cut.
-        let is_to_be_cut =
+        let exceeds =
             one.goal() != Some(Goal::Act(Action::Stop)) && one.exceeds(self.way_back(key));
+        let is_to_be_cut = exceeds || one.is_about_to_take_back();
         (!is_to_be_cut && self.whose(&one.id) != Whose::Others).then_some(led)
     }
 

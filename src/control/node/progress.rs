@@ -26,6 +26,7 @@ impl Next {
             Next::Open(_) => "its log is opened",
             Next::Release => "its log is closed",
             Next::Stamp(_) => "another leader epoch begins",
+            Next::Yield => "a stock broker is to lead, so that another leader epoch begins",
             Next::Elect => "the controller is asked to let this node lead",
             Next::Cut(_) => "what is not the source's is cut off",
             Next::RefuseOthers(..) => "its log holds what is not the source's",

@@ -94,10 +94,8 @@ impl<W: World> Node<W> {
         let Some(key) = self.by_id.get(&id).cloned() else {
             return;
         };
-        let one = self
-            .partitions
-            .get_mut(&key)
-            .expect("by_id is of partitions");
+        let one = self.partitions.get_mut(&key);
+        let one = one.expect("by_id is of partitions");
         if one.shard != Some(shard) {
             return;
         }
@@ -154,7 +152,10 @@ impl<W: World> Node<W> {
             Told::Broken { why, .. } => self.disk_failed(&key, why),
             // A stock leader had less than we; what the source has is another matter.
             Told::SourceTruncated { .. } if one.home() == Some(Home::Follower) => {}
-            Told::SourceTruncated { .. } => self.ended(&key, Ending::SourceTruncated),
+            Told::SourceTookBack { from, .. } if !one.source_took_back(from) => {}
+            Told::SourceTruncated { .. } | Told::SourceTookBack { .. } => {
+                self.ended(&key, Ending::SourceTruncated);
+            }
             Told::Failed { what, why, .. } => self.refused(&key, what, &why),
         }
     }
@@ -227,6 +228,7 @@ fn id_of(told: &Told) -> &TopicPartition {
         | Told::Sealed { id, .. }
         | Told::Cut { id, .. }
         | Told::SourceTruncated { id, .. }
+        | Told::SourceTookBack { id, .. }
         | Told::Broken { id, .. }
         | Told::Released { id, .. }
         | Told::Failed { id, .. } => id,

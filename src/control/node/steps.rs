@@ -102,6 +102,10 @@ impl<W: World> Node<W> {
             has_old_logs: self.has_old_logs(&one.id),
             can_create: feed.is_some_and(|feed| feed.topic(&one.id.topic).is_some()),
             position: position.and_then(|position| position.offset),
+            is_alone: self
+                .membership
+                .as_ref()
+                .is_none_or(|member| member.is_alone(&one.id)),
             is_noted: stops && self.is_noted(key),
             were_some_late: stops
                 && self
@@ -131,6 +135,7 @@ impl<W: World> Node<W> {
             Next::RecordParting => self.note_parting(key),
             Next::ForgetWayBack => self.note(key, Record::WayBack(key.clone(), None)),
             Next::Elect => self.chore(Kind::Elect, key),
+            Next::Yield => self.chore(Kind::Yield, key),
             Next::Fence => self.chore(Kind::Fence, key),
             Next::Unfence => self.chore(Kind::Unfence, key),
             Next::HandOver => self.chore(Kind::HandOver, key),
@@ -360,7 +365,7 @@ impl<W: World> Node<W> {
             fetches: false,
             restarts: false,
             source_epochs: None,
-            may_truncate: false,
+            may_truncate: feed.may_take_back(&id.topic),
             aside: Some(self.chosen.data_dir.join(ASIDE)),
             follows_log_start: stamp.is_some(),
             retention,

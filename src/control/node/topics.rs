@@ -41,7 +41,7 @@ impl<W: World> Node<W> {
                 self.ties.insert(tie.id, tie.orders.clone());
             }
             let now = self.world.clock().now();
-            let feed = Feed::new(settings.bootstrap_servers.clone(), ties, now);
+            let feed = Feed::new(settings, ties, now);
             self.feeds.insert(name.clone(), feed);
         }
     }

@@ -23,8 +23,13 @@ fn each_setting_goes_where_it_belongs() {
         ("fetch.min.bytes", "4"),
         ("fetch.response.max.bytes", "5"),
         ("fetch.max.bytes", "2147483647"),
+        ("unclean.leader.election.topics", "a.*, b"),
     ]);
     let expected = MirrorSettings {
+        unclean_topics: vec![
+            Pattern::new("a.*").expect("a pattern"),
+            Pattern::new("b").expect("another"),
+        ],
         bootstrap_servers: ["a:1", "b:2"].map(|at| at.parse().expect(at)).to_vec(),
         source_cluster_id: Some("c".to_owned()),
         peer: vec!["d:3".parse().expect("an address")],

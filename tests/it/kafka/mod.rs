@@ -59,6 +59,7 @@ mod scale;
 mod serving;
 mod shifting;
 mod stressing;
+mod taking_back;
 mod turning_back;
 mod vault;
 mod walled;

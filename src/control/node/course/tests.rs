@@ -30,6 +30,8 @@ fn place() -> Place {
         is_asked: false,
         is_at_parting: false,
         exceeds: false,
+        taken_back: None,
+        is_led_anew: false,
     }
 }
 
@@ -61,7 +63,14 @@ fn carry_out(place: &mut Place, step: &Next) {
         }
         Next::Release => place.log = LogAt::Closed,
         Next::Stamp(epoch) => place.log = open(Home::Mirror, Some(*epoch)),
-        Next::Elect => place.part = Part::Lead(epoch),
+        Next::Elect => {
+            let epoch = match place.taken_back {
+                Some(_) => LeaderEpoch::new(5),
+                None => epoch,
+            };
+            (place.part, place.is_led_anew) = (Part::Lead(epoch), true);
+        }
+        Next::Yield => place.part = Part::Follow { is_in_sync: true },
         Next::Fetch | Next::Cease => {
             if let LogAt::Open { is_fetching, .. } = &mut place.log {
                 *is_fetching = *step == Next::Fetch;
@@ -78,7 +87,7 @@ fn carry_out(place: &mut Place, step: &Next) {
         Next::Verify => place.is_verified = true,
         Next::Restore => place.lacks_replicas = false,
         Next::Cut(_) => {
-            (place.others, place.exceeds) = (None, false);
+            (place.others, place.exceeds, place.taken_back) = (None, false, None);
             (place.is_drained, place.is_at_parting) = (true, true);
         }
         Next::Wait(_) | Next::Done => {}
@@ -508,4 +517,35 @@ fn whoever_has_lost_the_lead_follows_and_is_elected_again() {
         Next::Wait("records are fetched"),
     ];
     assert_eq!(steps, expected);
+}
+
+#[test]
+fn what_the_source_takes_back_is_cut_in_an_epoch_that_begins_there() {
+    let mut place = place();
+    place.part = Part::Lead(LeaderEpoch::new(3));
+    place.log = LogAt::Open {
+        home: Home::Mirror,
+        stamp: Some(LeaderEpoch::new(3)),
+        is_fetching: false,
+    };
+    place.is_fenced = true;
+    place.taken_back = Some(Offset::new(6));
+    let alone = Place {
+        is_led_anew: true,
+        ..place.clone()
+    };
+    let waits = next(Goal::Keep, &place);
+    assert_eq!(waits, Next::Wait("nothing is fetched"), "it is paused");
+    let steps = run(&mut place, Action::AwaitReplicas);
+    let [rest @ .., Next::Cut(to), Next::Done] = &steps[..] else {
+        panic!("{steps:?}");
+    };
+    assert_eq!(*to, Offset::new(6));
+    let (yields, elected) = (rest.first(), rest.contains(&Next::Elect));
+    assert_eq!((yields, elected), (Some(&Next::Yield), true), "{steps:?}");
+    for action in [Action::Align, Action::Mirror, Action::AwaitReplicas] {
+        assert_eq!(next(Goal::Act(action), &alone), Next::Cut(Offset::new(6)));
+    }
+    // A failover keeps whatever has arrived.
+    assert_eq!(next(Goal::Act(Action::Stop), &alone), Next::Cease);
 }
