@@ -262,6 +262,8 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
         Goal::Act(action) => toward(action, place),
         Goal::Keep if place.is_fetched() => Next::Cease,
         Goal::Keep => match toward(Action::Align, place) {
+            // In that epoch nobody was given it.
+            Next::Cut(to) if place.taken_back.is_some() => Next::Cut(to),
             Next::Create
             | Next::AskCounterpart
             | Next::Join

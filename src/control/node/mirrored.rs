@@ -11,6 +11,7 @@ use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
 
 use super::course::{Goal, Home, LogAt, Part, Place, WayBack};
 use super::progress::Progress;
+use super::taking_back::TakenBack;
 
 /// A partition of a mirror.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ pub(super) struct Mirrored {
     /// The counterpart has told where both sides part.
     pub(super) is_asked: bool,
     /// What the source has taken back, and the log that we lead has still.
-    taken_back: Option<TakenBack>,
+    pub(super) taken_back: Option<TakenBack>,
     /// What the leading thread was told last.
     pub(super) led: Option<Led>,
     pub(super) stood: Option<Stood>,
@@ -62,14 +63,6 @@ pub(super) struct Mirrored {
     pub(super) progress: Progress,
     /// What our part in it was when something was asked of the destination last.
     pub(super) asked_as: Option<Part>,
-}
-
-/// What a source has taken back.
-#[derive(Clone, Copy, Debug)]
-struct TakenBack {
-    from: Offset,
-    /// The epoch in which replicas may have been given it.
-    epoch: LeaderEpoch,
 }
 
 /// A log as a shard has opened it.
@@ -199,48 +192,9 @@ impl Mirrored {
             is_asked: self.is_asked,
             is_at_parting: self.is_at(around.way_back),
             exceeds: self.exceeds(around.way_back),
-            taken_back: self.taken_back.map(|back| back.from),
+            taken_back: self.takes_back_from(),
             is_led_anew: around.is_alone || self.is_led_anew(),
         }
-    }
-
-    /// An epoch of ours has begun since the source took something back.
-    fn is_led_anew(&self) -> bool {
-        let LogAt::Open { stamp, .. } = self.log else {
-            return false;
-        };
-        let back = self.taken_back;
-        back.zip(stamp).is_some_and(|(back, now)| now > back.epoch)
-    }
-
-    /// The source has taken back what the log has from here on. Nothing is fetched any more. Says
-    /// whether the log is one that we lead and fetch.
-    pub(super) fn source_took_back(&mut self, from: Offset) -> bool {
-        let LogAt::Open {
-            stamp: Some(epoch),
-            is_fetching,
-            ..
-        } = &mut self.log
-        else {
-            return false;
-        };
-        *is_fetching = false;
-        self.taken_back = Some(TakenBack {
-            from,
-            epoch: *epoch,
-        });
-        matches!(self.acting, Some((_, Action::Mirror)))
-    }
-
-    /// What the source has taken back goes here too, and nobody is to get it from us before.
-    pub(super) fn is_about_to_take_back(&self) -> bool {
-        let is_in_the_way = |goal| {
-            matches!(
-                goal,
-                Goal::Act(Action::Align | Action::Mirror | Action::AwaitReplicas)
-            )
-        };
-        self.taken_back.is_some() && self.goal().is_some_and(is_in_the_way)
     }
 
     /// The log that we lead has something from where both sides part.
@@ -283,6 +237,10 @@ impl Mirrored {
     /// Another action begins: what the last one had seen is to be seen again.
     pub(super) fn begins(&mut self, ticket: Ticket, action: Action) {
         self.acting = Some((ticket, action));
+        if action == Action::Stop {
+            // Whatever has arrived is kept.
+            self.taken_back = None;
+        }
         self.ceased = None;
         self.aborted = None;
         self.is_unfenced = false;

@@ -39,6 +39,7 @@ mod starting;
 mod steps;
 mod stops;
 mod strangers;
+mod taking_back;
 mod telling;
 mod topics;
 mod turns;

@@ -536,6 +536,7 @@ fn what_the_source_takes_back_is_cut_in_an_epoch_that_begins_there() {
     };
     let waits = next(Goal::Keep, &place);
     assert_eq!(waits, Next::Wait("nothing is fetched"), "it is paused");
+    assert_eq!(next(Goal::Keep, &alone), Next::Cut(Offset::new(6)));
     let steps = run(&mut place, Action::AwaitReplicas);
     let [rest @ .., Next::Cut(to), Next::Done] = &steps[..] else {
         panic!("{steps:?}");
