@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::cluster::Partition;
+use super::ledger::{Id, Ledger};
 use super::node::{APART, Node};
 use super::program::{self, Ended};
 use super::*;
@@ -132,6 +133,28 @@ impl Mirrored {
             compare::agree_but_for_epochs(&theirs, &copy, partition.range())
                 .unwrap_or_else(|difference| panic!("{difference}"));
             stamps_are_true(&copy);
+        }
+    }
+
+    /// What all replicas in sync have by the node's own word goes on the ledger: from here on it
+    /// may not be missing.
+    pub(super) fn notes(&self, ledger: &mut Ledger, ids: &[Id]) {
+        for &(topic, index) in ids {
+            let mark = self.node.measured("high_watermark", topic, index);
+            if let Some(mark) = mark.filter(|mark| *mark > 0) {
+                let theirs = self.source.log_dir(1).join(format!("{topic}-{index}"));
+                ledger.note((topic, index), mark, &[theirs]);
+            }
+        }
+    }
+
+    /// All that is on the ledger comes to be at these brokers.
+    pub(super) fn keep(&self, ledger: &mut Ledger, ids: &[Id], brokers: &[u32], when: &str) {
+        for broker in brokers {
+            let dir = self.destination.log_dir(*broker);
+            for &(topic, index) in ids {
+                ledger.is_in((topic, index), &dir.join(format!("{topic}-{index}")), when);
+            }
         }
     }
 

@@ -7,7 +7,6 @@
 
 mod changing;
 mod faults;
-mod ledger;
 mod side;
 
 use std::collections::BTreeMap;
@@ -15,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use twinlog::stdx::prng::Prng;
 
+use super::ledger::{Id, Ledger};
 use super::*;
-use ledger::Ledger;
 use side::Side;
 
 const SEED: u64 = 1279;
@@ -56,9 +55,6 @@ fn a_seeded_storm_loses_nothing() {
 fn chosen(key: &str, otherwise: u64) -> u64 {
     std::env::var(key).map_or(otherwise, |value| value.parse().expect("a number"))
 }
-
-/// One partition of the storm.
-type Id = (&'static str, i64);
 
 fn partitions() -> Vec<Id> {
     let all = [STEADY, TXNS].into_iter();

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::compare::{self, Batch};
-use super::Id;
+use super::compare::{self, Batch};
+
+/// One partition, by its topic.
+pub(super) type Id = (&'static str, i64);
 
 /// How long what is promised may take to be on a disk.
 const WITHIN: Duration = Duration::from_secs(90);
