@@ -223,7 +223,6 @@ impl Talk {
             Err(fault) => return self.say(failed(&fault)).await,
         };
         self.say(Heard::Connected(Offer {
-            supported: client.versions().supported().clone(),
             finalized: client.versions().finalized().clone(),
         }))
         .await;

@@ -17,11 +17,9 @@ const KNOWN: [(&str, i16, i16); 7] = [
     ("transaction.version", 0, 2),
 ];
 
-/// What a controller supports, and what its cluster has agreed upon.
+/// What a cluster has agreed upon, by a controller's word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
-    /// Levels by feature that the controller supports.
-    pub supported: BTreeMap<String, (i16, i16)>,
     /// Levels in force.
     pub finalized: BTreeMap<String, i16>,
 }
@@ -32,12 +30,13 @@ impl Offer {
     /// # Errors
     /// One of them has a level that we have not been tried with.
     pub fn check(&self) -> Result<(), Refusal> {
-        shared(self).map(drop)
+        claimed(self).map(drop)
     }
 }
 
-/// What we say to support: of each feature of the controller's what both sides know.
-pub(super) fn shared(offer: &Offer) -> Result<Vec<FeatureRange>, Refusal> {
+/// What we say to support: all that was tried, whatever of it this controller knows. It is told
+/// once in a life, and a cluster that goes to another release raises its levels within that.
+pub(super) fn claimed(offer: &Offer) -> Result<Vec<FeatureRange>, Refusal> {
     for (feature, level) in &offer.finalized {
         let (feature, level) = (feature.clone(), *level);
         match KNOWN.iter().find(|(name, _, _)| *name == feature) {
@@ -53,16 +52,12 @@ pub(super) fn shared(offer: &Offer) -> Result<Vec<FeatureRange>, Refusal> {
             _ => {}
         }
     }
-    let shared = KNOWN.iter().filter_map(|(name, least, most)| {
-        let (their_least, their_most) = offer.supported.get(*name)?;
-        let range = FeatureRange {
-            name: (*name).to_owned(),
-            least: *their_least.max(least),
-            most: *their_most.min(most),
-        };
-        (range.least <= range.most).then_some(range)
+    let all = KNOWN.iter().map(|(name, least, most)| FeatureRange {
+        name: (*name).to_owned(),
+        least: *least,
+        most: *most,
     });
-    Ok(shared.collect())
+    Ok(all.collect())
 }
 
 /// The same for people.
@@ -77,12 +72,8 @@ pub(super) fn text(features: &[FeatureRange]) -> String {
 mod tests {
     use super::*;
 
-    fn offer(supported: &[(&str, i16, i16)], finalized: &[(&str, i16)]) -> Offer {
+    fn offer(finalized: &[(&str, i16)]) -> Offer {
         Offer {
-            supported: supported
-                .iter()
-                .map(|(name, least, most)| ((*name).to_owned(), (*least, *most)))
-                .collect(),
             finalized: finalized
                 .iter()
                 .map(|(name, level)| ((*name).to_owned(), *level))
@@ -90,31 +81,27 @@ mod tests {
         }
     }
 
+    /// Kafka 3.9 may become 4.3 while we are there.
     #[test]
-    fn no_more_is_claimed_than_both_sides_know() {
-        let told = [
-            ("metadata.version", 7, 33),
-            ("kraft.version", 0, 1),
-            ("new.version", 0, 1),
-        ];
-        let shared = shared(&offer(&told, &[("metadata.version", 30)])).expect("known");
-        assert_eq!(
-            text(&shared),
-            "kraft.version 0 to 1, metadata.version 21 to 30"
-        );
+    fn what_was_tried_is_claimed_whatever_is_in_force() {
+        for level in [21, 30] {
+            let claimed = claimed(&offer(&[("metadata.version", level)])).expect("known");
+            let text = text(&claimed);
+            assert!(text.contains("metadata.version 21 to 30"), "{text}");
+            assert!(text.contains("streams.version 0 to 1"), "{text}");
+        }
     }
 
     #[test]
     fn levels_in_force_that_we_do_not_know_are_named() {
-        let told = [("metadata.version", 7, 33)];
         for level in [20, 31] {
-            let refused = shared(&offer(&told, &[("metadata.version", level)]));
+            let refused = claimed(&offer(&[("metadata.version", level)]));
             let refused = refused.expect_err("not known").to_string();
             assert!(refused.contains("metadata.version"), "{refused}");
             assert!(refused.contains("21 to 30"), "{refused}");
         }
-        let refused = shared(&offer(&told, &[("new.version", 1)])).expect_err("not known");
+        let refused = claimed(&offer(&[("new.version", 1)])).expect_err("not known");
         assert!(matches!(refused, Refusal::UnknownFeature { level: 1, .. }));
-        assert!(shared(&offer(&told, &[("new.version", 0)])).is_ok());
+        assert!(claimed(&offer(&[("new.version", 0)])).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::features::{shared, text};
+use super::features::{claimed, text};
 use super::life::{Life, Wish};
 use super::{Member, News, Offer, Options, Question, Refusal};
 use crate::model::Instant;
@@ -130,7 +130,7 @@ impl Member {
     }
 
     fn registration(&mut self) -> Option<Registration> {
-        let features = match shared(&self.lifeline.offer) {
+        let features = match claimed(&self.lifeline.offer) {
             Ok(features) => features,
             Err(refusal) => {
                 self.refuse(refusal);
@@ -188,7 +188,7 @@ impl Member {
                 self.refuse(Refusal::OtherCluster { at, expected });
             }
             code @ ErrorCode::UNSUPPORTED_VERSION => {
-                let offered = shared(&self.lifeline.offer).unwrap_or_default();
+                let offered = claimed(&self.lifeline.offer).unwrap_or_default();
                 let offered = text(&offered);
                 self.refuse(Refusal::Features { offered, code });
             }

@@ -44,7 +44,6 @@ fn member(incarnation: u8, seed: u64) -> Member {
 
 fn offer() -> Offer {
     Offer {
-        supported: [(METADATA_VERSION.to_owned(), (7, 30))].into(),
         finalized: [(METADATA_VERSION.to_owned(), 30)].into(),
     }
 }

@@ -21,6 +21,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.FeatureUpdate;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
 import org.apache.kafka.clients.admin.NewPartitionReassignment;
@@ -30,6 +31,7 @@ import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.ProducerState;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.Node;
@@ -56,6 +58,7 @@ final class Topics {
     static void register(Map<String, Workload.Command> commands) {
         commands.put("ready", Topics::ready);
         commands.put("quorum", Topics::quorum);
+        commands.put("raise", Topics::raise);
         commands.put("allow", Topics::allow);
         commands.put("denied", Topics::denied);
         commands.put("open", Topics::reopen);
@@ -107,6 +110,13 @@ final class Topics {
         admin.describeFeatures().featureMetadata().get().finalizedFeatures()
             .forEach((name, levels) -> answer.line(name + " " + levels.maxVersionLevel()));
         answer.field("leader", admin.describeMetadataQuorum().quorumInfo().get().leaderId());
+    }
+
+    /** Raises feature= to level=, which a broker may refuse. */
+    private static void raise(Workload.Args args, Workload.Answer answer) throws Exception {
+        var update = new FeatureUpdate((short) args.number("level"), FeatureUpdate.UpgradeType.UPGRADE);
+        admin(args.text("b"))
+            .updateFeatures(Map.of(args.text("feature"), update), new UpdateFeaturesOptions()).all().get();
     }
 
     /** Allows operations= (commas between) on topic=, or with cluster=true on the cluster, to principal= from host=. */

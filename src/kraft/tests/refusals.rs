@@ -183,7 +183,7 @@ fn refusals_of_the_registration_say_what_to_change() {
             least: 21,
             most: 30,
         };
-        assert_eq!(asked.features, [expected]);
+        assert!(asked.features.contains(&expected), "{asked:?}");
         let why = refusal(&mut member).expect("something hinders").to_string();
         assert!(why.contains(part), "{why}");
     }
@@ -193,7 +193,6 @@ fn refusals_of_the_registration_say_what_to_change() {
 fn a_level_that_we_do_not_know_is_refused_before_anybody_is_asked() {
     let newer = Offer {
         finalized: [(METADATA_VERSION.to_owned(), 33)].into(),
-        ..offer()
     };
     let (mut member, asked) = registration_answered(ErrorCode::NONE, newer);
     assert_eq!(asked, None);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::jars;
+use super::jars::{self, Release};
 use super::jvm::Jvm;
 use super::workload::{Answer, Workload};
 
@@ -23,6 +23,8 @@ pub(super) struct Cluster {
     dir: PathBuf,
     id: String,
     voters: Voters,
+    /// What its nodes run from their next start on.
+    release: Release,
     /// Where the controllers listen, that of node 1 first.
     controllers: Vec<u16>,
     nodes: Vec<Node>,
@@ -169,11 +171,15 @@ impl Cluster {
             dir: dir.to_owned(),
             id: some_id(dir, ports[0]),
             voters,
+            release: workload.release.clone(),
             controllers: controllers.to_vec(),
             nodes: nodes.collect(),
         };
         for node in 1..=brokers {
-            cluster.format(node, settings);
+            let properties = cluster.properties(node, settings);
+            let config = cluster.config_path(node);
+            fs::write(config, properties).expect("the run's directory is there");
+            cluster.format(node);
         }
         for node in 1..=brokers {
             cluster.launch(node);
@@ -181,9 +187,8 @@ impl Cluster {
         cluster.await_alive(brokers).map(|()| cluster)
     }
 
-    fn format(&self, node: u32, settings: &[(&str, &str)]) {
+    fn format(&self, node: u32) {
         let config = self.config_path(node);
-        fs::write(&config, self.properties(node, settings)).expect("the run's directory is there");
         self.workload.ask(&format!(
             "format config={} cluster={}{}",
             config.display(),
@@ -349,7 +354,7 @@ impl Cluster {
         let config = self.config_path(node);
         let log = self.dir.join(format!("node-{node}.log"));
         let config = config.to_str().expect("our paths are text");
-        let jvm = Jvm::broker(&self.workload.release, config, &log);
+        let jvm = Jvm::broker(&self.release, config, &log);
         let entry = self
             .nodes
             .iter_mut()
@@ -357,6 +362,12 @@ impl Cluster {
             .expect("one of ours");
         assert!(entry.jvm.is_none(), "node {node} runs already");
         entry.jvm = Some(jvm);
+    }
+
+    /// What nodes run that are started from now on: another release, on the directories that they
+    /// have.
+    pub(super) fn runs(&mut self, release: &Release) {
+        self.release = release.clone();
     }
 
     /// Starts a node again and waits until all nodes that were started are alive.

@@ -63,6 +63,7 @@ mod shifting;
 mod stressing;
 mod taking_back;
 mod turning_back;
+mod upgrading;
 mod vault;
 mod walled;
 mod watching;

@@ -80,7 +80,6 @@ impl<W: World> Survey<'_, W> {
         let at = &facts.seen.controller;
         let mut client = Client::connect(self.world, at, self.opening).await?;
         facts.offer = Offer {
-            supported: client.versions().supported().clone(),
             finalized: client.versions().finalized().clone(),
         };
         let cluster = client.ask(&DescribeCluster).await?;

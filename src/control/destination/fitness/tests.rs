@@ -88,7 +88,6 @@ fn fit() -> Facts {
             image: image(25, &records),
         },
         offer: Offer {
-            supported: BTreeMap::from([(METADATA_VERSION.to_owned(), (7, 25))]),
             finalized: BTreeMap::from([(METADATA_VERSION.to_owned(), 25)]),
         },
         controller: settings(&[("broker.session.timeout.ms", "9000", Origin::Default)]),
