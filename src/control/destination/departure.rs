@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::fence::{self, Fences};
-use super::fitness::NODE_LISTENER;
+use super::fitness::{NODE_LISTENER, is_ours};
 use super::watch::{Seen, WatchFault, look};
 use super::{DestinationFault, reassign};
 use crate::io::{Clock, World};
@@ -118,7 +118,7 @@ pub async fn depart<W: World>(
     let mut client = Client::connect(world, &seen.controller, opening).await?;
     if let Some(broker) = seen.image.brokers.get(node) {
         left.was_registered = true;
-        if broker.listener(NODE_LISTENER).is_none() {
+        if !is_ours(broker) {
             return Err(DepartureFault::NotOurs(node));
         }
         if !broker.is_fenced {

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fitness::is_ours;
 use crate::kraft::{Image, Partition, PartitionNews, Role};
 use crate::model::{BrokerId, LeaderEpoch, TopicId, TopicName, TopicPartition};
 use crate::protocol::metadata_record::Recovery;
@@ -148,7 +149,7 @@ fn old_replicas(us: BrokerId, partition: &Partition) -> Vec<BrokerId> {
     old.copied().collect()
 }
 
-/// Brokers that may have replicas: not us, alive, and with room for what is new.
+/// Brokers that may have replicas: no node of ours, alive, and with room for what is new.
 fn stock(us: BrokerId, image: &Image) -> Vec<BrokerId> {
     let brokers = image.brokers.iter();
     let fit = brokers.filter(|(id, broker)| {
@@ -157,7 +158,7 @@ fn stock(us: BrokerId, image: &Image) -> Vec<BrokerId> {
                 .directories
                 .iter()
                 .all(|directory| broker.cordoned.contains(directory));
-        *id != us && broker.is_eligible() && !all_cordoned
+        *id != us && !is_ours(broker) && broker.is_eligible() && !all_cordoned
     });
     fit.map(|(id, _)| id).collect()
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::control::destination::fitness::NODE_LISTENER;
+use crate::control::destination::fitness::is_ours;
 use crate::io::World;
 use crate::mirror::PartitionKey;
 use crate::model::{BrokerEpoch, BrokerId};
@@ -98,9 +98,8 @@ impl<W: World> Node<W> {
         let us = membership.us;
         let brokers = membership.image().brokers.iter();
         // Other nodes like us give out no ids.
-        let away = brokers.filter(|(id, broker)| {
-            *id != us && !broker.is_eligible() && broker.listener(NODE_LISTENER).is_none()
-        });
+        let away =
+            brokers.filter(|(id, broker)| *id != us && !broker.is_eligible() && !is_ours(broker));
         let away = away.map(|(id, broker)| {
             let is_found = membership.endpoint(id).is_some();
             let missed = (!is_found).then(|| "it is not known where it listens".to_owned());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::control::MemberOptions;
-use crate::control::destination::fitness::NODE_LISTENER;
+use crate::control::destination::fitness::is_ours;
 use crate::control::destination::topics::Seat;
 use crate::control::membership::MemberOrder;
 use crate::io::{Disk, World};
@@ -169,7 +169,7 @@ impl Membership {
         let (_, partition) = self.partition(id)?;
         let is_heir = |broker: &&BrokerId| {
             let broker = self.image.brokers.get(**broker);
-            broker.is_some_and(|one| one.is_eligible() && one.listener(NODE_LISTENER).is_none())
+            broker.is_some_and(|one| one.is_eligible() && !is_ours(one))
         };
         partition.isr.iter().find(is_heir).copied()
     }
@@ -196,7 +196,10 @@ impl Membership {
 
     /// Stock brokers that live, each in its life.
     pub(super) fn stock_lives(&self) -> Vec<(BrokerId, BrokerEpoch)> {
-        let others = self.eligible.iter().filter(|(id, _)| **id != self.us);
+        let brokers = &self.image.brokers;
+        let is_node = |id: &BrokerId| brokers.get(*id).is_some_and(is_ours);
+        let others = self.eligible.iter();
+        let others = others.filter(|(id, _)| **id != self.us && !is_node(id));
         others.map(|(id, epoch)| (*id, *epoch)).collect()
     }
 

@@ -59,6 +59,7 @@ mod replicating;
 mod restarting;
 mod scale;
 mod serving;
+mod sharing;
 mod shifting;
 mod stressing;
 mod taking_back;

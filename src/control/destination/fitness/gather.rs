@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::producer_ids::{Mark, Running, led, running_below};
 use super::super::watch::look;
 use super::judge::judge;
-use super::{Facts, Finding, Joining, Known, Level, Met, NODE_LISTENER, RightsThere};
+use super::{Facts, Finding, Joining, Known, Level, Met, RightsThere, is_ours};
 use crate::io::World;
 use crate::kraft::{Broker, Image, Offer};
 use crate::model::{BrokerId, TopicName};
@@ -216,10 +216,6 @@ pub(super) fn stock(image: &Image) -> BTreeMap<BrokerId, Broker> {
     let all = image.brokers.iter();
     let stock = all.filter(|(_, broker)| broker.is_eligible() && !is_ours(broker));
     stock.map(|(id, broker)| (id, broker.clone())).collect()
-}
-
-pub(super) fn is_ours(broker: &Broker) -> bool {
-    broker.listener(NODE_LISTENER).is_some()
 }
 
 fn listener_of(settings: &Settings) -> Option<String> {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::gather::{PLAINTEXT, SESSION_TIMEOUT, is_ours, stock};
-use super::{Facts, Finding, Joining, Level};
+use super::gather::{PLAINTEXT, SESSION_TIMEOUT, stock};
+use super::{Facts, Finding, Joining, Level, is_ours};
 use crate::kraft::{Broker, Image, METADATA_VERSION};
 use crate::model::{BrokerId, TopicName};
 use crate::session::{Operation, Origin, Rights};

@@ -10,7 +10,7 @@ use std::fmt;
 use super::Brokers;
 use super::producer_ids::Running;
 use super::watch::Seen;
-use crate::kraft::Offer;
+use crate::kraft::{Broker, Offer};
 use crate::model::{BrokerId, TopicName};
 use crate::session::{BrokerAddress, Refusal, Rights, SessionFault, Settings, TopicRights};
 
@@ -18,6 +18,13 @@ pub use gather::survey;
 
 /// The listener that only nodes of ours have: it carries the address of their admin listener.
 pub const NODE_LISTENER: &str = "TWINLOG";
+
+/// Whether a broker is a node of ours, this one or another: it has no replicas but of its own
+/// mirrors, and gives out no producer ids.
+#[must_use]
+pub fn is_ours(broker: &Broker) -> bool {
+    broker.listener(NODE_LISTENER).is_some()
+}
 
 /// How something was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

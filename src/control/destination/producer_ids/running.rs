@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::super::Brokers;
+use super::super::fitness::is_ours;
 use super::super::together::together;
 use super::Mark;
 use crate::io::World;
@@ -44,7 +45,8 @@ impl fmt::Display for Seen {
     }
 }
 
-/// The partitions of wanted topics, by who leads them.
+/// The partitions of wanted topics, by who leads them. Where a node of ours has a replica it is a
+/// mirror, of that node or of another one: ids that are found there are its source's.
 pub fn led(
     image: &Image,
     is_wanted: impl Fn(&TopicName) -> bool,
@@ -57,7 +59,10 @@ pub fn led(
                 topic: topic.name.clone(),
                 partition: *number,
             };
-            if let Some(leader) = partition.leader {
+            let brokers = partition.replicas.iter();
+            let mut brokers = brokers.filter_map(|id| image.brokers.get(*id));
+            let is_mirror = brokers.any(is_ours);
+            if let Some(leader) = partition.leader.filter(|_| !is_mirror) {
                 led.entry(leader).or_default().push(id);
             }
         }
