@@ -370,6 +370,26 @@ impl Cluster {
         self.release = release.clone();
     }
 
+    /// A node that does not run loses its disk, and gets another one, which `mount` puts there.
+    pub(super) fn replace_disk(&self, node: u32, mount: impl FnOnce(&Path)) {
+        assert!(self.node(node).jvm.is_none(), "node {node} runs");
+        let dir = self.log_dir(node);
+        fs::remove_dir_all(&dir).expect("it was there");
+        fs::create_dir(&dir).expect("target is writable");
+        mount(&dir);
+        self.format(node);
+    }
+
+    /// A node ends by itself.
+    pub(super) fn await_end(&mut self, node: u32, within: Duration) {
+        let mut jvm = self.take_jvm(node);
+        let begun = Instant::now();
+        while jvm.ended().is_none() {
+            assert!(begun.elapsed() < within, "it runs on\n{}", jvm.tail());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Starts a node again and waits until all nodes that were started are alive.
     pub(super) fn restart(&mut self, node: u32) {
         self.launch(node);

@@ -32,6 +32,7 @@ mod failing_back;
 mod failing_disk;
 mod failing_over;
 mod follower;
+mod follower_disks;
 mod following;
 mod gate;
 mod growing;
