@@ -3,8 +3,9 @@
 //! One JSON file in the data directory, replaced as a whole. A life goes on in another process only
 //! where nothing written can have been lost in between: under the same boot of the kernel. After a
 //! loss of power our log may lack what followers have, and in the same life they would be told to
-//! cut it off. The same holds once a disk has failed a sync: that life is over, and where the disk
-//! does not take that in words, the name of the file says it.
+//! cut it off. The same holds where our logs are not there any more, and once a disk has failed a
+//! sync: that life is over, and where the disk does not take that in words, the name of the file
+//! says it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::{Disk, Durability, File, Open, advice, replace};
 use crate::model::{BrokerEpoch, Position, TopicId, Uuid};
+use crate::vault::Vault;
+
+use super::running::LOGS;
 
 /// The file, in the data directory.
 const FILE: &str = "member.json";
@@ -106,7 +110,11 @@ impl Kept {
                 ended_cleanly: false,
                 boot_id: boot_id.to_owned(),
             },
-            Some(before) => before.goes_on(boot_id),
+            Some(before) => {
+                let logs = data_dir.join(LOGS);
+                let are_there = Vault::node_id(disk, &logs).is_ok_and(|id| id.is_some());
+                before.goes_on(boot_id, are_there)
+            }
         };
         kept.save(disk)?;
         let over = over(&path);
@@ -143,8 +151,8 @@ impl Kept {
         })
     }
 
-    fn goes_on(self, boot_id: &str) -> Kept {
-        let is_same_life = self.boot_id == boot_id && !self.ended_cleanly;
+    fn goes_on(self, boot_id: &str, has_logs: bool) -> Kept {
+        let is_same_life = self.boot_id == boot_id && has_logs && !self.ended_cleanly;
         if is_same_life {
             return self;
         }
@@ -154,6 +162,8 @@ impl Kept {
             BrokerEpoch::NONE
         };
         Kept {
+            // The controller elects nobody for replicas of a directory that was lost.
+            directory: if has_logs { self.directory } else { random() },
             incarnation: random(),
             epoch,
             boot_id: boot_id.to_owned(),
@@ -260,8 +270,34 @@ mod tests {
     use super::*;
     use crate::io::memory::MemoryDisk;
 
+    /// A member begins, and has logs by then.
     fn begin(disk: &MemoryDisk, boot: &str) -> Kept {
-        Kept::begin(disk, Path::new("/data"), boot).expect("sound")
+        let kept = Kept::begin(disk, Path::new("/data"), boot).expect("sound");
+        let identity = crate::vault::Identity {
+            cluster_id: "cluster".to_owned(),
+            node_id: 9001,
+            directory_id: "logs".to_owned(),
+        };
+        disk.put(Path::new(META), identity.to_text().as_bytes());
+        kept
+    }
+
+    const META: &str = "/data/logs/meta.properties";
+
+    /// In the life that it was in it would be the leader of what it has not got any more.
+    #[test]
+    fn a_life_ends_with_its_logs() {
+        let disk = MemoryDisk::default();
+        let mut first = begin(&disk, "a");
+        first.epoch = BrokerEpoch::new(7);
+        first.cluster_id = Some("cluster".to_owned());
+        first.save(&disk).expect("there is room");
+        assert_eq!(begin(&disk, "a").incarnation, first.incarnation);
+        disk.remove_file(Path::new(META)).expect("it is there");
+        let next = begin(&disk, "a");
+        assert_ne!(next.incarnation, first.incarnation);
+        assert_ne!(next.directory, first.directory);
+        assert_eq!(next.previous_epoch(), BrokerEpoch::NONE);
     }
 
     #[test]

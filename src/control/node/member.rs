@@ -17,6 +17,7 @@ use crate::kraft::{self, Fate, Image, Life, News, PartitionNews, Wish};
 use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership, Lease};
 use crate::mirror::{Action, PartitionKey};
 use crate::model::{BrokerEpoch, BrokerId, Offset, TopicId, TopicPartition};
+use crate::protocol::controller::AssignReplicas;
 use crate::session::BrokerAddress;
 use crate::shard::inbox::{Endpoint, Order};
 
@@ -192,6 +193,22 @@ impl Membership {
     /// Our own life, as the metadata has it.
     pub(super) fn epoch(&self) -> Option<BrokerEpoch> {
         self.image.brokers.get(self.us).map(|broker| broker.epoch)
+    }
+
+    /// Says in which directory our replicas of these partitions are, where we are registered.
+    pub(super) fn assignment(&self, ids: &[TopicPartition]) -> Option<AssignReplicas> {
+        let topics = &self.image.topics;
+        let replicas = ids
+            .iter()
+            .filter_map(|id| Some((topics.id_of(&id.topic)?, id.partition)));
+        let mut replicas: Vec<_> = replicas.collect();
+        replicas.sort_unstable();
+        Some(AssignReplicas {
+            broker: self.us,
+            epoch: self.epoch()?,
+            directory: self.kept.directory,
+            replicas,
+        })
     }
 
     /// Stock brokers that live, each in its life.

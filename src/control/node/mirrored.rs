@@ -213,7 +213,7 @@ impl Mirrored {
     }
 
     /// Something of the log is known to be the source's.
-    fn is_known_in_part(&self) -> bool {
+    pub(super) fn is_known_in_part(&self) -> bool {
         let opened = self.opened.as_ref();
         opened.is_some_and(|opened| opened.mirrored > opened.log_start)
     }

@@ -28,7 +28,7 @@ use super::shelf::Shelf;
 use super::{Node, Threads};
 
 /// The logs of a member.
-const LOGS: &str = "logs";
+pub(super) const LOGS: &str = "logs";
 /// Requests of operators that may wait.
 const OPERATORS_MAX: usize = 16;
 /// For so long shards may take to close their logs.

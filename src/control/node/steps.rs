@@ -1,13 +1,13 @@
 //! The next step of a partition, carried out.
 
 use crate::io::{Clock, World};
-use crate::mirror::{Action, Ending, LastMirrorEpochs, PartitionKey, Record};
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::mirror::{Action, Ending, LastMirrorEpochs, MirrorName, PartitionKey, Record};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicName, TopicPartition};
 use crate::shard::inbox::{Mirror, Order};
 
 use super::Node;
 use super::chores::Kind;
-use super::course::{Home, LogAt, Next, Part, next};
+use super::course::{Home, LogAt, Next, Part, WayBack, next};
 use super::event::Then;
 use super::feed::ShardTie;
 use super::mirrored::{Mirrored, Surroundings};
@@ -27,6 +27,18 @@ fn not_the_sources(from: Offset, to: Offset) -> String {
          destination.rogue_writes = \"set-aside\", start the node again and have the topic \
          recovered (twinlog mirrors recover) to set that aside and cut it off, or stop the topic \
          to leave it to the destination as it is"
+    )
+}
+
+/// What others have given back says nothing of where it came from.
+fn not_known(from: Offset, to: Offset, mirror: &MirrorName, topic: &TopicName) -> String {
+    let which = format!("--mirror {mirror} --topics {topic}");
+    format!(
+        "nothing of the destination's log, from offset {from} to {to}, is known to be the \
+         source's: this node's own log of it was lost, or others have written first; stop the \
+         topic to leave it to the destination as it is (twinlog mirrors stop {which}), or, to \
+         mirror it from its beginning, delete it there (kafka-topics.sh --delete --topic {topic}), \
+         have it recovered (twinlog mirrors recover {which}) and do what is said of it then"
     )
 }
 
@@ -176,7 +188,14 @@ impl<W: World> Node<W> {
                 false
             }
             Next::RefuseOthers(from, to) => {
-                self.fails(key, not_the_sources(from, to), false);
+                let one = self.partitions.get(key);
+                let is_back = self.way_back(key) == WayBack::Aligned;
+                let unknown = one.filter(|one| !is_back && !one.is_known_in_part());
+                let why = match unknown {
+                    Some(one) => not_known(from, to, &key.mirror, &one.id.topic),
+                    None => not_the_sources(from, to),
+                };
+                self.fails(key, why, false);
                 false
             }
         }
@@ -194,8 +213,8 @@ impl<W: World> Node<W> {
         format!(
             "the destination does not have the topic any more, and this node has what it mirrored \
              into it: end the node, run mkdir -p {aside} && find {logs} -maxdepth 1 -regex \
-             '.*/{topic}-[0-9]+' -exec mv -t {aside} {{}} +, start the node and have the topic \
-             recovered (twinlog mirrors recover) to mirror it from its beginning"
+             '.*/{topic}-[0-9]+' -exec mv --backup=t -t {aside} {{}} +, start the node and have \
+             the topic recovered (twinlog mirrors recover) to mirror it from its beginning"
         )
     }
 

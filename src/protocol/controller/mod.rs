@@ -5,6 +5,7 @@
 //! hostile until read: no count is believed before the bytes for it are there.
 
 mod cluster;
+mod directories;
 mod heartbeat;
 mod metadata_fetch;
 mod partitions;
@@ -16,6 +17,7 @@ use super::primitive::{Malformed, Reader, Unread, Writer};
 use crate::model::BrokerId;
 
 pub use cluster::{ClusterAnswer, DescribeCluster, Unregister, UnregisterAnswer};
+pub use directories::AssignReplicas;
 pub use heartbeat::{Heartbeat, HeartbeatAnswer};
 pub use metadata_fetch::{
     METADATA_TOPIC, METADATA_TOPIC_ID, MetadataAnswer, MetadataFetch, SnapshotAnswer,

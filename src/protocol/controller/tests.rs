@@ -243,18 +243,81 @@ fn a_block_of_producer_ids_is_asked_for_and_read() {
     assert_eq!(read, expected);
 }
 
+/// One replica was assigned, and the other's topic is not known.
+fn assigned() -> Vec<u8> {
+    content(|to| {
+        to.i32(0);
+        to.i16(0);
+        to.compact(1);
+        to.bytes(&[5; 16]);
+        to.compact(1);
+        to.bytes(&[7; 16]);
+        to.compact(2);
+        for (number, error) in [(0, 0), (1, 100)] {
+            to.i32(number);
+            to.i16(error);
+            to.no_tags();
+        }
+        to.no_tags();
+        to.no_tags();
+        to.no_tags();
+    })
+}
+
+#[test]
+fn replicas_are_said_to_be_in_a_directory() {
+    let partition = |number| PartitionIndex::new(number).expect("not negative");
+    let (one, other) = (TopicId::new([7; 16]), TopicId::new([8; 16]));
+    let call = AssignReplicas {
+        broker: BrokerId(9001),
+        epoch: BrokerEpoch::new(5),
+        directory: Uuid::new([5; 16]),
+        replicas: vec![
+            (one, partition(0)),
+            (one, partition(1)),
+            (other, partition(0)),
+        ],
+    };
+    let asked = frame(&call, 0, 7, "twinlog");
+    let header = 4 + 2 + 2 + 4 + 2 + 7 + 1;
+    assert_eq!(asked[4..8], [0, 73, 0, 0]);
+    let ends = [0, 0, 0, 0, 0];
+    let fields = [
+        &[0, 0, 0x23, 0x29, 0, 0, 0, 0, 0, 0, 0, 5, 2][..],
+        &[5; 16],
+        &[3],
+        &[7; 16],
+        &[3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0],
+        &[8; 16],
+        &[2],
+        &ends,
+        &[0, 0, 0],
+    ];
+    assert_eq!(asked[header..], fields.concat());
+    let read = answer::<AssignReplicas>(&assigned(), 0, 7).expect("sound");
+    assert_eq!(read, ErrorCode(100));
+}
+
 /// What is hostile is refused or read, never worse, and makes no more of its bytes than there is.
 #[test]
 fn damaged_answers_are_refused_or_read_but_never_worse() {
     let mut prng = Prng::new(11);
-    for (nth, sound) in [not_leader(), fetched(), piece(), altered(), block()]
-        .iter()
-        .enumerate()
+    for (nth, sound) in [
+        not_leader(),
+        fetched(),
+        piece(),
+        altered(),
+        assigned(),
+        block(),
+    ]
+    .iter()
+    .enumerate()
     {
         let read = |bytes: &[u8]| match nth {
             0 | 1 => answer::<MetadataFetch>(bytes, 18, 7).is_ok(),
             2 => answer::<SnapshotFetch>(bytes, 1, 7).is_ok(),
             3 => answer::<AlterPartition>(bytes, 3, 7).is_ok(),
+            4 => answer::<AssignReplicas>(bytes, 0, 7).is_ok(),
             _ => answer::<AllocateProducerIds>(bytes, 0, 7).is_ok(),
         };
         assert!(read(sound));

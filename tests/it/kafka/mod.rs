@@ -69,6 +69,7 @@ mod upgrading;
 mod vault;
 mod walled;
 mod watching;
+mod wiping;
 mod workload;
 
 use std::fs::File;
