@@ -8,6 +8,8 @@
 //! 3. [`Log::commit`]: segment size and indexes, leader epochs, producers and aborted
 //!    transactions, log end. [`Log::abandon`] instead where the write failed.
 
+use std::collections::BTreeSet;
+
 use crate::model::{LeaderEpoch, Offset, ProducerId, WallTime, Watermarks};
 use crate::record::{Expect, Run};
 
@@ -134,6 +136,13 @@ impl Log {
     #[must_use]
     pub fn largest_producer_id(&self) -> Option<ProducerId> {
         self.producers.largest_id()
+    }
+
+    /// Those of `ids` under which records were written that the log still remembers the producers
+    /// of.
+    #[must_use]
+    pub fn written_under(&self, ids: &BTreeSet<ProducerId>) -> Vec<ProducerId> {
+        self.producers.written_under(ids)
     }
 
     /// What appending the front of `run` means. The run continues this log: whoever checked it

@@ -58,6 +58,7 @@ pub use fault::{LogFault, take_out};
 pub use layout::is_for_us;
 pub use opening::{Beginning, Opened, Recovered, open};
 pub use options::{LogOptions, Retention};
+pub use producers::PRODUCERS_KEPT_MS;
 pub use reading::{BatchStream, Place, Reader};
 pub use retention::Expiry;
 pub use sealing::OpenTransaction;

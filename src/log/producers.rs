@@ -28,8 +28,12 @@ const CRC_AT: usize = 2;
 const CRC_FROM: usize = 6;
 const HEAD_BYTES: usize = 10;
 const ENTRY_BYTES: usize = 46;
-/// `producer.id.expiration.ms`, Kafka's default.
-const EXPIRATION_MS: i64 = 86_400_000;
+/// For how long a producer that is silent is remembered: `producer.id.expiration.ms`, Kafka's
+/// default, and an hour more. Brokers forget by clocks of their own, and not at once; whom they may
+/// still know is still known here.
+const EXPIRATION_MS: i64 = PRODUCERS_KEPT_MS + 3_600_000;
+/// A broker that remembers producers for no longer remembers none that this log has forgotten.
+pub const PRODUCERS_KEPT_MS: i64 = 86_400_000;
 
 /// What a log knows of one producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +147,20 @@ impl Producers {
         known.max(self.largest_before)
     }
 
-    /// Forgets producers that have been silent for a day, as a broker does.
+    /// Those of `ids` whose last records are remembered, so that what another producer of the same
+    /// id writes may be taken for them. Of one that only markers are remembered of, nothing is.
+    pub(super) fn written_under(&self, ids: &BTreeSet<ProducerId>) -> Vec<ProducerId> {
+        let has_records = |producer: &Producer| producer.last_offset >= 0;
+        if ids.len() < self.known.len() {
+            let is_met = |id: &&ProducerId| self.known.get(id).is_some_and(has_records);
+            return ids.iter().filter(is_met).copied().collect();
+        }
+        let known = self.known.iter();
+        let met = known.filter(|(id, producer)| has_records(producer) && ids.contains(id));
+        met.map(|(id, _)| *id).collect()
+    }
+
+    /// Forgets producers that have been silent for somewhat longer than a broker needs to.
     pub(super) fn expire(&mut self, now: WallTime) {
         self.largest_before = self.largest_id();
         self.known.retain(|_, producer| {

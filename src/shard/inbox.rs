@@ -3,7 +3,9 @@
 //! Orders are obeyed in their order. Reports are level-triggered: a status says where a
 //! partition stands, so that a newer one replaces an older one that was not read yet.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -14,7 +16,7 @@ use crate::model::{
 };
 
 pub use super::placement::shard_of;
-pub use crate::log::{LeaderEpochs, LogOptions, Recovered, Retention};
+pub use crate::log::{LeaderEpochs, LogOptions, PRODUCERS_KEPT_MS, Recovered, Retention};
 pub use crate::protocol::fetch::Endpoint;
 pub use crate::source::{Answer, Cause, CursorId, EpochEnd, Question, Reached};
 
@@ -65,6 +67,16 @@ pub enum Order {
         id: TopicPartition,
         /// Its topic's settings.
         retention: Option<Retention>,
+    },
+    /// See which of these producers have written to a log that is open. Told: [`Told::Compared`];
+    /// nothing of one that is not open.
+    Compare {
+        /// Which partition.
+        id: TopicPartition,
+        /// The producers.
+        with: Arc<BTreeSet<ProducerId>>,
+        /// What the answer is told apart by.
+        version: u64,
     },
     /// Fetch no more, and append nothing of what is under way. Told: [`Told::Ceased`].
     Cease {
@@ -202,6 +214,15 @@ pub enum Told {
         /// The source's epoch of the last batch below: the last mirrored epoch. None where there is
         /// no batch.
         source_epoch: LeaderEpoch,
+    },
+    /// A log was compared with producers, as it was then.
+    Compared {
+        /// Which partition.
+        id: TopicPartition,
+        /// As it was asked.
+        version: u64,
+        /// Those that have written to it.
+        met: Vec<ProducerId>,
     },
     /// Every transaction has ended, and all of the log is durable.
     Sealed {

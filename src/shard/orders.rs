@@ -1,7 +1,7 @@
 //! What control wants, carried out.
 
 use super::Shard;
-use super::inbox::{Mirror, Order, Phase};
+use super::inbox::{Mirror, Order, Phase, Told};
 use super::partition::Partition;
 use crate::io::{Clock, World};
 use crate::log::{Beginning, LogFault, Opened, open};
@@ -47,6 +47,13 @@ impl<W: World> Shard<W> {
             Order::Retain { id, retention } => {
                 if let Some(partition) = self.named(&id) {
                     partition.mirror.retention = retention;
+                }
+            }
+            Order::Compare { id, with, version } => {
+                let partition = self.named(&id);
+                let met = partition.map(|partition| partition.log.written_under(&with));
+                if let Some(met) = met {
+                    self.report.told.push(Told::Compared { id, version, met });
                 }
             }
             Order::Registered(epoch) => self.source.registered_as(epoch),

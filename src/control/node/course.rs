@@ -494,8 +494,8 @@ fn stop(place: &Place) -> Next {
             Next::Wait("producer ids of the source may still be given out by the destination")
         }
         _ if place.may_harm => Next::Wait(
-            "producers of the destination may be taken for the source's: stop it with --force, or \
-             see what the plan says of them (--dry-run)",
+            "producers of the destination may be taken for the source's: see what is said of them \
+             (mirrors describe), or stop it with --force",
         ),
         _ if !place.is_unfenced => Next::Unfence,
         _ => Next::HandOver,

@@ -80,6 +80,11 @@ impl ProducerIds {
         self.largest
     }
 
+    /// What the destination gives out is to lie beyond.
+    pub(super) fn mark(&self) -> Mark {
+        self.barrier.mark()
+    }
+
     /// Nothing in our logs can be given out by any of these brokers, nor by others that answer.
     pub(super) fn is_apart(&self, stock: &[(BrokerId, BrokerEpoch)]) -> bool {
         let Some(largest) = self.largest else {

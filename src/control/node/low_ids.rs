@@ -1,18 +1,45 @@
-//! Producers of the destination's own that have ids which our logs have as well: where one of them
+//! Producers of the destination's own whose ids stand in what was mirrored: where one of them
 //! writes to a topic that was a mirror, its records may be taken for ones that are there already,
 //! and are lost without a word. Looked for now and then, so that a stop need not wait.
+//!
+//! # Who is a danger
+//!
+//! A broker takes records for a repetition where it remembers records of the same producer id, in
+//! the same epoch and with the same sequence numbers. So the ids matter under which records lie in
+//! the log that is handed over and are remembered; a marker alone, such as that of a stop which
+//! ended somebody's transaction, only ever has a producer refused aloud. A producer of the
+//! destination is a danger to a partition where it is remembered there, and its id is one of these.
+//!
+//! It is enough to look at our own log. On the way back that begins where the two sides part, and
+//! what lies below came in one of two ways. What the destination's own producers had written is of
+//! ids that it gave out itself, each to one producer. What had been mirrored onto it at an earlier
+//! turn was judged when that was handed over; since then its allocator is past all those ids, so
+//! that nobody has got one of them (the barrier, which stays where it is in the metadata).
+//!
+//! What comes after a look does no harm either. Ids that the destination gives out later are beyond
+//! all that is mirrored, once its brokers are drained; nothing is handed over before. And each log
+//! is compared once more when its fetching has ceased: what it holds then is what is handed over.
+//!
+//! Not seen: a producer that has not written for as long as brokers remember it, and one that has
+//! written to nothing but mirrors, where it cannot be told from theirs. Where a broker remembers
+//! producers for longer than our logs do (`producer.id.expiration.ms`), all ids up to the largest
+//! of any log count.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::control::destination::Brokers;
 use crate::control::destination::producer_ids::{Mark, Running, Seen, led, running_below};
 use crate::io::{Clock, World};
-use crate::mirror::Action;
-use crate::model::{Instant, TopicName};
+use crate::mirror::{Action, PartitionKey};
+use crate::model::{BrokerId, Instant, ProducerId, TopicName};
 use crate::session::BrokerAddress;
+use crate::shard::inbox::{Order, PRODUCERS_KEPT_MS};
 
 use super::Node;
 use super::chores::Outcome;
+use super::course::Home;
 use super::event::Event;
 use super::guarding::PATIENCE;
 use super::mirrored::Mirrored;
@@ -30,27 +57,82 @@ pub(super) struct LowIds {
     look_at: Instant,
     is_looking: bool,
     known: Known,
+    /// Who remembers producers of the destination's, by their ids.
+    seen: BTreeMap<i64, Seen>,
+    /// Those ids; logs are compared with them.
+    ids: Arc<BTreeSet<ProducerId>>,
+    /// Tells a look from the next one; 0 before the first.
+    version: u64,
+    /// A broker that may remember producers for longer than our logs do.
+    remembers_longer: Option<BrokerId>,
+    /// It was said that there is a danger.
+    is_said: bool,
 }
 
+/// Whether all was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Known {
     /// Nobody has looked yet.
     #[default]
     Nothing,
-    /// There were none, but somebody did not answer, for this reason.
+    /// Somebody did not answer, for this reason.
     InPart(String),
-    /// There are none.
-    None,
-    /// So many, the largest of them, and who remembers that one.
-    Some(usize, i64, Seen),
+    /// Everybody has answered.
+    All,
+}
+
+/// How a log compares with producers of the destination's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Compared {
+    /// Which look it was to be compared with last.
+    asked: u64,
+    /// Which one it was compared with.
+    version: u64,
+    /// Those that have written to it.
+    met: Vec<ProducerId>,
+}
+
+impl Compared {
+    pub(super) fn told(&mut self, version: u64, met: Vec<ProducerId>) {
+        (self.version, self.met) = (version, met);
+    }
+
+    /// The log has changed, or changes no more: it is to be compared once more.
+    pub(super) fn again(&mut self) {
+        (self.asked, self.version) = (0, 0);
+    }
 }
 
 impl LowIds {
-    /// Why a stop does harm, where it is known to.
-    fn danger(&self) -> Option<String> {
-        let Known::Some(count, id, seen) = &self.known else {
-            return None;
-        };
+    /// Producers that are a danger to a log, as far as it was compared.
+    fn met<'a>(
+        &'a self,
+        compared: &'a Compared,
+        largest: Option<ProducerId>,
+    ) -> impl Iterator<Item = ProducerId> + 'a {
+        let is_up_to = move |id: &ProducerId| Some(*id) <= largest;
+        let all = self.ids.iter().copied().filter(is_up_to);
+        let all = all.filter(|_| self.remembers_longer.is_some());
+        let met = compared.met.iter().copied();
+        let met = met.filter(|id| self.remembers_longer.is_none() && self.ids.contains(id));
+        all.chain(met)
+    }
+
+    /// The log was compared with what was found last, or there is nothing to compare it with.
+    fn is_compared(&self, compared: &Compared) -> bool {
+        let needs_none = self.ids.is_empty() || self.remembers_longer.is_some();
+        needs_none || compared.version == self.version
+    }
+
+    fn may_harm(&self, compared: &Compared, largest: Option<ProducerId>) -> bool {
+        let is_known = self.known == Known::All && self.is_compared(compared);
+        !is_known || self.met(compared, largest).next().is_some()
+    }
+
+    /// Why a stop does harm to these producers.
+    fn danger(&self, met: &BTreeSet<ProducerId>) -> Option<String> {
+        let id = met.last()?;
+        let (count, seen) = (met.len(), self.seen.get(&id.value())?);
         let remedy = match seen {
             Seen::Partition(_) => {
                 "restart those that run on, then stop with --force (they are remembered for \
@@ -61,24 +143,33 @@ impl LowIds {
                  then stop with --force (they are remembered for transactional.id.expiration.ms)"
             }
         };
+        let ids = match self.remembers_longer {
+            None => "under which others have written to what is mirrored".to_owned(),
+            Some(broker) => format!(
+                "that may be others' in what is mirrored (broker {broker} remembers producers for \
+                 longer than a day, producer.id.expiration.ms, or does not tell: all ids count)"
+            ),
+        };
         Some(format!(
-            "{count} producers of the destination have ids that the source has given out as well, \
-             up to {id} ({seen}): what they write to a topic after its stop may be lost as a \
-             duplicate; {remedy}"
+            "{count} producers of the destination have ids {ids}, up to {id} ({seen}): what they \
+             write to a topic after its stop may be lost as a duplicate; {remedy}"
         ))
     }
 
     /// Why a stop may do harm, as far as anybody knows.
-    fn doubt(&self) -> Option<String> {
+    fn doubt(&self, compared: &Compared, largest: Option<ProducerId>) -> Option<String> {
+        if let Some(danger) = self.danger(&self.met(compared, largest).collect()) {
+            return Some(danger);
+        }
         let why = match &self.known {
-            Known::None => return None,
-            Known::Some(..) => return self.danger(),
+            Known::All if self.is_compared(compared) => return None,
+            Known::All => "the log is being compared with them".to_owned(),
             Known::Nothing => "they are being asked for".to_owned(),
             Known::InPart(why) => why.clone(),
         };
         Some(format!(
-            "it is not known yet whether producers of the destination have ids that the source has \
-             given out as well: {why}; with --force it is stopped all the same"
+            "it is not known yet whether producers of the destination have ids under which others \
+             have written to what is mirrored: {why}; with --force it is stopped all the same"
         ))
     }
 
@@ -89,23 +180,31 @@ impl LowIds {
     /// A look has ended.
     fn looked(&mut self, now: Instant, running: Running) {
         self.is_looking = false;
+        self.version += 1;
         let is_told = running.untold.is_empty();
         let interval = if is_told { INTERVAL } else { INTERVAL_UNTOLD };
         self.look_at = now.after(interval);
-        let count = running.below.len();
-        let silent = running.silent.into_iter().next();
-        self.known = match (running.below.into_iter().next_back(), silent) {
-            (Some((id, seen)), _) => Known::Some(count, id, seen),
-            (None, None) => Known::None,
-            (None, Some((broker, why))) => {
+        match running.silent.into_iter().next() {
+            None => {
+                self.known = Known::All;
+                self.seen = running.below;
+                self.remembers_longer = None;
+            }
+            Some((broker, why)) => {
                 self.look_at = now.after(AGAIN);
                 // Whoever was seen may be where nobody answers now.
-                if matches!(self.known, Known::Some(..) | Known::None) {
-                    return;
+                self.seen.extend(running.below);
+                if self.known != Known::All {
+                    self.known = Known::InPart(format!("broker {broker} does not tell: {why}"));
                 }
-                Known::InPart(format!("broker {broker} does not tell: {why}"))
             }
-        };
+        }
+        let ids = self.seen.keys();
+        let ids = ids.filter_map(|id| ProducerId::from_wire(*id));
+        self.ids = Arc::new(ids.collect());
+        let is_longer = |kept: &Option<i64>| kept.is_none_or(|kept| kept > PRODUCERS_KEPT_MS);
+        let mut longer = running.remember.iter().filter(|(_, kept)| is_longer(kept));
+        self.remembers_longer = longer.next().map(|(id, _)| *id).or(self.remembers_longer);
     }
 }
 
@@ -131,7 +230,8 @@ impl<W: World> Node<W> {
             .iter()
             .map(|endpoint| (endpoint.broker, BrokerAddress::from(endpoint)))
             .collect();
-        let mark = Mark::beyond(largest, 0);
+        // Ids that the source has not given out yet may be mirrored before the next look.
+        let mark = Mark::beyond(largest, 0).max(membership.ids.mark());
         self.errand(move |world, mut opening| async move {
             opening.timeout = opening.timeout.min(PATIENCE);
             let running = running_below(&world, opening, &brokers, led, mark).await;
@@ -145,29 +245,85 @@ impl<W: World> Node<W> {
         is_due.then(|| membership.low_ids.deadline()).flatten()
     }
 
-    /// Why whoever writes to a topic after its stop will come to harm, where that is known.
-    pub(super) fn danger(&self) -> Option<String> {
-        self.membership.as_ref()?.low_ids.danger()
+    /// Has a log compared with what was found last, where it was not.
+    pub(super) async fn compare(&mut self, key: &PartitionKey) {
+        let Some(low) = self.membership.as_ref().map(|member| &member.low_ids) else {
+            return;
+        };
+        let (ids, version) = (Arc::clone(&low.ids), low.version);
+        let is_needed = |one: &&mut Mirrored| {
+            let is_open = one.home() == Some(Home::Mirror);
+            is_open && !low.is_compared(&one.compared) && one.compared.asked != version
+        };
+        let Some(one) = self.partitions.get_mut(key).filter(is_needed) else {
+            return;
+        };
+        one.compared.asked = version;
+        let (id, with) = (one.id.clone(), ids);
+        let shard = one.shard.expect("a shard has every log that is open");
+        let order = Order::Compare { id, with, version };
+        self.order(shard, order).await;
     }
 
-    /// Why that may be, as far as anybody knows: what can wait does until it was looked.
-    pub(super) fn doubt(&self) -> Option<String> {
+    /// A log was compared.
+    pub(super) fn compared(&mut self, key: &PartitionKey, version: u64, met: Vec<ProducerId>) {
+        if let Some(one) = self.partitions.get_mut(key) {
+            one.compared.told(version, met);
+        }
+        self.say_danger();
+    }
+
+    fn say_danger(&mut self) {
+        let is_said = self
+            .membership
+            .as_ref()
+            .map(|member| member.low_ids.is_said);
+        if is_said != Some(false) {
+            return;
+        }
+        if let (Some(danger), Some(membership)) = (self.danger(|_| true), &mut self.membership) {
+            membership.low_ids.is_said = true;
+            tracing::warn!("{danger}");
+        }
+    }
+
+    /// Why whoever writes to these topics after their stop will come to harm, where that is known.
+    pub(super) fn danger(&self, is_meant: impl Fn(&TopicName) -> bool) -> Option<String> {
         let membership = self.membership.as_ref()?;
-        membership.ids.largest()?;
-        membership.low_ids.doubt()
+        let (low, largest) = (&membership.low_ids, membership.ids.largest());
+        let meant = self.partitions.values();
+        let meant = meant.filter(|one| is_meant(&one.id.topic));
+        let met = meant.flat_map(|one| low.met(&one.compared, largest));
+        low.danger(&met.collect())
+    }
+
+    /// Why that may be of a partition, as far as anybody knows: what can wait does until it was
+    /// looked.
+    pub(super) fn doubt(&self, one: &Mirrored) -> Option<String> {
+        let membership = self.membership.as_ref()?;
+        let largest = membership.ids.largest()?;
+        membership.low_ids.doubt(&one.compared, Some(largest))
     }
 
     /// The same without its words: asked of each partition, at each step of its stop.
-    pub(super) fn may_harm(&self) -> bool {
+    fn may_harm(&self, one: &Mirrored) -> bool {
         let membership = self.membership.as_ref();
         membership.is_some_and(|member| {
-            member.ids.largest().is_some() && member.low_ids.known != Known::None
+            let largest = member.ids.largest();
+            largest.is_some() && member.low_ids.may_harm(&one.compared, largest)
         })
     }
 
-    /// Whether a topic may not be handed over yet: nobody has said that it is to be all the same.
-    pub(super) fn may_harm_whoever_writes_to(&self, topic: &TopicName) -> bool {
-        !self.planned.forces(topic) && self.may_harm()
+    /// The same of all partitions of a topic.
+    pub(super) fn topic_may_harm(&self, topic: &TopicName) -> bool {
+        let mut of_topic = self.partitions.values();
+        of_topic.any(|one| one.id.topic == *topic && self.may_harm(one))
+    }
+
+    /// Whether a partition may not be handed over yet: nobody has said that it is to be all the
+    /// same.
+    pub(super) fn may_harm_whoever_writes_to(&self, one: &Mirrored) -> bool {
+        !self.planned.forces(&one.id.topic) && self.may_harm(one)
     }
 
     /// Why the stop of a topic waits, where it does for this.
@@ -178,72 +334,19 @@ impl<W: World> Node<W> {
             true => !self.planned.forces(topic),
             false => self.planned.is_forced(topic) == Some(false),
         };
-        waits.then(|| self.doubt()).flatten()
+        waits.then(|| self.doubt(one)).flatten()
     }
 
     pub(super) fn producers_seen(&mut self, running: Running) {
         let now = self.world.clock().now();
-        let (was_known, might_harm) = (self.danger().is_some(), self.may_harm());
         if let Some(membership) = &mut self.membership {
             membership.low_ids.looked(now, running);
         }
-        if let Some(danger) = self.danger().filter(|_| !was_known) {
-            tracing::warn!("{danger}");
-        }
-        if self.may_harm() != might_harm {
-            // Stops may wait for this.
-            self.touch_all();
-        }
+        self.say_danger();
+        // Logs are to be compared, and stops may wait for this.
+        self.touch_all();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::BrokerId;
-
-    fn silent() -> Running {
-        let mut running = Running::default();
-        let why = "it does not answer".to_owned();
-        running.silent.insert(BrokerId(3), why);
-        running
-    }
-
-    fn found(seen: Seen) -> Running {
-        let mut running = Running::default();
-        running.below.insert(17, seen);
-        running
-    }
-
-    #[test]
-    fn what_nobody_has_answered_is_in_doubt_and_asked_again_soon() {
-        let mut low = LowIds::default();
-        assert!(low.doubt().is_some() && low.danger().is_none(), "{low:?}");
-        low.looked(Instant::default(), silent());
-        let doubt = low.doubt().expect("nobody knows");
-        assert!(doubt.contains("broker 3"), "{doubt}");
-        assert_eq!(low.deadline(), Some(Instant::default().after(AGAIN)));
-        low.looked(Instant::default(), Running::default());
-        assert_eq!(low.doubt(), None);
-        low.looked(Instant::default(), silent());
-        assert_eq!(low.doubt(), None, "it was known");
-    }
-
-    #[test]
-    fn what_was_seen_stays_until_everybody_has_answered() {
-        let mut low = LowIds::default();
-        let partition = Seen::Partition("theirs-0".parse().expect("a partition"));
-        low.looked(Instant::default(), found(partition));
-        low.looked(Instant::default(), silent());
-        let danger = low.danger().expect("it was seen");
-        assert!(danger.contains("theirs-0"), "{danger}");
-        low.looked(
-            Instant::default(),
-            found(Seen::Transactional("billing".into())),
-        );
-        let danger = low.danger().expect("it was seen");
-        assert!(danger.contains("billing"), "{danger}");
-        low.looked(Instant::default(), Running::default());
-        assert_eq!((low.danger(), low.doubt()), (None, None));
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use crate::protocol::mirror_rpc::StopReport;
 use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
 
 use super::course::{Goal, Home, LogAt, Part, Place, WayBack};
+use super::low_ids::Compared;
 use super::progress::Progress;
 use super::taking_back::TakenBack;
 
@@ -63,6 +64,8 @@ pub(super) struct Mirrored {
     pub(super) progress: Progress,
     /// What our part in it was when something was asked of the destination last.
     pub(super) asked_as: Option<Part>,
+    /// How its log compares with producers of the destination's.
+    pub(super) compared: Compared,
 }
 
 /// A log as a shard has opened it.
@@ -149,6 +152,7 @@ impl Mirrored {
             soon_since: None,
             progress: Progress::default(),
             asked_as: None,
+            compared: Compared::default(),
         }
     }
 
@@ -286,6 +290,7 @@ impl Mirrored {
         // It was of the log as it was.
         self.stood = None;
         self.taken_back = None;
+        self.compared.again();
     }
 
     /// Nothing more is fetched. What was mirrored ends here; markers of an earlier stop may follow.
@@ -294,6 +299,7 @@ impl Mirrored {
         if let LogAt::Open { is_fetching, .. } = &mut self.log {
             *is_fetching = false;
         }
+        self.compared.again();
         self.report_ceased(now, mirrored);
         self.ceased = Some(Ceased {
             log_end: mirrored,
@@ -313,6 +319,7 @@ impl Mirrored {
         self.ceased = None;
         self.aborted = None;
         self.opened = None;
+        self.compared = Compared::default();
     }
 
     /// Nothing is wanted of it, and nothing is left to be done: it costs nothing however many of

@@ -1,6 +1,6 @@
 //! What operators ask for: decided by the registry, kept, then answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::control::admin::{AdminAnswer, AdminRequest, Asked};
@@ -143,8 +143,10 @@ impl<W: World> Node<W> {
         });
         let mut topics: Vec<StopTopicResult> = topics.collect();
         let before = self.planned.clone();
-        let danger = self.danger().filter(|_| !request.force && !only_told);
-        if let Some(why) = danger {
+        let meant = topics.iter().filter(|topic| topic.error_code == 0);
+        let meant: BTreeSet<String> = meant.map(|topic| topic.name.clone()).collect();
+        let danger = self.danger(|topic| meant.contains(topic.as_str()));
+        if let Some(why) = danger.filter(|_| !request.force && !only_told) {
             return (Vec::new(), AdminAnswer::Stop(refused(topics, &why)));
         }
         for topic in &mut topics {
@@ -210,7 +212,7 @@ impl<W: World> Node<W> {
         let looked = planned.look(
             now,
             STILL,
-            self.may_harm(),
+            |topic| self.topic_may_harm(topic),
             |topic| self.ends(topic),
             |ends| self.confirms(ends),
         );

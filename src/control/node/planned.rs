@@ -128,7 +128,7 @@ impl Planned {
         &mut self,
         now: Instant,
         still: Duration,
-        may_harm: bool,
+        may_harm: impl Fn(&TopicName) -> bool,
         ends_of: impl Fn(&TopicName) -> Ends,
         is_confirmed: impl Fn(&BTreeMap<TopicPartition, Offset>) -> bool,
     ) -> Looked {
@@ -147,7 +147,7 @@ impl Planned {
                     if now.since(before.since) < still {
                         continue;
                     }
-                    if may_harm && !wish.is_forced {
+                    if !wish.is_forced && may_harm(topic) {
                         // What the source has confirmed by now may be old by then.
                         before.is_asked = false;
                     } else if !std::mem::replace(&mut before.is_asked, true) {
@@ -200,7 +200,7 @@ mod tests {
         let mut planned = Planned::default();
         planned.want(orders(), false);
         let looks = |planned: &mut Planned, ms, ends: Ends, is_confirmed| {
-            planned.look(at(ms), STILL, false, |_| ends.clone(), |_| is_confirmed)
+            planned.look(at(ms), STILL, |_| false, |_| ends.clone(), |_| is_confirmed)
         };
         // Something is missing, then comes, then nothing.
         for (ms, ends) in [
@@ -230,9 +230,9 @@ mod tests {
     fn whoever_is_forgotten_is_not_due() {
         let mut planned = Planned::default();
         planned.want(orders(), false);
-        planned.look(at(0), STILL, false, |_| ends(1), |_| true);
+        planned.look(at(0), STILL, |_| false, |_| ends(1), |_| true);
         planned.forget(&orders());
-        let looked = planned.look(at(9_000), STILL, false, |_| ends(1), |_| true);
+        let looked = planned.look(at(9_000), STILL, |_| false, |_| ends(1), |_| true);
         assert_eq!(looked, Looked::default());
     }
 
@@ -244,7 +244,7 @@ mod tests {
             planned.want(orders(), false);
             assert_eq!(planned.is_forced(&orders()), Some(is_forced));
             let mut look = |ms, may_harm| {
-                let looked = planned.look(at(ms), STILL, may_harm, |_| ends(1), |_| true);
+                let looked = planned.look(at(ms), STILL, |_| may_harm, |_| ends(1), |_| true);
                 (looked.ask.len(), looked.due.len())
             };
             look(0, true);

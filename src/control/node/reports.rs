@@ -100,8 +100,8 @@ impl<W: World> Node<W> {
             return;
         }
         self.touched.insert(key.clone());
-        one.trouble = None;
-        let now = self.world.clock().now();
+        let is_asked = matches!(told, Told::Compared { .. });
+        one.trouble.take_if(|_| !is_asked);
         match told {
             Told::Opened {
                 log_start,
@@ -123,7 +123,8 @@ impl<W: World> Node<W> {
                 mirrored,
                 source_epoch,
                 ..
-            } => one.ceased(now, mirrored, source_epoch),
+            } => one.ceased(self.world.clock().now(), mirrored, source_epoch),
+            Told::Compared { version, met, .. } => self.compared(&key, version, met),
             Told::Sealed {
                 aborted, log_end, ..
             } => one.sealed(aborted, log_end),
@@ -225,6 +226,7 @@ fn id_of(told: &Told) -> &TopicPartition {
     match told {
         Told::Opened { id, .. }
         | Told::Ceased { id, .. }
+        | Told::Compared { id, .. }
         | Told::Sealed { id, .. }
         | Told::Cut { id, .. }
         | Told::SourceTruncated { id, .. }

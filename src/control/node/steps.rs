@@ -50,6 +50,7 @@ impl<W: World> Node<W> {
                 continue;
             }
             self.tell_leading(&key).await;
+            self.compare(&key).await;
             // A step that is done at once makes room for the next.
             while let Some(step) = self.next_step(&key) {
                 if !self.carry_out(&key, step).await {
@@ -124,7 +125,7 @@ impl<W: World> Node<W> {
                     .state()
                     .hand_over(key)
                     .is_some_and(|said| !said.late.is_empty()),
-            may_harm: stops && self.may_harm_whoever_writes_to(&one.id.topic),
+            may_harm: stops && self.may_harm_whoever_writes_to(one),
             way_back: self.way_back(key),
             can_fetch: feed
                 .is_some_and(|feed| feed.trouble.is_none() && feed.leader(&one.id).is_some()),

@@ -42,7 +42,7 @@ impl<W: World> Node<W> {
         if membership.is_some_and(|member| !matches!(member.part(&one.id), Part::Lead(_))) {
             hindrances.push("this node does not lead the partition now".to_owned());
         }
-        hindrances.extend(self.doubt());
+        hindrances.extend(self.doubt(one));
         StopPlan {
             partition: one.id.partition.value(),
             state: state

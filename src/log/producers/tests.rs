@@ -105,3 +105,28 @@ fn silent_producers_are_forgotten_unless_a_transaction_is_open() {
     assert_eq!(producers.len(), 1);
     assert_eq!(producers.first_unstable(), Some(Offset::new(10)));
 }
+
+#[test]
+fn whose_records_are_remembered_is_told_and_markers_alone_are_none() {
+    let mut producers = Producers::default();
+    producers.apply(&data(1, 0, 10, 2, false));
+    producers.apply(&data(2, 0, 12, 2, true));
+    producers.apply(&marker(3, 14, true));
+    let id = |value| ProducerId::from_wire(value).expect("not negative");
+    let among = |ids: &[i64]| {
+        let ids = ids.iter().map(|value| id(*value)).collect();
+        producers.written_under(&ids)
+    };
+    assert_eq!(among(&[2]), [id(2)], "fewer than are known");
+    let all: Vec<i64> = (0..9).collect();
+    assert_eq!(among(&all), [id(1), id(2)]);
+    assert_eq!(among(&[3, 4]), []);
+    // Another life of it has begun, of which there are no records.
+    let bumped = BatchFact {
+        is_control: true,
+        marker: marker(2, 15, true).marker,
+        ..data(2, 1, 15, 1, true)
+    };
+    producers.apply(&bumped);
+    assert_eq!(producers.written_under(&[id(2)].into()), []);
+}

@@ -65,6 +65,7 @@ mod shifting;
 mod stressing;
 mod taking_back;
 mod turning_back;
+mod twin_ids;
 mod upgrading;
 mod vault;
 mod walled;

@@ -215,7 +215,8 @@ impl Scene {
     fn part(&mut self, more: &str) -> Vec<Parting> {
         let (old, new) = (self.active, 1 - self.active);
         let side = &self.sides[new];
-        // Each side remembers transactional ids of before, which the node takes for a danger.
+        // Each side remembers transactional ids of before: none is in what was mirrored from the
+        // other one.
         let stop = [
             "stop",
             "--mirror",
@@ -224,7 +225,6 @@ impl Scene {
             TOPICS,
             "--wait",
         ];
-        let stop = [&stop[..], &["--force"]].concat();
         side.node.mirrors(&stop).expect_code(0);
         let left = side.node.describe();
         let tail = format!("produce topic={LOAD} count=90 keys=60 idempotent=true {more}");
@@ -236,9 +236,11 @@ impl Scene {
         self.sides[new].cluster.ask(&format!(
             "produce topic={LOAD} count=200 keys=60 idempotent=true {more}"
         ));
-        self.sides[new].cluster.ask(&format!(
-            "transact topic={LOAD} id=new-{turn} txns=4 count=10 end=alternate"
-        ));
+        for id in [&format!("new-{turn}"), "app"] {
+            self.sides[new].cluster.ask(&format!(
+                "transact topic={LOAD} id={id} txns=4 count=10 end=alternate"
+            ));
+        }
         self.active = new;
         let ends = self.sides[old].cluster.offsets(LOAD);
         assert_eq!(left.len(), ends.len(), "{left:?}");

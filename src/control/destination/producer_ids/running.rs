@@ -15,6 +15,9 @@ use crate::session::{ActiveProducer, BrokerAddress, Client, Opening, Refusal, Se
 /// Partitions in one question.
 const PARTITIONS_PER_REQUEST: usize = 1_000;
 
+/// For how long a broker remembers who has written to a partition.
+const EXPIRATION: &str = "producer.id.expiration.ms";
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Running {
@@ -24,6 +27,8 @@ pub struct Running {
     pub untold: BTreeMap<TopicPartition, Refusal>,
     /// Brokers that could not be asked, and why.
     pub silent: BTreeMap<BrokerId, String>,
+    /// For how long brokers remember producers, in ms: those that tell, and those that do not.
+    pub remember: BTreeMap<BrokerId, Option<i64>>,
 }
 
 /// Who remembers a producer.
@@ -86,7 +91,8 @@ pub async fn running_below<W: World>(
         let partitions = led.remove(&broker).unwrap_or_default();
         async move {
             let mut running = Running::default();
-            let told = running.ask(&world, opening, &at, &partitions, mark).await;
+            let asked = (broker, &at, &*partitions);
+            let told = running.ask(&world, opening, asked, mark).await;
             if let Err(why) = told {
                 running.silent.insert(broker, why);
             }
@@ -101,6 +107,7 @@ pub async fn running_below<W: World>(
         }
         all.untold.extend(one.untold);
         all.silent.extend(one.silent);
+        all.remember.extend(one.remember);
     }
     // Who leads something, and is not there to be asked.
     let absent: BTreeSet<BrokerId> = led.into_keys().collect();
@@ -114,12 +121,17 @@ impl Running {
         &mut self,
         world: &W,
         opening: Opening,
-        at: &BrokerAddress,
-        partitions: &[TopicPartition],
+        (broker, at, partitions): (BrokerId, &BrokerAddress, &[TopicPartition]),
         mark: Mark,
     ) -> Result<(), String> {
         let said = |fault: SessionFault| fault.to_string();
         let mut client = Client::connect(world, at, opening).await.map_err(said)?;
+        let settings = client.broker_settings(broker, &[EXPIRATION]).await;
+        let kept = settings.map_err(said)?.ok().and_then(|settings| {
+            let kept = settings.get(EXPIRATION)?.value.as_ref()?;
+            kept.parse().ok()
+        });
+        self.remember.insert(broker, kept);
         for partitions in partitions.chunks(PARTITIONS_PER_REQUEST) {
             self.take(
                 client.active_producers(partitions).await.map_err(said)?,

@@ -1,0 +1,118 @@
+//! Whom the destination remembers, held against what logs have.
+
+use super::*;
+
+const DAY: i64 = PRODUCERS_KEPT_MS;
+
+fn id(value: i64) -> ProducerId {
+    ProducerId::from_wire(value).expect("not negative")
+}
+
+fn silent() -> Running {
+    let mut running = Running::default();
+    let why = "it does not answer".to_owned();
+    running.silent.insert(BrokerId(3), why);
+    running
+}
+
+fn found(id: i64, seen: Seen) -> Running {
+    let mut running = Running::default();
+    running.below.insert(id, seen);
+    running.remember.insert(BrokerId(1), Some(DAY));
+    running
+}
+
+fn of_partition() -> Seen {
+    Seen::Partition("theirs-0".parse().expect("a partition"))
+}
+
+/// A log that was compared with what was found last.
+fn compared(low: &LowIds, met: &[i64]) -> Compared {
+    let mut compared = Compared::default();
+    compared.told(low.version, met.iter().map(|value| id(*value)).collect());
+    compared
+}
+
+fn doubt(low: &LowIds, met: &[i64]) -> Option<String> {
+    let compared = compared(low, met);
+    let doubt = low.doubt(&compared, Some(id(1_000)));
+    assert_eq!(doubt.is_some(), low.may_harm(&compared, Some(id(1_000))));
+    doubt
+}
+
+fn danger(low: &LowIds, met: &[i64]) -> Option<String> {
+    let compared = compared(low, met);
+    low.danger(&low.met(&compared, Some(id(1_000))).collect())
+}
+
+#[test]
+fn what_nobody_has_answered_is_in_doubt_and_asked_again_soon() {
+    let mut low = LowIds::default();
+    assert!(doubt(&low, &[]).is_some() && danger(&low, &[]).is_none());
+    low.looked(Instant::default(), silent());
+    let said = doubt(&low, &[]).expect("nobody knows");
+    assert!(said.contains("broker 3"), "{said}");
+    assert_eq!(low.deadline(), Some(Instant::default().after(AGAIN)));
+    low.looked(Instant::default(), Running::default());
+    assert_eq!(doubt(&low, &[]), None);
+    low.looked(Instant::default(), silent());
+    assert_eq!(doubt(&low, &[]), None, "it was known");
+}
+
+#[test]
+fn what_was_seen_stays_until_everybody_has_answered() {
+    let mut low = LowIds::default();
+    low.looked(Instant::default(), found(17, of_partition()));
+    low.looked(Instant::default(), silent());
+    let said = danger(&low, &[17]).expect("it was seen");
+    assert!(said.contains("theirs-0"), "{said}");
+    let billing = found(17, Seen::Transactional("billing".into()));
+    low.looked(Instant::default(), billing);
+    let said = danger(&low, &[17]).expect("it was seen");
+    assert!(said.contains("billing"), "{said}");
+    low.looked(Instant::default(), Running::default());
+    assert_eq!((danger(&low, &[17]), doubt(&low, &[])), (None, None));
+}
+
+#[test]
+fn who_has_another_id_than_what_was_mirrored_is_no_danger() {
+    let mut low = LowIds::default();
+    low.looked(Instant::default(), found(17, of_partition()));
+    assert_eq!(doubt(&low, &[]), None, "below the largest, and not there");
+    assert!(doubt(&low, &[17]).is_some());
+    assert_eq!(doubt(&low, &[18]), None, "nobody's here");
+}
+
+#[test]
+fn a_log_is_in_doubt_until_it_is_compared_as_it_is() {
+    let mut low = LowIds::default();
+    low.looked(Instant::default(), found(17, of_partition()));
+    let mut log = compared(&low, &[]);
+    assert!(!low.may_harm(&log, Some(id(1_000))));
+    log.again();
+    assert!(low.may_harm(&log, Some(id(1_000))), "it has changed");
+    let mut log = compared(&low, &[17]);
+    low.looked(Instant::default(), found(18, of_partition()));
+    let why = low.doubt(&log, Some(id(1_000))).expect("a later look");
+    assert!(why.contains("being compared"), "{why}");
+    log.told(low.version, Vec::new());
+    assert!(!low.may_harm(&log, Some(id(1_000))));
+}
+
+#[test]
+fn where_a_broker_remembers_longer_than_logs_do_every_lower_id_counts() {
+    for kept in [Some(DAY + 1), None] {
+        let mut low = LowIds::default();
+        let mut running = found(17, of_partition());
+        running.remember.insert(BrokerId(2), kept);
+        low.looked(Instant::default(), running);
+        let said = danger(&low, &[]).expect("nobody knows");
+        assert!(said.contains("broker 2"), "{said}");
+        let mut beyond = found(1_001, of_partition());
+        beyond.remember.insert(BrokerId(2), kept);
+        low.looked(Instant::default(), beyond);
+        assert_eq!(doubt(&low, &[]), None, "beyond all that was mirrored");
+        low.looked(Instant::default(), found(17, of_partition()));
+        assert_eq!(doubt(&low, &[]), None, "it remembers no longer now");
+    }
+}
