@@ -61,6 +61,8 @@ pub struct MirrorSettings {
     pub peer: Vec<BrokerAddress>,
     /// Topics of which what the source takes back goes here too.
     pub unclean_topics: Vec<Pattern>,
+    /// The exported report of its stops, which is believed where it cannot be reached.
+    pub peer_report: Option<String>,
     /// How long a rare request to the source may take.
     pub request_timeout_ms: Option<u32>,
     /// How long the source may hold a fetch back.
@@ -124,7 +126,7 @@ const ASKED_BYTES: SettingKind = SettingKind::Number(1..=0x7fff_ffff);
 const UP_TO_AN_HOUR: SettingKind = SettingKind::Number(1..=3_600_000);
 
 /// Every setting that a mirror may have.
-pub static SETTINGS: [Setting; 13] = [
+pub static SETTINGS: [Setting; 14] = [
     Setting {
         name: "bootstrap.servers",
         sentence: "Brokers of the source to begin with.",
@@ -145,6 +147,13 @@ pub static SETTINGS: [Setting; 13] = [
         kind: SettingKind::Addresses,
         unless_set: "nothing is mirrored back onto what it came from",
         place: |to| Place::Addresses(&mut to.peer),
+    },
+    Setting {
+        name: "peer.report",
+        sentence: "A copy of its stop's report (stop --report), for where it cannot be reached.",
+        kind: SettingKind::Text,
+        unless_set: "only the node itself can tell",
+        place: |to| Place::Text(&mut to.peer_report),
     },
     Setting {
         name: "topics.include",

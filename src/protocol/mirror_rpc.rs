@@ -20,7 +20,7 @@ pub use messages::{
 };
 
 pub use starts::StartPlan;
-pub use stops::{AbortedTransaction, LostRange, StepBegun, StopPlan, StopReport};
+pub use stops::{AbortedTransaction, ExportedStop, LostRange, StepBegun, StopPlan, StopReport};
 
 use super::header::set_length;
 use super::{ErrorCode, Malformed, Reader, Unread, Writer};

@@ -14,7 +14,6 @@ use super::{Failure, Node, StopArguments};
 use crate::cli::{Misuse, screen};
 use crate::protocol::mirror_rpc::{StopMirrorTopicsRequest, StopPlan, StopTopicResult};
 
-use report::Reported;
 use watch::Watch;
 
 /// Topics that are to be stopped.
@@ -107,7 +106,7 @@ impl Stop {
         for reason in &end.reasons {
             screen::say(&format!("error: {reason}"));
         }
-        let rows = Reported::rows(&self.mirror, &end.topics);
+        let rows = report::rows(&end.mirror);
         if let Some(path) = &self.how.report {
             let written = std::fs::write(path, as_json(&rows) + "\n");
             written.map_err(|error| {

@@ -3,12 +3,21 @@
 //! Stock brokers do not know it: the node that mirrored the other way does (its LMO), and is asked
 //! for it by the cluster's id, as KIP-1279 has it. What both clusters have by now may be less: each
 //! may have lost records to an unclean election, so that their leaders are asked as well.
+//!
+//! Where that node cannot be reached the report that it has exported takes its place, and has to
+//! fit as its own word has. Where it can, and says that it has mirrored nothing of a topic, nobody
+//! but we have moved anything since we stopped last: both sides part where we did.
+
+mod report;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
 
 use crate::io::World;
 use crate::mirror::{State, WayBack};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::protocol::fetch::{Ask, AskedPartition};
 use crate::protocol::mirror_rpc::{
     ClusterMirror, DescribeClusterMirrorsRequest, DescribeClusterMirrorsResponse, MirrorPartition,
 };
@@ -29,6 +38,59 @@ pub struct Sought {
     pub leader: BrokerAddress,
     /// Its leader at the source, and that one's epoch; none where nobody is known to lead it.
     pub source: Option<(BrokerAddress, LeaderEpoch)>,
+    /// Where our own last stop of it left off, if there was one.
+    pub own: Option<Own>,
+}
+
+/// Where a stop of ours left off, and what it left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Up to where it was mirrored.
+    pub to: Offset,
+    /// The source's epoch there; NONE where nothing was mirrored.
+    pub epoch: LeaderEpoch,
+    /// The destination's epoch in which it was handed over.
+    pub led_epoch: LeaderEpoch,
+    /// Its topic's id at the destination.
+    pub topic: TopicId,
+}
+
+/// Who may know where the two sides part.
+#[derive(Clone, Debug, Default)]
+pub struct Witnesses {
+    /// Where the node listens that mirrors the other way.
+    pub peer: Vec<BrokerAddress>,
+    /// The report that it has exported.
+    pub report: Option<PathBuf>,
+}
+
+/// What a witness says.
+#[derive(Debug)]
+struct Answer {
+    by: Witness,
+    mirrors: Vec<ClusterMirror>,
+}
+
+/// Who says it.
+#[derive(Debug)]
+enum Witness {
+    Peer,
+    Report(PathBuf),
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Witness::Peer => f.write_str("the node that the mirror's setting peer names"),
+            Witness::Report(path) => {
+                let path = path.display();
+                write!(
+                    f,
+                    "the node whose report is {path} (the mirror's setting peer.report)"
+                )
+            }
+        }
+    }
 }
 
 /// Whom a node that mirrors the other way has to be about.
@@ -58,15 +120,28 @@ pub enum Found {
     Never(String),
 }
 
-/// What the counterpart says of a partition.
+/// What is known of the last stop of a partition, one of the counterpart's or of our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
     /// Up to where it was mirrored (LMO).
     to: Offset,
-    /// The destination's epoch there (LME); NONE where nothing was mirrored.
+    /// The destination's epoch there: LME, or that in which we handed it over; NONE where nothing
+    /// was mirrored.
     epoch: LeaderEpoch,
-    /// The source's epoch in which it was handed over; NONE where that is not known.
+    /// The source's epoch there: that in which the counterpart handed it over, or our LME; NONE
+    /// where that is not known.
     led_epoch: LeaderEpoch,
+    whose: Whose,
+}
+
+/// Whose stop it was, and who tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The counterpart's, as it says itself.
+    Theirs,
+    /// The counterpart's, by a report.
+    Reported,
+    Own,
 }
 
 /// Where a log begins and ends at the destination, and where epochs end on both sides.
@@ -74,9 +149,11 @@ struct Told {
 struct Seen {
     start: Option<Offset>,
     end: Option<Offset>,
-    /// The end of the largest epoch there that is not above LME.
+    /// The end of the largest epoch there that is not above the one of the stop.
     epoch_end: Option<(LeaderEpoch, Offset)>,
-    /// The end, at the source, of the largest epoch not above that of the hand-over.
+    /// Where the batch begins there that a reported stop is within.
+    batch: Option<Offset>,
+    /// The same as that of the epoch at the source.
     led_end: Option<(LeaderEpoch, Offset)>,
 }
 
@@ -84,11 +161,27 @@ struct Seen {
 pub async fn seek<W: World>(
     world: &W,
     opening: Opening,
-    peer: &[BrokerAddress],
+    witnesses: &Witnesses,
     clusters: &Clusters,
     sought: &[Sought],
 ) -> BTreeMap<TopicPartition, Found> {
-    let answer = match describe(world, opening, peer, clusters, sought).await {
+    let topics = sought.iter().map(|one| one.here.id.topic.to_string());
+    let mut topics: Vec<String> = topics.collect();
+    topics.dedup();
+    let told = describe(world, opening, &witnesses.peer, clusters, &topics).await;
+    let answer = match (told, &witnesses.report) {
+        (Ok(answer), _) => Ok(Answer {
+            by: Witness::Peer,
+            mirrors: answer.mirrors,
+        }),
+        (Err(why), None) => Err(format!(
+            "{why}; where it is gone for good, name the report of its stop (peer.report)"
+        )),
+        (Err(why), Some(path)) => report::read(world.disk(), path, &topics)
+            .inspect_err(|_| tracing::warn!("{why}"))
+            .map_err(|fault| format!("{why}; and {fault}")),
+    };
+    let answer = match answer {
         Ok(answer) => answer,
         Err(why) => {
             let all = sought.iter().map(|one| one.here.id.clone());
@@ -119,16 +212,11 @@ async fn describe<W: World>(
     opening: Opening,
     peer: &[BrokerAddress],
     clusters: &Clusters,
-    sought: &[Sought],
+    topics: &[String],
 ) -> Result<DescribeClusterMirrorsResponse, String> {
-    let mut names: Vec<String> = sought
-        .iter()
-        .map(|one| one.here.id.topic.to_string())
-        .collect();
-    names.dedup();
     let request = DescribeClusterMirrorsRequest {
         cluster_id: Some(clusters.here.clone()),
-        topic_names: Some(names),
+        topic_names: Some(topics.to_vec()),
         ..DescribeClusterMirrorsRequest::default()
     };
     let mut why = "no address of it is known".to_owned();
@@ -149,12 +237,8 @@ async fn describe<W: World>(
 }
 
 /// What the counterpart says of a partition that it has handed over.
-fn read(
-    answer: &DescribeClusterMirrorsResponse,
-    clusters: &Clusters,
-    one: &Sought,
-) -> Result<Told, Found> {
-    let id = &one.here.id;
+fn read(answer: &Answer, clusters: &Clusters, one: &Sought) -> Result<Told, Found> {
+    let (id, by) = (&one.here.id, &answer.by);
     let is_of_here = |mirror: &&ClusterMirror| {
         mirror.source_cluster_id.as_ref() == Some(&clusters.here)
             && mirror
@@ -164,17 +248,19 @@ fn read(
     };
     let never = |why: String| Err(Found::Never(why));
     let Some(mirror) = answer.mirrors.iter().find(is_of_here) else {
+        if let Some(own) = own(answer, clusters, one) {
+            return Ok(own);
+        }
         return never(format!(
-            "the node that the mirror's setting peer names never mirrored the topic from this \
-             cluster ({}): the destination's topic of that name is another one; delete or rename \
-             it there, or exclude the topic from the mirror",
+            "{by} never mirrored the topic from this cluster ({}): the destination's topic of that \
+             name is another one; delete or rename it there, or exclude the topic from the mirror",
             clusters.here
         ));
     };
     if mirror.destination_cluster_id.as_ref() != Some(&clusters.there) {
         return never(format!(
-            "the node that the mirror's setting peer names mirrors onto cluster {}, and this \
-             mirror's source is {}: correct the one or the other",
+            "{by} mirrors onto cluster {}, and this mirror's source is {}: correct the one or the \
+             other",
             mirror.destination_cluster_id.as_deref().unwrap_or("?"),
             clusters.there
         ));
@@ -193,7 +279,7 @@ fn read(
     let index = id.partition.value();
     let mut partitions = topic.partitions.iter();
     match partitions.find(|told| told.partition_index == index) {
-        Some(partition) => stopped_at(partition, one),
+        Some(partition) => stopped_at(by, partition, one),
         None => never(
             "the partition was never mirrored from this cluster, so that what it holds is its own: \
              stop the topic, or delete it there to have all of it copied"
@@ -202,8 +288,26 @@ fn read(
     }
 }
 
+/// Where we have stopped ourselves, and the counterpart has moved nothing since: it mirrors between
+/// the same two clusters, and has nothing of the topic.
+fn own(answer: &Answer, clusters: &Clusters, one: &Sought) -> Option<Told> {
+    let is_between = |mirror: &ClusterMirror| {
+        mirror.source_cluster_id.as_ref() == Some(&clusters.here)
+            && mirror.destination_cluster_id.as_ref() == Some(&clusters.there)
+    };
+    let is_asked = matches!(answer.by, Witness::Peer);
+    let is_so = is_asked && answer.mirrors.iter().any(is_between);
+    let own = one.own.filter(|own| is_so && own.topic == one.topic)?;
+    Some(Told {
+        to: own.to,
+        epoch: own.led_epoch,
+        led_epoch: own.epoch,
+        whose: Whose::Own,
+    })
+}
+
 /// Where the counterpart's mirror of a partition was stopped.
-fn stopped_at(partition: &MirrorPartition, one: &Sought) -> Result<Told, Found> {
+fn stopped_at(by: &Witness, partition: &MirrorPartition, one: &Sought) -> Result<Told, Found> {
     if partition.state_value != State::Stopped.name() {
         // Each would mirror the other. The moment that it stops is no reason to turn round: whose
         // cluster is the active one then is for people to say.
@@ -230,12 +334,27 @@ fn stopped_at(partition: &MirrorPartition, one: &Sought) -> Result<Told, Found> 
                 .to_owned(),
         ));
     };
+    if let (Witness::Report(path), Some(own)) = (by, one.own)
+        && own.to > to
+    {
+        return Err(Found::Never(format!(
+            "the report {} is of a stop at offset {to}, and this node has handed the partition \
+             over at {} since: export the report of the last stop (twinlog mirrors stop --report, \
+             on the node that mirrors the other way)",
+            path.display(),
+            own.to
+        )));
+    }
     Ok(Told {
         to,
         epoch: LeaderEpoch::new(partition.last_mirror_epoch),
         led_epoch: partition
             .led_epoch
             .map_or(LeaderEpoch::NONE, LeaderEpoch::new),
+        whose: match by {
+            Witness::Peer => Whose::Theirs,
+            Witness::Report(_) => Whose::Reported,
+        },
     })
 }
 
@@ -294,6 +413,16 @@ async fn look_here<W: World>(
     for (id, end) in client.list_offsets(&all, Bound::End).await? {
         seen.entry(id).or_default().end = end.ok();
     }
+    for (one, said) in asked
+        .iter()
+        .filter(|(_, said)| said.whose == Whose::Reported)
+    {
+        let seen = seen.entry(one.here.id.clone()).or_default();
+        let within = seen.start.zip(seen.end);
+        if within.is_some_and(|(start, end)| (start..end).contains(&said.to)) {
+            seen.batch = batch_at(&mut client, one, said.to).await?;
+        }
+    }
     let epochs = asked.iter().filter(|(_, said)| said.epoch.is_some());
     let epochs = epochs.map(|(one, said)| EpochAsked {
         partition: one.here.clone(),
@@ -308,6 +437,33 @@ async fn look_here<W: World>(
     Ok(())
 }
 
+/// Where the batch begins that has an offset, or that follows it.
+async fn batch_at<W: World>(
+    client: &mut Client<W>,
+    one: &Sought,
+    at: Offset,
+) -> Result<Option<Offset>, SessionFault> {
+    // A whole batch comes all the same.
+    let ask = Ask {
+        max_wait_ms: 100,
+        min_bytes: 1,
+        max_bytes: 1,
+    };
+    let asked = AskedPartition {
+        topic: one.topic,
+        partition: one.here.id.partition,
+        leader_epoch: one.here.leader_epoch,
+        fetch_offset: at,
+        last_fetched_epoch: LeaderEpoch::NONE,
+        log_start: None,
+        max_bytes: 1,
+    };
+    let topic = &one.here.id.topic;
+    let fetched = client.fetch(ask, topic, asked, BATCH_BYTES_MAX).await?;
+    let base = fetched.records.first_chunk::<8>();
+    Ok(base.and_then(|base| Offset::from_wire(i64::from_be_bytes(*base))))
+}
+
 async fn epoch_ends<W: World>(
     world: &W,
     opening: Opening,
@@ -320,6 +476,12 @@ async fn epoch_ends<W: World>(
     Ok(known.collect())
 }
 
+/// No batch that is looked at has more bytes.
+const BATCH_BYTES_MAX: u32 = 128 << 20;
+
+const HERE: &str = "the destination";
+const THERE: &str = "the source";
+
 /// Where the sides part: no later than the counterpart says, and than each side goes.
 fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
     let (Some(start), Some(end)) = (seen.start, seen.end) else {
@@ -328,32 +490,37 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
         );
     };
     let mut from = told.to.min(end);
-    if told.epoch.is_some() {
-        let Some((epoch, epoch_end)) = seen.epoch_end else {
+    // Where whoever was mirrored from has nothing of that epoch any more, nobody can tell how far
+    // the two go together below it. Whoever was mirrored onto may have got nothing in it.
+    let is_own = told.whose == Whose::Own;
+    let here = (HERE, told.epoch, seen.epoch_end, !is_own);
+    let there = (THERE, told.led_epoch, seen.led_end, is_own);
+    for (side, wanted, found, is_strict) in [here, there] {
+        if !wanted.is_some() {
+            continue;
+        }
+        let Some((epoch, epoch_end)) = found else {
             return Found::Later(format!(
-                "its leader at the destination does not tell where leader epoch {} ends",
-                told.epoch
+                "its leader at {side} does not tell where leader epoch {wanted} ends"
             ));
         };
-        if epoch != told.epoch {
-            // Who can tell how far the two go together below it?
+        if is_strict && epoch != wanted {
             return Found::Never(format!(
-                "the destination has nothing of leader epoch {} any more, in which it was mirrored \
-                 last: an unclean election has taken it back; delete the topic there to have all \
-                 of it copied",
-                told.epoch
+                "{side} has nothing of leader epoch {wanted} any more, in which it was mirrored \
+                 last: an unclean election has taken it back; delete the topic on the side that is \
+                 to be the copy to have all of it copied"
             ));
         }
         from = from.min(epoch_end);
     }
-    if told.led_epoch.is_some() {
-        let Some((_, led_end)) = seen.led_end else {
-            return Found::Later(format!(
-                "its leader at the source does not tell where leader epoch {} ends",
-                told.led_epoch
-            ));
-        };
-        from = from.min(led_end);
+    if let Some(begins) = seen.batch.filter(|begins| *begins < from) {
+        // A log is cut between its batches.
+        return Found::Never(format!(
+            "the report has it stopped at offset {}, which is within the batch that begins at \
+             {begins} at the destination: it is not of this log; name the report of its last stop \
+             (peer.report)",
+            told.to
+        ));
     }
     let parting = WayBack {
         topic: one.topic,

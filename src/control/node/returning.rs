@@ -2,8 +2,9 @@
 //! part is asked for, and put on record before anything is touched.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use crate::control::destination::way_back::{Clusters, Found, Sought, seek};
+use crate::control::destination::way_back::{Clusters, Found, Own, Sought, Witnesses, seek};
 use crate::io::World;
 use crate::mirror::{self, LastMirrorEpochs, MirrorName, PartitionKey, Record};
 use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicName, TopicPartition};
@@ -18,7 +19,7 @@ use super::mirrored::Ceased;
 
 /// Whom a mirror asks about the way back.
 pub(super) struct Way {
-    peer: Vec<BrokerAddress>,
+    witnesses: Witnesses,
     clusters: Option<Clusters>,
 }
 
@@ -57,7 +58,8 @@ impl<W: World> Node<W> {
     /// A mirror names its counterpart.
     pub(super) fn has_peer(&self, mirror: &MirrorName) -> bool {
         let mirror = self.state().registry().mirror(mirror.as_str());
-        mirror.is_ok_and(|(_, mirror)| mirror.settings.contains_key(PEER))
+        let settings = mirror.ok().map(|(_, mirror)| &mirror.settings);
+        settings.is_some_and(|settings| PEER.iter().any(|name| settings.contains_key(*name)))
     }
 
     /// A topic of the destination is ours by what is on record of the way back.
@@ -150,8 +152,12 @@ impl<W: World> Node<W> {
         let here = self.membership.as_ref();
         let here = here.and_then(|member| member.known_cluster());
         let clusters = here.zip(there);
+        let settings = settings.unwrap_or_default();
         Way {
-            peer: settings.map(|settings| settings.peer).unwrap_or_default(),
+            witnesses: Witnesses {
+                peer: settings.peer,
+                report: settings.peer_report.map(PathBuf::from),
+            },
             clusters: clusters.map(|(here, there)| Clusters { here, there }),
         }
     }
@@ -204,6 +210,22 @@ impl<W: World> Node<W> {
             source_topic,
             leader: BrokerAddress::from(&leader),
             source,
+            own: self.own(id, source_topic),
+        })
+    }
+
+    /// Where our own last stop of a partition left off.
+    fn own(&self, id: &TopicPartition, source_topic: TopicId) -> Option<Own> {
+        let key = self.by_id.get(id).filter(|key| key.topic == source_topic)?;
+        let position = self.state().positions().get(key)?;
+        let to = position.offset?;
+        let said = self.state().hand_over(key);
+        let said = said.filter(|said| said.position == to)?;
+        Some(Own {
+            to,
+            epoch: position.epoch,
+            led_epoch: said.leader_epoch,
+            topic: said.topic,
         })
     }
 
@@ -274,13 +296,13 @@ impl Way {
         sought: &[Sought],
     ) -> BTreeMap<TopicPartition, Found> {
         match &self.clusters {
-            Some(clusters) => seek(world, opening, &self.peer, clusters, sought).await,
+            Some(clusters) => seek(world, opening, &self.witnesses, clusters, sought).await,
             None => BTreeMap::new(),
         }
     }
 }
 
-/// The mirror's setting that names its counterpart.
-const PEER: &str = "peer";
+/// The mirror's settings that name its counterpart, or what that has left behind.
+const PEER: [&str; 2] = ["peer", "peer.report"];
 pub(super) const UNHEARD: &str = "the source was not heard of yet";
 pub(super) const UNLED: &str = "nobody leads the partition at the destination";

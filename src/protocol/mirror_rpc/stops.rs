@@ -53,6 +53,46 @@ pub struct StopReport {
     pub steps: Vec<StepBegun>,
 }
 
+/// A partition of an exported report: what its stop has done, and between which topics of which
+/// clusters, so that whoever mirrors back may be told by it where both sides part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExportedStop {
+    /// The mirror.
+    pub mirror: String,
+    /// The cluster that it was mirrored from.
+    pub source_cluster_id: Option<String>,
+    /// The cluster that it was mirrored onto; none where that is a vault.
+    pub destination_cluster_id: Option<String>,
+    /// The topic.
+    pub topic: String,
+    /// Its id at the source.
+    pub topic_id: Option<String>,
+    /// Its id at the destination, as it was handed over.
+    pub destination_topic_id: Option<String>,
+    /// The partition's number.
+    pub partition: i32,
+    /// The name of its state.
+    pub state: String,
+    /// Why it has failed.
+    pub error_message: Option<String>,
+    /// The leader epoch, at the destination, in which it was handed over.
+    pub led_epoch: Option<i32>,
+    /// What its stop has done.
+    #[serde(flatten)]
+    pub report: StopReport,
+}
+
+impl ExportedStop {
+    /// The partitions of an exported report.
+    ///
+    /// # Errors
+    /// The bytes are something else, in the parser's words.
+    pub fn read_all(json: &[u8]) -> Result<Vec<ExportedStop>, String> {
+        serde_json::from_slice(json).map_err(|error| error.to_string())
+    }
+}
+
 /// A step of a stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

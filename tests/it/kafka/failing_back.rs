@@ -20,11 +20,37 @@ fn what_was_written_after_a_failover_comes_back() {
         return;
     };
     for version in newest_and_another("failing_back") {
-        let mut round = Round::begin(&version);
+        let mut round = Round::begin(&version, "failing-back");
         round.fails_over();
         round.fails_back();
         round.hands_back();
         round.goes_on();
+    }
+}
+
+/// The node that knows where both sides part is gone, and has left its report.
+#[test]
+fn a_report_stands_for_the_node_that_wrote_it() {
+    let Some(_turn) = Turn::take("a_report_stands_for_the_node_that_wrote_it") else {
+        return;
+    };
+    for version in newest_and_another("reported") {
+        let mut round = Round::begin(&version, "reported");
+        round.leaves_a_report();
+        round.comes_back_by_the_report();
+        round.hands_back();
+    }
+}
+
+/// A failover is tried out, and its end is that all goes on as it was.
+#[test]
+fn after_a_drill_the_first_direction_goes_on() {
+    let Some(_turn) = Turn::take("after_a_drill_the_first_direction_goes_on") else {
+        return;
+    };
+    for version in newest_and_another("drilled") {
+        let mut round = Round::begin(&version, "drilled");
+        round.is_drilled();
     }
 }
 
@@ -39,10 +65,10 @@ struct Round {
 }
 
 impl Round {
-    fn begin(version: &str) -> Round {
+    fn begin(version: &str, name: &str) -> Round {
         let workload = Arc::new(Workload::start(version));
-        let first = Cluster::start(&workload, "failing-back-first", 2, &APART);
-        let second = Cluster::start(&workload, "failing-back-second", 2, &APART);
+        let start = |side| Cluster::start(&workload, &format!("{name}-{side}"), 2, &APART);
+        let (first, second) = (start("first"), start("second"));
         first.ask(&format!("create topic={LOAD} partitions={COUNT} rf=2"));
         first.ask(&format!(
             "produce topic={LOAD} count=900 keys=60 idempotent=true"
@@ -99,6 +125,114 @@ impl Round {
                 "{one:?}"
             );
         }
+    }
+
+    /// Both sides write on after it was written, and its node dies.
+    fn leaves_a_report(&mut self) {
+        let report = self.report();
+        let stop = ["stop", "--mirror", "dr", "--topics", TOPICS, "--report"];
+        let stop = [&stop[..], &[report.to_str().expect("text")]].concat();
+        self.there.mirrors(&stop).expect_code(0);
+        self.there.kill();
+        self.first
+            .ask(&format!("produce topic={LOAD} count=150 keys=60"));
+        self.second.ask(&format!(
+            "produce topic={LOAD} count=400 keys=60 idempotent=true"
+        ));
+        self.back
+            .configure(&format!("\"peer.report\" = \"{}\"\n", report.display()));
+    }
+
+    fn report(&self) -> PathBuf {
+        self.back.outputs().join("report.json")
+    }
+
+    /// It is refused while it is damaged, or says what cannot be.
+    fn comes_back_by_the_report(&mut self) {
+        let path = self.report();
+        let whole = std::fs::read_to_string(&path).expect("it was exported");
+        let ends = self.first.offsets(LOAD);
+        let half = &whole[..whole.len() / 2];
+        std::fs::write(&path, half).expect("target is writable");
+        self.back.start();
+        let start = ["start", "--mirror", "back", "--topics", TOPICS];
+        self.back.mirrors(&start).expect_code(0);
+        self.is_refused(&["report.json", "no whole report", "export it again"]);
+        let mut said: serde_json::Value = serde_json::from_str(&whole).expect("JSON");
+        let mut change = |name: &str, value: serde_json::Value| {
+            let stops = said.as_array_mut().expect("a list of partitions");
+            let was = stops.iter_mut().map(|stop| {
+                let was = stop[name].clone();
+                stop[name] = value.clone();
+                was
+            });
+            let was: Vec<_> = was.collect();
+            std::fs::write(&path, said.to_string()).expect("target is writable");
+            let stops = said.as_array_mut().expect("a list of partitions");
+            for (stop, was) in stops.iter_mut().zip(was) {
+                stop[name] = was;
+            }
+        };
+        change("ledEpoch", serde_json::Value::Null);
+        self.is_refused(&["report.json", "ledEpoch", "export it again"]);
+        change("sourceClusterId", "another".into());
+        self.is_refused(&["report.json", "never mirrored the topic from this cluster"]);
+        for stop in said.as_array_mut().expect("a list of partitions") {
+            let lmo = stop["lastMirrorOffset"].as_i64().expect("a number");
+            stop["lastMirrorOffset"] = (lmo - 1).into();
+        }
+        std::fs::write(&path, said.to_string()).expect("target is writable");
+        self.is_refused(&["within the batch", "peer.report"]);
+        let untouched = self.first.offsets(LOAD);
+        assert_eq!(format!("{untouched:?}"), format!("{ends:?}"));
+        std::fs::write(&path, whole).expect("target is writable");
+        self.is_tried_again(Described::is_caught_up);
+        self.are_equal("by the report");
+    }
+
+    /// What was refused is tried again until it is refused in these words, or no more.
+    fn is_tried_again(&mut self, until: impl Fn(&Described) -> bool) {
+        let recover = ["recover", "--mirror", "back", "--topics", LOAD];
+        let begun = Instant::now();
+        loop {
+            let all = self.back.describe();
+            if all.len() == COUNT && all.iter().all(&until) {
+                return;
+            }
+            assert!(begun.elapsed() < WITHIN, "{all:#?}");
+            // Not all have failed yet, or any more.
+            self.back.mirrors(&recover);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn is_refused(&mut self, words: &[&str]) {
+        self.is_tried_again(|one| {
+            let error = one.error.as_deref().unwrap_or_default();
+            one.state == "FAILED" && words.iter().all(|word| error.contains(word))
+        });
+    }
+
+    fn is_drilled(&mut self) {
+        self.back.start();
+        self.fails_over();
+        let left = self.there.describe();
+        let ends = self.second.offsets(LOAD);
+        let start = ["start", "--mirror", "dr", "--topics", TOPICS];
+        let dry = [&start[..], &["--dry-run", "--json"]].concat();
+        let told = self.there.mirrors(&dry).expect_code(0).json();
+        let plans = told.as_array().expect("a list of partitions");
+        assert_eq!(plans.len(), COUNT, "{told}");
+        for ((plan, left), end) in plans.iter().zip(&left).zip(&ends) {
+            assert_eq!(plan["partsAt"], left.last_mirror_offset, "{plan}");
+            assert_eq!(plan["cut"]["to"], end.high_watermark, "{plan}");
+        }
+        self.there.mirrors(&start).expect_code(0);
+        self.there.until("goes on", COUNT, |one| one.is_caught_up());
+        self.are_equal("after the drill");
+        let aside = self.there.data.join("logs.aside");
+        let aside = std::fs::read_dir(aside).expect("what was written is set aside");
+        assert_eq!(aside.count(), COUNT);
     }
 
     /// A node whose mirror has no topics yet says what would be done, and does nothing.

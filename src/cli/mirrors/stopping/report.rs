@@ -1,51 +1,47 @@
 //! What a stop would do and has done, partition by partition.
 
-use serde::Serialize;
-
 use crate::cli::mirrors::planning::{self, Planned};
 use crate::cli::mirrors::showing::number_or_dash;
 use crate::cli::text;
-use crate::protocol::mirror_rpc::{MirrorTopic, StopPlan, StopReport};
+use crate::model::TopicId;
+use crate::protocol::mirror_rpc::{
+    ClusterMirror, ExportedStop, MirrorPartition, MirrorTopic, StopPlan, StopReport,
+};
 
-/// A partition of a report.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Reported {
-    mirror: String,
-    topic: String,
-    partition: i32,
-    state: String,
-    error_message: Option<String>,
-    #[serde(flatten)]
-    report: StopReport,
+/// The partitions of topics. Where the node has no report, the positions of the description are
+/// what is known.
+pub(super) fn rows(mirror: &ClusterMirror) -> Vec<ExportedStop> {
+    let topics = mirror.topics.iter();
+    let rows = topics.flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(move |partition| row(mirror, topic, partition))
+    });
+    rows.collect()
 }
 
-impl Reported {
-    /// The partitions of topics. Where the node has no report, the positions of the description
-    /// are what is known.
-    pub(super) fn rows(mirror: &str, topics: &[MirrorTopic]) -> Vec<Reported> {
-        let rows = topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|partition| {
-                let known = |number: i64| (number >= 0).then_some(number);
-                let read = partition.stop_report.as_deref();
-                let read = read.and_then(|json| StopReport::read(json).ok());
-                let report = read.unwrap_or_else(|| StopReport {
-                    last_mirror_offset: known(partition.last_mirror_offset),
-                    last_mirror_epoch: known(i64::from(partition.last_mirror_epoch))
-                        .map(|_| partition.last_mirror_epoch),
-                    ..StopReport::default()
-                });
-                Reported {
-                    mirror: mirror.to_owned(),
-                    topic: topic.topic_name.clone(),
-                    partition: partition.partition_index,
-                    state: partition.state_value.clone(),
-                    error_message: partition.error_message.clone(),
-                    report,
-                }
-            })
-        });
-        rows.collect()
+fn row(mirror: &ClusterMirror, topic: &MirrorTopic, partition: &MirrorPartition) -> ExportedStop {
+    let known = |number: i64| (number >= 0).then_some(number);
+    let id = |id: TopicId| (id != TopicId::ZERO).then(|| id.to_string());
+    let read = partition.stop_report.as_deref();
+    let read = read.and_then(|json| StopReport::read(json).ok());
+    let report = read.unwrap_or_else(|| StopReport {
+        last_mirror_offset: known(partition.last_mirror_offset),
+        last_mirror_epoch: known(i64::from(partition.last_mirror_epoch))
+            .map(|_| partition.last_mirror_epoch),
+        ..StopReport::default()
+    });
+    ExportedStop {
+        mirror: mirror.mirror_name.clone(),
+        source_cluster_id: mirror.source_cluster_id.clone(),
+        destination_cluster_id: mirror.destination_cluster_id.clone(),
+        topic: topic.topic_name.clone(),
+        topic_id: id(topic.topic_id),
+        destination_topic_id: id(partition.led_topic_id),
+        partition: partition.partition_index,
+        state: partition.state_value.clone(),
+        error_message: partition.error_message.clone(),
+        led_epoch: partition.led_epoch,
+        report,
     }
 }
 
@@ -81,7 +77,7 @@ pub(super) fn planned(rows: &[Planned<StopPlan>]) -> String {
 }
 
 /// A report as people read it.
-pub(super) fn reported(rows: &[Reported]) -> String {
+pub(super) fn reported(rows: &[ExportedStop]) -> String {
     let heads = [
         "TOPIC",
         "PARTITION",
@@ -131,11 +127,10 @@ fn number(number: Option<i64>) -> String {
 mod tests {
     use super::*;
     use crate::cli::mirrors::showing::as_json;
-    use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, MirrorPartition, StepBegun};
+    use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, StepBegun};
 
-    #[test]
-    fn a_report_is_what_the_node_says_or_else_what_it_describes() {
-        let report = StopReport {
+    fn full() -> StopReport {
+        StopReport {
             last_mirror_offset: Some(100),
             last_mirror_epoch: Some(4),
             aborted_transactions: vec![AbortedTransaction {
@@ -155,13 +150,22 @@ mod tests {
                 step: "fetching ends".to_owned(),
                 at_ms: 4,
             }],
-        };
+        }
+    }
+
+    #[test]
+    fn a_report_is_what_the_node_says_or_else_what_it_describes() {
+        let report = full();
+        let id = TopicId::new([7; 16]);
         let topic = MirrorTopic {
             topic_name: "t".to_owned(),
+            topic_id: id,
             partitions: vec![
                 MirrorPartition {
                     state_value: "STOPPED".to_owned(),
                     stop_report: Some(report.write()),
+                    led_epoch: Some(6),
+                    led_topic_id: id,
                     ..MirrorPartition::default()
                 },
                 MirrorPartition {
@@ -174,7 +178,13 @@ mod tests {
             ],
             ..MirrorTopic::default()
         };
-        let rows = Reported::rows("dr", &[topic]);
+        let mirror = ClusterMirror {
+            mirror_name: "dr".to_owned(),
+            source_cluster_id: Some("A".to_owned()),
+            topics: vec![topic],
+            ..ClusterMirror::default()
+        };
+        let rows = rows(&mirror);
         assert_eq!(rows[0].report, report);
         assert_eq!(rows[1].report.last_mirror_offset, Some(7));
         let shown = reported(&rows);
@@ -194,7 +204,10 @@ mod tests {
         );
         let json = as_json(&rows[..1]);
         let expected = [
-            r#"[{"mirror":"dr","topic":"t","partition":0,"state":"STOPPED","errorMessage":null,"#,
+            r#"[{"mirror":"dr","sourceClusterId":"A","destinationClusterId":null,"topic":"t","#,
+            r#""topicId":"BwcHBwcHBwcHBwcHBwcHBw","#,
+            r#""destinationTopicId":"BwcHBwcHBwcHBwcHBwcHBw","#,
+            r#""partition":0,"state":"STOPPED","errorMessage":null,"ledEpoch":6,"#,
             r#""lastMirrorOffset":100,"lastMirrorEpoch":4,"abortedTransactions":[{"#,
             r#""producerId":9,"producerEpoch":1,"firstOffset":90}],"lag":5,"lagMs":12,"#,
             r#""lost":{"from":100,"to":105},"notDrained":[3],"newLeader":2,"leaderEpoch":7,"#,
@@ -203,6 +216,8 @@ mod tests {
         ]
         .concat();
         assert_eq!(json, expected);
+        let read = ExportedStop::read_all(as_json(&rows).as_bytes());
+        assert_eq!(read.as_ref(), Ok(&rows));
     }
 
     #[test]

@@ -27,8 +27,8 @@ const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How a wait ended.
 pub(super) struct End {
-    /// The topics as they were last seen.
-    pub(super) topics: Vec<MirrorTopic>,
+    /// The mirror as it was last seen, with the topics that were waited for.
+    pub(super) mirror: ClusterMirror,
     /// Why a partition is not stopped, each in words.
     pub(super) reasons: Vec<String>,
 }
@@ -144,7 +144,8 @@ impl<'n> Watch<'n> {
                     let mut reasons = progress.given_up;
                     reasons.append(&mut progress.open);
                     reasons.extend(self.missing(wanted, &topics));
-                    return Ok(End { topics, reasons });
+                    let mirror = ClusterMirror { topics, ..found };
+                    return Ok(End { mirror, reasons });
                 }
             }
             // What it did not hold back it had to work for: it is not asked without rest.

@@ -20,6 +20,7 @@ fn sought() -> Sought {
         source_topic: SOURCE_TOPIC,
         leader: "127.0.0.1:1".parse().expect("an address"),
         source: None,
+        own: None,
     }
 }
 
@@ -57,11 +58,12 @@ fn mirror(partition: MirrorPartition) -> ClusterMirror {
 }
 
 fn told(mirror: ClusterMirror) -> Result<Told, Found> {
-    let answer = DescribeClusterMirrorsResponse {
-        mirrors: vec![ClusterMirror::default(), mirror],
-        ..DescribeClusterMirrorsResponse::default()
-    };
-    read(&answer, &clusters(), &sought())
+    read(&said_by(Witness::Peer, mirror), &clusters(), &sought())
+}
+
+fn said_by(by: Witness, mirror: ClusterMirror) -> Answer {
+    let mirrors = vec![ClusterMirror::default(), mirror];
+    Answer { by, mirrors }
 }
 
 fn never(mirror: ClusterMirror, words: &str) {
@@ -78,6 +80,7 @@ fn the_counterpart_knows_where_it_stopped() {
         to: Offset::new(500),
         epoch: LeaderEpoch::new(3),
         led_epoch: LeaderEpoch::new(6),
+        whose: Whose::Theirs,
     };
     assert_eq!(told(mirror(stopped())), Ok(expected));
 }
@@ -137,6 +140,7 @@ fn seen() -> Seen {
         start: Some(Offset::new(100)),
         end: Some(Offset::new(730)),
         epoch_end: end(3, 600),
+        batch: None,
         led_end: end(6, 502),
     }
 }
@@ -237,4 +241,136 @@ fn nothing_mirrored_needs_no_epochs() {
         panic!("it is known");
     };
     assert_eq!(parting.from, Offset::new(500));
+}
+
+/// We have stopped at 400 ourselves.
+fn handed_over() -> Sought {
+    Sought {
+        own: Some(Own {
+            to: Offset::new(400),
+            epoch: LeaderEpoch::new(2),
+            led_epoch: LeaderEpoch::new(5),
+            topic: TOPIC,
+        }),
+        ..sought()
+    }
+}
+
+/// The counterpart mirrors between the two clusters, and this topic never.
+fn nothing_of_it() -> ClusterMirror {
+    ClusterMirror {
+        topics: Vec::new(),
+        ..mirror(stopped())
+    }
+}
+
+#[test]
+fn where_the_counterpart_has_moved_nothing_our_own_stop_counts() {
+    let own = Told {
+        to: Offset::new(400),
+        epoch: LeaderEpoch::new(5),
+        led_epoch: LeaderEpoch::new(2),
+        whose: Whose::Own,
+    };
+    let answer = said_by(Witness::Peer, nothing_of_it());
+    assert_eq!(read(&answer, &clusters(), &handed_over()), Ok(own));
+    let refused = |answer: &Answer, one: &Sought| {
+        let found = read(answer, &clusters(), one);
+        let is_it = matches!(&found, Err(Found::Never(why)) if why.contains("never mirrored"));
+        assert!(is_it, "{found:?}");
+    };
+    refused(&answer, &sought());
+    let anew = Sought {
+        topic: TopicId::new([8; 16]),
+        ..handed_over()
+    };
+    refused(&answer, &anew);
+    let elsewhere = ClusterMirror {
+        destination_cluster_id: Some("C".to_owned()),
+        ..nothing_of_it()
+    };
+    refused(&said_by(Witness::Peer, elsewhere), &handed_over());
+    // It may have moved something since.
+    let report = Witness::Report("/report".into());
+    refused(&said_by(report, nothing_of_it()), &handed_over());
+}
+
+#[test]
+fn our_own_stop_counts_no_further_than_each_side_goes() {
+    let own = Told {
+        to: Offset::new(400),
+        epoch: LeaderEpoch::new(5),
+        led_epoch: LeaderEpoch::new(2),
+        whose: Whose::Own,
+    };
+    let end = |epoch, end| Some((LeaderEpoch::new(epoch), Offset::new(end)));
+    let seen = Seen {
+        start: Some(Offset::new(0)),
+        end: Some(Offset::new(450)),
+        epoch_end: end(5, 403),
+        batch: None,
+        led_end: end(2, 420),
+    };
+    let from = |seen| match judge(&sought(), own, seen) {
+        Found::At { parting, end } => {
+            assert_eq!(parting.epoch, LeaderEpoch::new(2));
+            assert_eq!(end, Offset::new(450));
+            parting.from.value()
+        }
+        found => panic!("{found:?}"),
+    };
+    assert_eq!(from(seen), 400);
+    let idle = Seen {
+        epoch_end: end(4, 403),
+        ..seen
+    };
+    assert_eq!(from(idle), 400, "nothing was mirrored in that epoch");
+    let lost_here = Seen {
+        epoch_end: end(5, 380),
+        ..seen
+    };
+    assert_eq!(from(lost_here), 380);
+    let lost_there = Seen {
+        led_end: end(2, 390),
+        ..seen
+    };
+    assert_eq!(from(lost_there), 390);
+    let gone = Seen {
+        led_end: end(1, 410),
+        ..seen
+    };
+    assert!(matches!(judge(&sought(), own, gone), Found::Never(_)));
+}
+
+#[test]
+fn a_report_of_an_earlier_stop_is_refused_by_name() {
+    let report = |to| {
+        let earlier = MirrorPartition {
+            last_mirror_offset: to,
+            ..stopped()
+        };
+        said_by(Witness::Report("/old.json".into()), mirror(earlier))
+    };
+    let found = read(&report(399), &clusters(), &handed_over());
+    let is_it = matches!(&found, Err(Found::Never(why))
+        if why.contains("/old.json") && why.contains("399") && why.contains("400"));
+    assert!(is_it, "{found:?}");
+    assert!(read(&report(400), &clusters(), &handed_over()).is_ok());
+}
+
+#[test]
+fn a_stop_within_a_batch_is_of_another_log() {
+    let begins = |at| Seen {
+        batch: Some(Offset::new(at)),
+        ..seen()
+    };
+    assert_eq!(parts_at(begins(500)), at(500, 100));
+    assert_eq!(
+        parts_at(begins(503)),
+        at(500, 100),
+        "compaction has taken some"
+    );
+    let found = parts_at(begins(493));
+    let is_it = matches!(&found, Found::Never(why) if why.contains("493") && why.contains("500"));
+    assert!(is_it, "{found:?}");
 }

@@ -26,6 +26,7 @@ fn draft(sought: bool) -> Draft {
             source_topic: TopicId::new([9; 16]),
             leader: "127.0.0.1:1".parse().expect("an address"),
             source: None,
+            own: None,
         }),
     }
 }
