@@ -1,6 +1,7 @@
-//! What one batch costs: its checksum, its walk, its whole check, another producer id in it.
+//! What one batch costs: its checksum, its walk, its whole check, its digest, another producer id.
 
 use divan::counter::ItemsCount;
+use twinlog::log::Chain;
 use twinlog::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift};
 use twinlog::record::{BatchBuilder, Expect, Producer, check, check_mut, crc::crc32c, scan};
 use twinlog::stdx::prng::Prng;
@@ -65,6 +66,20 @@ fn walk(bencher: divan::Bencher<'_, '_>, value_bytes: usize) {
 fn checked(bencher: divan::Bencher<'_, '_>, value_bytes: usize) {
     let bytes = batches(value_bytes);
     bencher.bench(|| check(divan::black_box(&bytes), expect()).run.count());
+}
+
+/// What the digest of a log costs for each of its batches.
+#[divan::bench(args = [200, 4096, 65536])]
+fn digested(bencher: divan::Bencher<'_, '_>, value_bytes: usize) {
+    let bytes = batches(value_bytes);
+    let run = scan(&bytes, expect()).run;
+    let count = ItemsCount::new(BATCHES.unsigned_abs());
+    bencher.counter(count).bench(|| {
+        let mut chain = Chain::default();
+        let batches = divan::black_box(&run).batches();
+        batches.for_each(|batch| chain.take(&batch));
+        chain
+    });
 }
 
 /// Sixteen batches an iteration, headers in the cache as a check leaves them.

@@ -13,6 +13,7 @@ benches=(
   batches::checksum::{200,4096,65536}
   batches::walk::{200,4096,65536}
   batches::checked::{200,4096,65536}
+  batches::digested::{200,4096,65536}
   batches::producer_ids_shifted::{200,4096,65536}
   batches::producer_ids_shifted_mixed
   log::append::{200,1024,4096}

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use crate::model::{LeaderEpoch, Offset, ProducerId, WallTime, Watermarks};
 use crate::record::{Expect, Run};
 
+use super::digest::Digest;
 use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::lineage::Lineage;
@@ -38,6 +39,7 @@ pub struct Log {
     /// The epochs in which we led it: what is of them is ours, whoever leads it now.
     pub(super) led: LeaderEpochs,
     pub(super) producers: Producers,
+    pub(super) digest: Digest,
     pub(super) segment: Segment,
     /// The segments before the present one, oldest first.
     pub(super) older: Vec<Offset>,
@@ -74,6 +76,7 @@ impl Log {
             lineage: None,
             led: LeaderEpochs::default(),
             producers: Producers::default(),
+            digest: Digest::default(),
             segment,
             older: Vec::new(),
             planned: Vec::new(),
@@ -235,6 +238,7 @@ impl Log {
     /// The same for a batch that was found there. Its producer may be known already.
     pub(super) fn recover(&mut self, fact: &BatchFact, is_new_to_producers: bool) {
         self.segment.apply(fact, &self.options);
+        self.digest.take(fact.base, fact.digest);
         self.epochs_changed |= self.epochs.assign(fact.epoch, fact.base);
         if is_new_to_producers && let Some(aborted) = self.producers.apply(fact) {
             self.segment.aborted(aborted);
@@ -253,6 +257,7 @@ impl Log {
     pub(super) fn moved_to(&mut self, fresh: Segment) {
         let before = std::mem::replace(&mut self.segment, fresh);
         assert!(before.pending.bytes() == 0, "index entries would be lost");
+        self.digest.mark(self.segment.base);
         if before.size > 0 {
             self.older.push(before.base);
         }

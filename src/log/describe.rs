@@ -16,8 +16,8 @@ use super::epochs::LeaderEpochs;
 use super::fact::BatchFact;
 use super::fault::{LogFault, at};
 use super::layout::{
-    self, CUT, EPOCHS, INDEX, LED_EPOCHS, LOG, METADATA, SNAPSHOT, SOURCE_EPOCHS, TIME_INDEX,
-    TXN_INDEX,
+    self, CUT, DIGEST, EPOCHS, INDEX, LED_EPOCHS, LOG, METADATA, SNAPSHOT, SOURCE_EPOCHS,
+    TIME_INDEX, TXN_INDEX,
 };
 use super::producers;
 use super::walk::{Route, walk};
@@ -86,7 +86,8 @@ pub enum Agreement {
 pub fn is_known(name: &str) -> bool {
     let named = [LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT];
     let is_named = |suffix: &&str| layout::offset_of(name, suffix).is_some();
-    [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, CUT, METADATA].contains(&name) || named.iter().any(is_named)
+    let files = [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, CUT, DIGEST, METADATA];
+    files.contains(&name) || named.iter().any(is_named)
 }
 
 /// Shows what lies in `path`: a partition's directory, or one file of it.

@@ -3,6 +3,8 @@
 use crate::model::{LeaderEpoch, Offset};
 use crate::record::{Batch, Control, ControlFault, Producer, control};
 
+use super::digest;
+
 /// The end of a transaction, as its marker says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
@@ -26,6 +28,8 @@ pub(super) struct BatchFact {
     pub(super) is_transactional: bool,
     pub(super) is_control: bool,
     pub(super) marker: Option<Marker>,
+    /// What it counts for in the log's digest.
+    pub(super) digest: u128,
 }
 
 impl BatchFact {
@@ -48,6 +52,7 @@ impl BatchFact {
             is_transactional: batch.is_transactional(),
             is_control: batch.is_control(),
             marker,
+            digest: digest::of_header(batch),
         })
     }
 

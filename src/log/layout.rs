@@ -24,6 +24,8 @@ pub(super) const SOURCE_EPOCHS: &str = "source-leader-epoch-checkpoint";
 pub(super) const LED_EPOCHS: &str = "led-leader-epoch-checkpoint";
 /// How far a log was cut.
 pub(super) const CUT: &str = "cut-checkpoint";
+/// The digest of the batches, at marks on the way.
+pub(super) const DIGEST: &str = "digest-checkpoint";
 /// The topic's id (`PartitionMetadataFile`).
 pub(super) const METADATA: &str = "partition.metadata";
 /// What `io::replace` writes before it renames.
@@ -50,7 +52,7 @@ pub(super) fn offset_of(name: &str, suffix: &str) -> Option<Offset> {
 pub(super) fn is_derived(name: &str) -> bool {
     let suffixes = [INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT];
     let mut suffixes = suffixes.into_iter();
-    suffixes.any(|suffix| offset_of(name, suffix).is_some())
+    name == DIGEST || suffixes.any(|suffix| offset_of(name, suffix).is_some())
 }
 
 /// Whether a file of this name belongs into a partition's directory.
@@ -59,14 +61,14 @@ pub(super) fn is_ours(name: &str) -> bool {
     let is_unfinished = name
         .rsplit_once('.')
         .is_some_and(|(_, end)| end == UNFINISHED);
-    let is_named = [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, CUT, METADATA].contains(&name);
+    let is_named = is_for_us(name) || [EPOCHS, METADATA].contains(&name);
     is_segment || is_derived(name) || is_unfinished || is_named
 }
 
 /// Whether a file of this name is one that no broker knows.
 #[must_use]
 pub fn is_for_us(name: &str) -> bool {
-    [SOURCE_EPOCHS, LED_EPOCHS, CUT].contains(&name)
+    [SOURCE_EPOCHS, LED_EPOCHS, CUT, DIGEST].contains(&name)
 }
 
 /// The offsets that files of this suffix are named by, rising as the names do.
@@ -89,15 +91,20 @@ pub(super) fn content<D: Disk>(disk: &D, path: &Path) -> Result<Option<Vec<u8>>,
     Ok(Some(bytes))
 }
 
+/// The topic's id that `partition.metadata` names; `None` where it names none.
+pub(super) fn topic_id<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, LogFault> {
+    let bytes = content(disk, &dir.join(METADATA))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let named = text.trim_end().strip_prefix("version: 0\ntopic_id: ");
+    Ok(named.and_then(|named| named.parse().ok()))
+}
+
 /// Writes `partition.metadata` again where it is missing or damaged.
 ///
 /// # Errors
 /// The disk's, or it names another topic.
 pub(super) fn renew_metadata<D: Disk>(disk: &D, dir: &Path, id: TopicId) -> Result<(), LogFault> {
-    let bytes = content(disk, &dir.join(METADATA))?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let named = text.trim_end().strip_prefix("version: 0\ntopic_id: ");
-    match named.and_then(|named| named.parse::<TopicId>().ok()) {
+    match topic_id(disk, dir)? {
         Some(found) if found == id => Ok(()),
         Some(found) if found != TopicId::ZERO => Err(LogFault::Elsewhere {
             dir: dir.to_owned(),

@@ -11,6 +11,7 @@
 //! | `epochs`, `producers` | leader epochs; idempotent producers and open transactions |
 //! | `store` | the files, and the effects of a plan |
 //! | `snapshots` | which snapshots of producers are kept until recovery needs them no more |
+//! | `digest` | what the batches come to, kept as they come, comparable between any two logs |
 //! | `lineage` | what of the log is the source's, where its epochs are a destination's |
 //! | `truncate`, `limit` | cutting a log; how far its recovery point is believed then |
 //! | `retention` | which segments go with time |
@@ -26,6 +27,7 @@
 mod append;
 mod aside;
 mod describe;
+mod digest;
 mod epochs;
 mod fact;
 mod fault;
@@ -53,6 +55,7 @@ pub use aside::set_aside;
 pub use describe::{
     Aborted, Agreement, KnownProducer, Outcome, Piece, Transaction, describe, is_known,
 };
+pub use digest::{Chain, Compared, Digested, Span, compare, digest, noted_digest, whole};
 pub use epochs::LeaderEpochs;
 pub use fault::{LogFault, take_out};
 pub use layout::is_for_us;

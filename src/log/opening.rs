@@ -14,6 +14,7 @@ use crate::model::{Offset, TopicId, WallTime};
 use super::LogOptions;
 use super::append::Log;
 use super::aside::set_aside;
+use super::digest::{Digest, Owner};
 use super::fault::{LogFault, at};
 use super::layout;
 use super::limit;
@@ -166,8 +167,10 @@ fn create<D: Disk>(
     layout::write_metadata(&disk, dir, known.topic_id)?;
     let files = Files::create(&disk, dir, known.log_start)?;
     let segment = Segment::new(known.log_start, now);
+    let mut log = Log::new(options, known.log_start, segment);
+    log.digest = Digest::new(Owner::of(dir, known.topic_id));
     Ok(Opened {
-        log: Log::new(options, known.log_start, segment),
+        log,
         store: Store::new(disk, dir, files),
         recovered: Recovered::default(),
     })

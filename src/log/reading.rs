@@ -67,6 +67,12 @@ impl<D: Disk> Reader<D> {
         Ok(())
     }
 
+    /// Where its first segment begins; `None` where there is none.
+    #[must_use]
+    pub fn begins(&self) -> Option<Offset> {
+        self.bases.first().copied()
+    }
+
     /// Closes the file that was read last, so that its space is free where it is deleted.
     pub fn release(&mut self) {
         self.file = None;

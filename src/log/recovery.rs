@@ -5,7 +5,7 @@
 //! | no segment | none is there: `opening` makes a new log, or refuses |
 //! | closed cleanly | the last segment is read from its last index entry on |
 //! | not closed cleanly | all is read from the newest synced snapshot of producers on |
-//! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
+//! | epochs, snapshots or digest damaged or gone | all is read from the log's first batch on |
 //! | durable batches with other epochs or another end than was noted | as one that is damaged |
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
 //! | a time index without the times that the offset index implies | the same |
@@ -33,6 +33,7 @@ use crate::model::{Offset, WallTime};
 
 use super::LogOptions;
 use super::append::Log;
+use super::digest::{self, Digest, Owner};
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, UNFINISHED};
@@ -147,16 +148,19 @@ struct Trusted {
     producers: Producers,
     /// The producers are as of this offset.
     producers_at: Offset,
+    /// The batches' digest as of one of its marks.
+    digest: Digest,
 }
 
 impl Trusted {
     /// Everything is read, from the first segment on.
-    fn nothing(start: Offset) -> Trusted {
+    fn nothing(start: Offset, owner: Owner) -> Trusted {
         Trusted {
             from: start,
             epochs: LeaderEpochs::default(),
             producers: Producers::default(),
             producers_at: start,
+            digest: Digest::new(owner),
         }
     }
 }
@@ -180,7 +184,7 @@ impl<D: Disk> Recovery<'_, D> {
         let mut read = self.read(&trusted)?;
         if read.is_none() {
             // The first contradiction may lie before what was read.
-            trusted = Trusted::nothing(self.found.bases[0]);
+            trusted = Trusted::nothing(self.found.bases[0], self.owner());
             read = self.read(&trusted)?;
         }
         match (read, self.contradiction.take()) {
@@ -235,6 +239,7 @@ impl<D: Disk> Recovery<'_, D> {
         let segment = self.found.bases.partition_point(above).saturating_sub(1);
         let kept = self.keep(self.found.bases[segment], trusted)?;
         let size = kept.size;
+        digest::truncate(&self.disk, &self.dir, trusted.digest.written)?;
         let (log, files) = self.log(trusted, kept, segment);
         Ok(Begun {
             log,
@@ -263,6 +268,7 @@ impl<D: Disk> Recovery<'_, D> {
         // What is read again is taken in again.
         log.epochs.cut(kept.offset);
         log.producers = trusted.producers.clone();
+        log.digest = trusted.digest.clone();
         (log, kept.files)
     }
 
@@ -303,13 +309,17 @@ impl<D: Disk> Recovery<'_, D> {
         let epochs = self.witness.epochs().cloned();
         let snapshot = self.newest_snapshot(durable)?;
         let Some((epochs, (producers_at, producers))) = epochs.zip(snapshot) else {
-            return Ok(Trusted::nothing(start));
+            return Ok(Trusted::nothing(start, self.owner()));
         };
+        let limit = durable.min(self.known.recovery_point);
+        let digest = Digest::noted(&self.disk, &self.dir, self.owner(), limit)?;
+        let digest_at = digest.reaches().unwrap_or(start);
         Ok(Trusted {
-            from: durable.min(producers_at).max(start),
+            from: durable.min(producers_at).min(digest_at).max(start),
             epochs,
             producers,
             producers_at,
+            digest,
         })
     }
 
@@ -331,6 +341,10 @@ impl<D: Disk> Recovery<'_, D> {
         }
         let start = self.found.bases[0];
         Ok((durable <= start).then(|| (start, Producers::default())))
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::of(&self.dir, self.known.topic_id)
     }
 
     fn path(&self, base: Offset, suffix: &str) -> PathBuf {

@@ -67,11 +67,15 @@ impl<D: Disk> Store<D> {
         expiry: &Expiry,
         now: WallTime,
     ) -> Result<Option<Offset>, LogFault> {
+        let has_expired = !self.expired.is_empty();
         while let Some(base) = self.expired.last().copied() {
             for suffix in [INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT, LOG] {
                 self.remove(base, suffix)?;
             }
             self.expired.pop();
+        }
+        if has_expired {
+            self.forget_marks(log)?;
         }
         let expiry = Expiry {
             begins: expiry.begins.max(log.log_start),

@@ -10,7 +10,7 @@ use crate::record::Run;
 use super::append::{Log, Next};
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at, replacing, unsynced};
-use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+use super::layout::{self, DIGEST, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, TXN_INDEX};
 use super::limit::{self, Limit};
 use super::snapshots::Loose;
 
@@ -22,6 +22,8 @@ pub struct Store<D: Disk> {
     pub(super) disk: D,
     pub(super) dir: PathBuf,
     pub(super) files: Files<D::File>,
+    /// The marks of its digest, once there are some.
+    pub(super) marks: Option<D::File>,
     /// Files that were written to and closed to further writes since the last sync point.
     unsynced: Vec<(PathBuf, D::File)>,
     /// Names were made or removed since the directory was last synced.
@@ -80,6 +82,7 @@ impl<D: Disk> Store<D> {
             disk,
             dir: dir.to_owned(),
             files,
+            marks: None,
             unsynced: Vec::new(),
             names_changed: true,
             loose: Loose::default(),
@@ -270,11 +273,17 @@ impl<D: Disk> Store<D> {
         }
         log.producers.expire(now);
         self.write_loose_snapshot(log)?;
+        self.write_marks(log)?;
         if std::mem::take(&mut self.names_changed) {
             let synced = self.disk.sync_dir(&self.dir);
             synced.map_err(unsynced(&self.dir))?;
         }
         let mut files = std::mem::take(&mut self.unsynced);
+        files.extend(
+            self.marks
+                .clone()
+                .map(|marks| (self.dir.join(DIGEST), marks)),
+        );
         files.extend(self.files.named(&self.dir, log.segment.base));
         self.appended_bytes = 0;
         Ok(SyncPoint {
@@ -324,6 +333,22 @@ impl<D: Disk> Store<D> {
         let path = self.dir.join(EPOCHS);
         let text = epochs.to_text();
         replace(&self.disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(replacing(&path))
+    }
+
+    /// The digest as of the log's end, and the marks before it.
+    fn write_marks(&mut self, log: &mut Log) -> Result<(), LogFault> {
+        log.digest.mark(log.log_end);
+        if log.digest.pending.is_empty() {
+            return Ok(());
+        }
+        let path = self.dir.join(DIGEST);
+        if self.marks.is_none() {
+            let made = self.disk.open(&path, Open::WriteOrCreate);
+            self.marks = Some(made.map_err(at(&path))?);
+            self.names_changed = true;
+        }
+        let file = self.marks.as_ref().expect("made above");
+        put(file, &mut log.digest.pending, &mut log.digest.written).map_err(at(&path))
     }
 
     /// The producers as of the log's end, so that recovery need not read what lies before.

@@ -159,6 +159,9 @@ fn recovers(left: &MemoryDisk, batches: &[Vec<u8>], durable: Offset, what: &str)
     }
     let end = store.close(&mut log, WALL).expect("the disk works again");
     assert_eq!(content(left), whole, "{what}");
+    let told = store.digest(&log, end).expect("the disk works again");
+    let read = super::digest(left.clone(), &dir(), Span::default()).expect("sound");
+    assert_eq!(Some(told), super::whole(&read), "{what}");
     let claims = Claims {
         topic_id: TopicId::new([7; 16]),
         log_start: Some(Offset::ZERO),
@@ -318,6 +321,7 @@ fn what_was_durable_and_is_gone_is_refused() {
 
 mod cut;
 mod damaged;
+mod digest;
 mod flipped;
 mod full;
 mod led;

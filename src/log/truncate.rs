@@ -12,6 +12,7 @@ use crate::io::{Disk, Durability, Entry, File, Open, replace};
 use crate::model::{LeaderEpoch, Offset, Position};
 use crate::record::{Batch, BatchHeader, HEADER_BYTES};
 
+use super::digest;
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at, unsynced};
 use super::index::{OFFSET_ENTRY, OffsetEntry, count_while, entry_at};
@@ -171,12 +172,13 @@ impl Cut {
         Ok((self.stays > 0 || self.place > Position::ZERO).then_some(self.end))
     }
 
-    /// Snapshots and leader epochs of the part that is cut.
+    /// Snapshots, digest and leader epochs of the part that is cut.
     fn remove_derived<D: Disk>(&self, disk: &D, dir: &Path) -> Result<(), LogFault> {
         let snapshots = layout::offsets(&self.entries, SNAPSHOT);
         for snapshot in snapshots.into_iter().filter(|offset| *offset > self.end) {
             remove(disk, &layout::path(dir, snapshot, SNAPSHOT))?;
         }
+        digest::cut(disk, dir, self.end)?;
         cut_epochs(disk, &dir.join(EPOCHS), self.end)
     }
 

@@ -10,6 +10,7 @@
 //! it ends, and whether indexes, epochs and snapshots tell of it already, says nothing. The next
 //! copy heals all of that.
 
+mod digest;
 mod entries;
 mod epochs;
 mod remedy;
@@ -29,6 +30,7 @@ use super::limit;
 use super::producers::Producers;
 use super::recovery::is_lost;
 use super::walk::{Obstacle, Route, walk};
+use digest::Marked;
 use entries::Entries;
 pub use remedy::Remedy;
 
@@ -122,8 +124,10 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
         producers: Producers::default(),
         next: Offset::ZERO,
         epoch: LeaderEpoch::NONE,
+        marked: Marked::default(),
         led: None,
     };
+    audit.marked = audit.marked()?;
     audit.led = audit.led()?;
     for (nth, base) in bases.iter().enumerate() {
         let next = bases.get(nth + 1).copied();
@@ -165,6 +169,7 @@ pub fn verify<D: Disk>(disk: &D, dir: &Path, claims: Claims) -> Result<Verified,
     audit.verified.segments = bases.len();
     audit.verified.snapshots = snapshots.len();
     audit.ends();
+    audit.compare_digest();
     audit.compare_epochs()?;
     audit.compare_source_epochs()?;
     audit.compare_cut()?;
@@ -211,6 +216,7 @@ struct Audit<'a, D: Disk> {
     producers: Producers,
     next: Offset,
     epoch: LeaderEpoch,
+    marked: Marked,
     /// What the checkpoint says of the epochs of a log that is led.
     led: Option<LeaderEpochs>,
 }
@@ -299,6 +305,7 @@ impl<D: Disk> Audit<'_, D> {
     ) -> Result<(), LogFault> {
         let begin = batch.base_offset();
         self.compare_snapshots_to(begin)?;
+        self.compare_marks_to(begin);
         let path = |suffix| layout::path(self.dir, base, suffix);
         let fact = match BatchFact::of(batch) {
             Ok(fact) => fact,
@@ -317,6 +324,7 @@ impl<D: Disk> Audit<'_, D> {
         verified.bytes += batch.bytes().len() as u64;
         verified.records += u64::from(batch.record_count());
         self.epochs.assign(fact.epoch, fact.base);
+        self.marked.push(fact.digest);
         self.compare_led(&fact, path(LOG), position);
         let aborted = self.producers.apply(&fact);
         let wrong = entries.confirm(&fact, position, aborted, first);

@@ -161,7 +161,7 @@ const BANNED: [(&str, &[&str]); 7] = [
 ];
 
 /// What we depend on, and why.
-const DEPENDENCIES: [(&str, &str); 24] = [
+const DEPENDENCIES: [(&str, &str); 25] = [
     (
         "bytes",
         "the frames that kafka-protocol encodes to and decodes from",
@@ -195,6 +195,7 @@ const DEPENDENCIES: [(&str, &str); 24] = [
     ("toml", "config.toml, with the place of every key"),
     ("tracing", "what happened, with fields"),
     ("tracing-subscriber", "what happened, on standard error"),
+    ("twox-hash", "XXH3 of every batch's header, for the digest"),
     ("uuid", "the directory ids of a vault"),
     (
         "zerocopy",

@@ -22,6 +22,7 @@ fn data(id: i64, epoch: i16, base: i64, records: i64, is_transactional: bool) ->
         is_transactional,
         is_control: false,
         marker: None,
+        digest: 0,
     }
 }
 

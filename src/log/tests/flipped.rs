@@ -1,5 +1,5 @@
-//! Every bit of every file of a log flipped, one at a time: the audit finds it, but for one class
-//! that has its name here; and no start takes a log for whole that is not.
+//! Every bit of every file of a log flipped, one at a time: the audit finds it, and no start takes
+//! a log for whole that is not, but for one class that has its name here.
 
 use super::*;
 use crate::record::Batch;
@@ -135,7 +135,8 @@ fn is_found(disk: &MemoryDisk, durable: Offset) -> bool {
 }
 
 /// Whether the flip only moves a batch's base offset about in the offsets that no batch has:
-/// nothing in the batch or beside it states it a second time. Comparing with the source shows it.
+/// nothing in the batch or beside it states it a second time, but for the digest, of which a start
+/// that reads the batch makes a new one. Comparing with the source shows it.
 fn moves_within_a_gap(disk: &MemoryDisk, flip: &Flip) -> bool {
     let bytes = disk.bytes(&flip.path).expect("listed");
     let mut moved = bytes.clone();
@@ -151,19 +152,16 @@ fn moves_within_a_gap(disk: &MemoryDisk, flip: &Flip) -> bool {
 }
 
 #[test]
-fn every_flipped_bit_is_found_but_a_base_offset_within_a_gap() {
+fn every_flipped_bit_is_found() {
     for shape in &SHAPES {
         let (disk, durable) = closed(shape);
         assert!(!is_found(&disk, durable), "{shape}: it is sound");
-        let mut missed = 0;
+        let mut within_gaps = 0;
         each_flip(&disk, |damaged, flip| {
-            if !is_found(damaged, durable) {
-                assert!(moves_within_a_gap(&disk, flip), "{shape}: missed {flip}");
-                missed += 1;
-            }
+            assert!(is_found(damaged, durable), "{shape}: missed {flip}");
+            within_gaps += u32::from(moves_within_a_gap(&disk, flip));
         });
-        let has_gaps = shape.traffic == Traffic::Compacted;
-        assert_eq!(missed > 0, has_gaps, "{shape}: {missed} missed");
+        assert!(within_gaps > 0, "{shape}: the digest alone tells of some");
     }
 }
 

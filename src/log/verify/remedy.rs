@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::log::fault::way_out;
-use crate::log::layout::{self, EPOCHS, INDEX, SNAPSHOT, TIME_INDEX, TXN_INDEX};
+use crate::log::layout::{self, DIGEST, EPOCHS, INDEX, SNAPSHOT, TIME_INDEX, TXN_INDEX};
 use crate::stdx::shell::{beside, word};
 
 /// What leads on from a finding.
@@ -36,7 +36,7 @@ impl Remedy {
             .into_iter()
             .any(|suffix| offset(suffix).is_some());
         // Where a log is led, an epoch may begin before its first batch.
-        if is_derived || name == EPOCHS && !is_led {
+        if is_derived || name == DIGEST || name == EPOCHS && !is_led {
             return Remedy::Remove(vec![path.to_owned()]);
         }
         match path == dir || layout::is_ours(name) {

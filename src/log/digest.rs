@@ -1,0 +1,293 @@
+//! A digest of a log's batches that grows with each of them, and marks of it on the way.
+//!
+//! Of each batch the 61 bytes of its header count, but for the leader epoch, which a member stamps
+//! anew; the checksum among them stands for the records. A digest is the number of batches and
+//!
+//! `value' = value · FACTOR + XXH3-128(header)` modulo 2^128
+//!
+//! from the first batch to the last one, so that order and completeness count. It can be taken
+//! apart and put together where batches meet: what lies between two marks follows from both of
+//! them, wherever the log began, and two nodes come to the same whatever their segments are. It
+//! finds what has gone wrong, not whoever forges batches: that would take a keyed hash.
+//!
+//! `digest-checkpoint` holds the marks in the order of their offsets, appended to as indexes are.
+//! A mark at an offset tells the digest of the batches that begin below. There is one at the first
+//! batch, one in each window of [`WINDOW`] offsets that has a batch, and one at each segment's
+//! beginning and each sync's end. An entry is made of offset, 8; batches, 8; value, 16; and the
+//! check, 8: XXH3 of those and of whose log it is.
+
+mod ranges;
+
+use std::path::Path;
+
+use twox_hash::XxHash3_128;
+
+use crate::io::{Disk, File, Open};
+use crate::model::{Offset, Position, TopicId};
+use crate::record::{Batch, HEADER_BYTES};
+use crate::stdx::bytes::be_i64;
+
+use super::fault::{LogFault, at};
+use super::layout::{self, DIGEST};
+
+pub use ranges::{Compared, Digested, Span, compare, digest, noted_digest, whole};
+
+/// Offsets of a window: a power of two, and windows begin at its multiples.
+const WINDOW: i64 = 1 << 16;
+pub(super) const MARK_ENTRY: usize = 40;
+const CHECKED_BYTES: usize = 32;
+/// Odd, and as far from one as can be: each power of it differs from the others.
+const FACTOR: u128 = 0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645;
+/// Where the leader epoch of a batch lies.
+const EPOCH: std::ops::Range<usize> = 12..16;
+
+/// The digest of batches that follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// How many.
+    pub batches: u64,
+    /// Their headers, one after the other.
+    pub value: u128,
+}
+
+/// What a batch counts for.
+pub(super) fn of_header(batch: &Batch<'_>) -> u128 {
+    let header = batch.bytes().first_chunk();
+    of_bytes(header.expect("a batch has a header"))
+}
+
+fn of_bytes(header: &[u8; HEADER_BYTES]) -> u128 {
+    let mut bytes = [0; HEADER_BYTES - (EPOCH.end - EPOCH.start)];
+    bytes[..EPOCH.start].copy_from_slice(&header[..EPOCH.start]);
+    bytes[EPOCH.start..].copy_from_slice(&header[EPOCH.end..]);
+    XxHash3_128::oneshot(&bytes)
+}
+
+/// The value, in hexadecimal digits.
+impl std::fmt::Display for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.value)
+    }
+}
+
+impl Chain {
+    /// Takes in the batch that follows.
+    pub fn take(&mut self, batch: &Batch<'_>) {
+        self.push(of_header(batch));
+    }
+
+    pub(super) fn push(&mut self, header: u128) {
+        self.batches += 1;
+        self.value = self.value.wrapping_mul(FACTOR).wrapping_add(header);
+    }
+
+    /// These batches and behind them those of `later`.
+    #[must_use]
+    pub fn then(self, later: Chain) -> Chain {
+        let before = self.value.wrapping_mul(power(later.batches));
+        Chain {
+            batches: self.batches.wrapping_add(later.batches),
+            value: before.wrapping_add(later.value),
+        }
+    }
+
+    /// These batches without the first ones, which are those of `before`.
+    #[must_use]
+    pub fn since(self, before: Chain) -> Chain {
+        let batches = self.batches.wrapping_sub(before.batches);
+        let gone = before.value.wrapping_mul(power(batches));
+        Chain {
+            batches,
+            value: self.value.wrapping_sub(gone),
+        }
+    }
+}
+
+fn power(mut exponent: u64) -> u128 {
+    let (mut power, mut square) = (1u128, FACTOR);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            power = power.wrapping_mul(square);
+        }
+        square = square.wrapping_mul(square);
+        exponent >>= 1;
+    }
+    power
+}
+
+/// The beginning of the window that an offset lies in.
+pub(super) fn window_of(offset: Offset) -> Offset {
+    Offset::new(offset.value() & !(WINDOW - 1))
+}
+
+/// The digest of the batches that begin below an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) before: Offset,
+    pub(super) chain: Chain,
+}
+
+/// Whose marks they are: those of another log are none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Owner(u128);
+
+impl Owner {
+    pub(super) fn of(dir: &Path, topic_id: TopicId) -> Owner {
+        let mut name = dir
+            .file_name()
+            .unwrap_or_default()
+            .as_encoded_bytes()
+            .to_vec();
+        name.extend_from_slice(&topic_id.bytes());
+        Owner(XxHash3_128::oneshot(&name))
+    }
+
+    fn check(self, entry: &[u8]) -> [u8; 8] {
+        let mut bytes = [0; CHECKED_BYTES + size_of::<u128>()];
+        bytes[..CHECKED_BYTES].copy_from_slice(entry);
+        bytes[CHECKED_BYTES..].copy_from_slice(&self.0.to_be_bytes());
+        let [check @ .., _, _, _, _, _, _, _, _] = XxHash3_128::oneshot(&bytes).to_be_bytes();
+        check
+    }
+}
+
+impl Mark {
+    fn push(self, owner: Owner, out: &mut Vec<u8>) {
+        let begin = out.len();
+        out.extend_from_slice(&self.before.value().to_be_bytes());
+        out.extend_from_slice(&self.chain.batches.to_be_bytes());
+        out.extend_from_slice(&self.chain.value.to_be_bytes());
+        let check = owner.check(&out[begin..]);
+        out.extend_from_slice(&check);
+    }
+
+    /// `None`: it is none, or another log's.
+    pub(super) fn read(entry: &[u8], owner: Owner) -> Option<Mark> {
+        let (said, check) = entry.split_at_checked(CHECKED_BYTES)?;
+        let mark = Mark {
+            before: Offset::from_wire(be_i64(said, 0)?)?,
+            chain: Chain {
+                batches: be_i64(said, 8)?.cast_unsigned(),
+                value: u128::from_be_bytes(*said.get(16..)?.first_chunk()?),
+            },
+        };
+        (check == owner.check(said)).then_some(mark)
+    }
+
+    /// The marks at the front of a file that are sound, and lie one behind the other.
+    pub(super) fn read_all(bytes: &[u8], owner: Owner) -> Vec<Mark> {
+        let entries = bytes.chunks_exact(MARK_ENTRY);
+        let mut marks: Vec<Mark> = Vec::new();
+        for mark in entries.map_while(|entry| Mark::read(entry, owner)) {
+            if marks.last().is_some_and(|last| last.before >= mark.before) {
+                break;
+            }
+            marks.push(mark);
+        }
+        marks
+    }
+}
+
+/// The digest of a log so far, and the marks that are not in the file yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Digest {
+    owner: Owner,
+    pub(super) chain: Chain,
+    /// Where the newest mark is.
+    last: Option<Offset>,
+    pub(super) pending: Vec<u8>,
+    /// Bytes of marks in the file.
+    pub(super) written: u64,
+}
+
+impl Digest {
+    /// The digest of a log of which no mark is known.
+    pub(super) fn new(owner: Owner) -> Digest {
+        Digest {
+            owner,
+            ..Digest::default()
+        }
+    }
+
+    /// As far as the file in `dir` has marks that are sound, up to `limit`.
+    pub(super) fn noted<D: Disk>(
+        disk: &D,
+        dir: &Path,
+        owner: Owner,
+        limit: Offset,
+    ) -> Result<Digest, LogFault> {
+        let bytes = layout::content(disk, &dir.join(DIGEST))?.unwrap_or_default();
+        let mut marks = Mark::read_all(&bytes, owner);
+        marks.retain(|mark| mark.before <= limit);
+        let last = marks.last();
+        Ok(Digest {
+            chain: last.map(|mark| mark.chain).unwrap_or_default(),
+            last: last.map(|mark| mark.before),
+            written: (marks.len() * MARK_ENTRY) as u64,
+            ..Digest::new(owner)
+        })
+    }
+
+    /// Up to where batches have been taken in, where it is known of a mark.
+    pub(super) fn reaches(&self) -> Option<Offset> {
+        self.last
+    }
+
+    /// Takes in the log's next batch, unless a mark tells of it already.
+    pub(super) fn take(&mut self, base: Offset, header: u128) {
+        match self.last {
+            Some(last) if base < last => return,
+            Some(_) => self.mark(window_of(base)),
+            None => self.push(base),
+        }
+        self.chain.push(header);
+    }
+
+    /// All batches so far begin below `before`, and none that comes does.
+    pub(super) fn mark(&mut self, before: Offset) {
+        if self.last.is_some_and(|last| last < before) {
+            self.push(before);
+        }
+    }
+
+    fn push(&mut self, before: Offset) {
+        let chain = self.chain;
+        Mark { before, chain }.push(self.owner, &mut self.pending);
+        self.last = Some(before);
+    }
+
+    /// All marks that there are of a log in `dir`.
+    pub(super) fn marks<D: Disk>(&self, disk: &D, dir: &Path) -> Result<Vec<Mark>, LogFault> {
+        let mut bytes = layout::content(disk, &dir.join(DIGEST))?.unwrap_or_default();
+        bytes.truncate(usize::try_from(self.written).unwrap_or(usize::MAX));
+        bytes.extend_from_slice(&self.pending);
+        Ok(Mark::read_all(&bytes, self.owner))
+    }
+}
+
+/// Takes the marks behind `end` out of the file in `dir`, whoever they are of.
+pub(super) fn cut<D: Disk>(disk: &D, dir: &Path, end: Offset) -> Result<(), LogFault> {
+    let path = dir.join(DIGEST);
+    let bytes = layout::content(disk, &path)?.unwrap_or_default();
+    let entries = bytes.chunks_exact(MARK_ENTRY);
+    let stays = |entry: &&[u8]| be_i64(entry, 0).is_some_and(|before| before <= end.value());
+    let stay = (entries.take_while(stays).count() * MARK_ENTRY) as u64;
+    truncate(disk, dir, stay)
+}
+
+/// Leaves the first `bytes` bytes of the file in `dir`, where there are more.
+pub(super) fn truncate<D: Disk>(disk: &D, dir: &Path, bytes: u64) -> Result<(), LogFault> {
+    let path = dir.join(DIGEST);
+    let file = match disk.open(&path, Open::Write) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(&path)(error)),
+    };
+    match file.size().map_err(at(&path))? > bytes {
+        true => file.truncate(Position::new(bytes)).map_err(at(&path)),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
