@@ -1,5 +1,6 @@
 //! `twinlog inspect`: what is in a vault, in a partition's directory or in one of its files.
 
+mod digest;
 mod objects;
 mod overview;
 mod page;
@@ -17,6 +18,7 @@ use crate::model::TopicPartition;
 use crate::uring::RealDisk;
 use crate::vault::{VaultFault, is_top_file};
 
+use digest::DigestArguments;
 use page::Page;
 use totals::Totals;
 
@@ -30,7 +32,8 @@ use totals::Totals;
 ///
 /// With --json each line is one object, whose "kind" says what it is: log_directory, partition and
 /// checkpoint; file, batch, record, transaction, gap, offset_entry, time_entry,
-/// aborted_transaction, producer, epoch, text, room, damage and summary. Times are milliseconds
+/// aborted_transaction, producer, epoch, text, room, damage and summary; of a digest, digest and
+/// whole, or same, differs and alone. Times are milliseconds
 /// since 1970, as the files have them.
 #[derive(Debug, Args)]
 pub(super) struct InspectArguments {
@@ -51,6 +54,8 @@ pub(super) struct InspectArguments {
     /// One JSON object a line instead of text.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    digest: DigestArguments,
 }
 
 /// What is to be shown.
@@ -115,6 +120,9 @@ impl InspectArguments {
     }
 
     fn show<W: Write>(&self, display: &mut Display<W>) -> Result<(), Stop> {
+        if self.digest.digest {
+            return self.digest.show(&self.path, display);
+        }
         match what_is(&self.path)? {
             Subject::Directory => {
                 let partitions = overview::show(&self.path, display)?;

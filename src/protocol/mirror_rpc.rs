@@ -20,7 +20,9 @@ pub use messages::{
 };
 
 pub use starts::StartPlan;
-pub use stops::{AbortedTransaction, ExportedStop, LostRange, StepBegun, StopPlan, StopReport};
+pub use stops::{
+    AbortedTransaction, ExportedStop, LogDigest, LostRange, StepBegun, StopPlan, StopReport,
+};
 
 use super::header::set_length;
 use super::{ErrorCode, Malformed, Reader, Unread, Writer};

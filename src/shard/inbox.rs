@@ -16,7 +16,7 @@ use crate::model::{
 };
 
 pub use super::placement::shard_of;
-pub use crate::log::{LeaderEpochs, LogOptions, PRODUCERS_KEPT_MS, Recovered, Retention};
+pub use crate::log::{Digested, LeaderEpochs, LogOptions, PRODUCERS_KEPT_MS, Recovered, Retention};
 pub use crate::protocol::fetch::Endpoint;
 pub use crate::source::{Answer, Cause, CursorId, EpochEnd, Question, Reached};
 
@@ -214,6 +214,8 @@ pub enum Told {
         /// The source's epoch of the last batch below: the last mirrored epoch. None where there is
         /// no batch.
         source_epoch: LeaderEpoch,
+        /// The digest of what is the source's; none where it could not be read.
+        digest: Option<Digested>,
     },
     /// A log was compared with producers, as it was then.
     Compared {

@@ -143,10 +143,14 @@ impl<W: World> Shard<W> {
     fn cease(&mut self, cursor: CursorId) {
         self.stop_fetching(cursor);
         let partition = self.partitions.get(&cursor).expect("the caller has it");
+        let mirrored = partition.log.mirrored();
+        let digest = partition.store.digest(&partition.log, mirrored);
+        let digest = digest.inspect_err(|fault| tracing::warn!("{}: {fault}", partition.id));
         let told = Told::Ceased {
             id: partition.id.clone(),
             log_end: partition.end(),
-            mirrored: partition.log.mirrored(),
+            mirrored,
+            digest: digest.ok(),
             source_epoch: partition.log.source_epoch(),
         };
         self.report.told.push(told);

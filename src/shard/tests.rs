@@ -178,6 +178,7 @@ fn sealing_tells_where_the_mirror_stood_and_what_it_ended() {
             log_end: ceased_at,
             mirrored: lmo,
             source_epoch: lme,
+            digest,
             ..
         },
         Told::Sealed {
@@ -193,6 +194,8 @@ fn sealing_tells_where_the_mirror_stood_and_what_it_ended() {
         (*log_end, *mirrored, *ceased_at, *lmo),
         (end, end, end, end)
     );
+    let digest = digest.expect("its files are sound");
+    assert!(digest.to == end && digest.chain.batches > 1, "{digest:?}");
     let epochs = (*stamp, *source_epoch, *lme);
     assert_eq!(epochs, (Some(epoch(2)), epoch(1), epoch(1)));
     assert!(aborted.len() > 1, "{aborted:?} is no test");

@@ -234,3 +234,54 @@ fn damage_is_told_and_never_panics() {
     );
     assert!(told.contains("1 DIFFER"), "{told}");
 }
+
+#[test]
+fn a_digest_is_told_and_compared_with_anothers() {
+    let dir = tempfile::tempdir().expect("there is a temporary directory");
+    let root = dir.path().join("vault");
+    vault(&root);
+    let partition = root.join("t-0");
+    let digest = |more: &[&str]| {
+        let output = inspect(&partition, &[&["--digest"], more].concat());
+        assert_tidy(&output, more.contains(&"--json"));
+        output
+    };
+    let told = digest(&["--json"]);
+    assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+    let lines = text(&told.stdout);
+    let whole: Value = serde_json::from_str(lines.lines().last().expect("some")).expect("JSON");
+    let range = [&whole["from"], &whole["to"], &whole["batches"]];
+    assert_eq!(range, [0, 7, 7]);
+    assert_eq!(lines, text(&digest(&["--json", "--noted"]).stdout));
+    let part = text(&digest(&["--from", "1", "--to", "4"]).stdout);
+    assert!(part.contains("1..4") && !part.contains(".7"), "{part}");
+    // A member stamps leader epochs.
+    let file = partition.join("00000000000000000000.log");
+    let mut bytes = fs::read(&file).expect("it is there");
+    bytes[15] = 1;
+    fs::write(&file, bytes).expect("there is room");
+    let export = dir.path().join("export");
+    let path = export.to_str().expect("our paths are text");
+    let digit = whole["digest"].as_str().expect("digits").chars().next();
+    let other = if digit == Some('0') {
+        "\"digest\":\"1"
+    } else {
+        "\"digest\":\"0"
+    };
+    let differs = lines.replace(&format!("\"digest\":\"{}", digit.expect("some")), other);
+    for (theirs, code, kind) in [
+        (lines.as_str(), 0, "same"),
+        (&differs, 1, "differs"),
+        ("", 1, "alone"),
+        ("{}", 2, ""),
+        (&lines.replace("\"to\":7", "\"to\":-7"), 2, ""),
+    ] {
+        fs::write(&export, theirs).expect("there is room");
+        let compared = digest(&["--against", path]);
+        let said = text(&compared.stdout);
+        assert_eq!(compared.status.code(), Some(code), "{theirs}\n{said}");
+        assert!(said.contains(kind), "{said}");
+    }
+    assert_eq!(inspect(&file, &["--digest"]).status.code(), Some(2));
+    assert_eq!(inspect(&partition, &["--from", "1"]).status.code(), Some(2));
+}

@@ -7,7 +7,7 @@ use crate::leading::inbox::Stood;
 use crate::mirror::{Action, Partition, State, Ticket};
 use crate::model::{BrokerId, Instant, LeaderEpoch, Offset, ShardId, TopicId, TopicPartition};
 use crate::protocol::mirror_rpc::StopReport;
-use crate::shard::inbox::{Aborted, LeaderEpochs, Phase, Status};
+use crate::shard::inbox::{Aborted, Digested, LeaderEpochs, Phase, Status};
 
 use super::course::{Goal, Home, LogAt, Part, Place, WayBack};
 use super::low_ids::Compared;
@@ -294,13 +294,19 @@ impl Mirrored {
     }
 
     /// Nothing more is fetched. What was mirrored ends here; markers of an earlier stop may follow.
-    pub(super) fn ceased(&mut self, now: Instant, mirrored: Offset, source_epoch: LeaderEpoch) {
+    pub(super) fn ceased(
+        &mut self,
+        now: Instant,
+        (mirrored, source_epoch): (Offset, LeaderEpoch),
+        digest: Option<Digested>,
+    ) {
         self.is_busy = false;
         if let LogAt::Open { is_fetching, .. } = &mut self.log {
             *is_fetching = false;
         }
         self.compared.again();
         self.report_ceased(now, mirrored);
+        self.report_digest(digest);
         self.ceased = Some(Ceased {
             log_end: mirrored,
             source_epoch,

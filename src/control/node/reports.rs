@@ -122,8 +122,12 @@ impl<W: World> Node<W> {
             Told::Ceased {
                 mirrored,
                 source_epoch,
+                digest,
                 ..
-            } => one.ceased(self.world.clock().now(), mirrored, source_epoch),
+            } => {
+                let now = self.world.clock().now();
+                one.ceased(now, (mirrored, source_epoch), digest);
+            }
             Told::Compared { version, met, .. } => self.compared(&key, version, met),
             Told::Sealed {
                 aborted, log_end, ..

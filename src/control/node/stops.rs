@@ -3,8 +3,8 @@
 use crate::io::World;
 use crate::mirror::{Action, PartitionKey, State};
 use crate::model::{Instant, Offset, TopicName};
-use crate::protocol::mirror_rpc::{AbortedTransaction, LostRange, StopPlan, StopReport};
-use crate::shard::inbox::Aborted;
+use crate::protocol::mirror_rpc::{AbortedTransaction, LogDigest, LostRange, StopPlan, StopReport};
+use crate::shard::inbox::{Aborted, Digested};
 
 use super::Node;
 use super::course::Part;
@@ -95,6 +95,15 @@ impl Mirrored {
                 }),
             ..StopReport::default()
         };
+    }
+
+    pub(super) fn report_digest(&mut self, digest: Option<Digested>) {
+        self.report.digest = digest.map(|digest| LogDigest {
+            from: digest.from.value(),
+            to: digest.to.value(),
+            batches: digest.chain.batches,
+            digest: digest.chain.to_string(),
+        });
     }
 
     /// An earlier try of the stop had come further than what is left.

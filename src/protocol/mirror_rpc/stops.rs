@@ -30,6 +30,8 @@ pub struct StopReport {
     pub last_mirror_offset: Option<i64>,
     /// LME: the source's leader epoch there.
     pub last_mirror_epoch: Option<i32>,
+    /// What the batches below LMO come to, as `twinlog inspect --digest` says it of any replica.
+    pub digest: Option<LogDigest>,
     /// Transactions that were open, and are aborted here.
     pub aborted_transactions: Vec<AbortedTransaction>,
     /// How many offsets the source was ahead when fetching ended; none if it could not be asked.
@@ -91,6 +93,20 @@ impl ExportedStop {
     pub fn read_all(json: &[u8]) -> Result<Vec<ExportedStop>, String> {
         serde_json::from_slice(json).map_err(|error| error.to_string())
     }
+}
+
+/// What the batches of a range of offsets come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LogDigest {
+    /// The first offset.
+    pub from: i64,
+    /// The one behind the last.
+    pub to: i64,
+    /// How many batches begin there.
+    pub batches: u64,
+    /// Their headers' digest, in hexadecimal digits.
+    pub digest: String,
 }
 
 /// A step of a stop.

@@ -90,7 +90,8 @@ impl Round {
     /// The first cluster writes on after its mirror has stopped: that tail is what has to go.
     fn fails_over(&mut self) {
         let stop = ["stop", "--mirror", "dr", "--topics", TOPICS, "--wait"];
-        self.there.mirrors(&stop).expect_code(0);
+        let stop = [&stop[..], &["--json"]].concat();
+        let report = self.there.mirrors(&stop).expect_code(0).json();
         self.first
             .ask(&format!("produce topic={LOAD} count=150 keys=60"));
         self.second.ask(&format!(
@@ -99,6 +100,38 @@ impl Round {
         self.second.ask(&format!(
             "transact topic={LOAD} id=t txns=4 count=10 end=alternate"
         ));
+        self.report_is_checked(&report);
+    }
+
+    /// What the report says of the batches is what an auditor finds on all disks, though both sides
+    /// have gone on since.
+    fn report_is_checked(&self, report: &serde_json::Value) {
+        let rows = report.as_array().expect("a list of partitions");
+        assert_eq!(rows.len(), COUNT);
+        for row in rows {
+            let told = &row["digest"];
+            assert_eq!(told["to"], row["lastMirrorOffset"], "{row}");
+            assert!(told["batches"].as_u64() > Some(1), "{row}");
+            let [from, to] = ["from", "to"].map(|key| told[key].to_string());
+            for (cluster, broker) in [&self.first, &self.second]
+                .iter()
+                .flat_map(|cluster| [1, 2].map(|broker| (cluster, broker)))
+            {
+                let dir = cluster
+                    .log_dir(broker)
+                    .join(format!("{LOAD}-{}", row["partition"]));
+                let dir = dir.to_str().expect("our paths are text");
+                let args = [
+                    "inspect", dir, "--digest", "--from", &from, "--to", &to, "--json",
+                ];
+                let shown = program::run(self.there.outputs(), &args).expect_code(0);
+                let whole = shown.stdout.lines().last().expect("it has batches");
+                let whole: serde_json::Value = serde_json::from_str(whole).expect("it is JSON");
+                for key in ["from", "to", "batches", "digest"] {
+                    assert_eq!(whole[key], told[key], "{dir}: {whole} {told}");
+                }
+            }
+        }
     }
 
     fn fails_back(&mut self) {
