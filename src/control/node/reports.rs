@@ -96,10 +96,14 @@ impl<W: World> Node<W> {
         };
         let one = self.partitions.get_mut(&key);
         let one = one.expect("by_id is of partitions");
-        if one.shard != Some(shard) {
-            return;
+        if one.shard == Some(shard) {
+            self.touched.insert(key.clone());
+            self.takes_in(&key, told);
         }
-        self.touched.insert(key.clone());
+    }
+
+    fn takes_in(&mut self, key: &PartitionKey, told: Told) {
+        let one = self.partitions.get_mut(key).expect("the caller has it");
         let is_asked = matches!(told, Told::Compared { .. });
         one.trouble.take_if(|_| !is_asked);
         match told {
@@ -110,15 +114,15 @@ impl<W: World> Node<W> {
                 stamp,
                 mirrored,
                 ..
-            } => one.opened(
-                stamp,
-                Opened {
+            } => {
+                let opened = Opened {
                     log_start,
                     log_end,
                     epochs,
                     mirrored,
-                },
-            ),
+                };
+                one.opened(stamp, opened);
+            }
             Told::Ceased {
                 mirrored,
                 source_epoch,
@@ -128,7 +132,7 @@ impl<W: World> Node<W> {
                 let now = self.world.clock().now();
                 one.ceased(now, (mirrored, source_epoch), digest);
             }
-            Told::Compared { version, met, .. } => self.compared(&key, version, met),
+            Told::Compared { version, met, .. } => self.compared(key, version, met),
             Told::Sealed {
                 aborted, log_end, ..
             } => one.sealed(aborted, log_end),
@@ -141,7 +145,7 @@ impl<W: World> Node<W> {
                 one.is_busy = false;
                 one.is_stopped = false;
                 one.closed();
-                self.released(&key, (log_start, log_end), is_clean);
+                self.released(key, (log_start, log_end), is_clean);
             }
             Told::Cut {
                 log_start,
@@ -150,18 +154,18 @@ impl<W: World> Node<W> {
                 aside,
                 ..
             } => {
-                say_cut(&id, log_end, aside.as_deref());
+                say_cut(&one.id, log_end, aside.as_deref());
                 one.cut((log_start, log_end), epochs);
             }
             // Its status says that it goes no further.
-            Told::Broken { why, .. } => self.disk_failed(&key, why),
+            Told::Broken { why, .. } => self.disk_failed(key, why),
             // A stock leader had less than we; what the source has is another matter.
             Told::SourceTruncated { .. } if one.home() == Some(Home::Follower) => {}
             Told::SourceTookBack { from, .. } if !one.source_took_back(from) => {}
             Told::SourceTruncated { .. } | Told::SourceTookBack { .. } => {
-                self.ended(&key, Ending::SourceTruncated);
+                self.ended(key, Ending::SourceTruncated);
             }
-            Told::Failed { what, why, .. } => self.refused(&key, what, &why),
+            Told::Failed { what, why, .. } => self.refused(key, what, &why),
         }
     }
 

@@ -31,12 +31,13 @@ const SUFFIXES: [&str; 6] = [
     "snapshot",
     "log.tmp",
 ];
-const NAMED: [&str; 5] = [
+const NAMED: [&str; 6] = [
     "leader-epoch-checkpoint",
     "partition.metadata",
     "leader-epoch-checkpoint.tmp",
     "source-leader-epoch-checkpoint",
     "led-leader-epoch-checkpoint",
+    "digest-checkpoint",
 ];
 
 fn known(durable: Offset, is_clean: bool) -> Beginning<'static> {
