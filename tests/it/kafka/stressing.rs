@@ -2,8 +2,8 @@
 //! whatever dies or stands still in between; and a ledger beside it, in which nothing that was said
 //! to be mirrored may ever be missing.
 //!
-//! It runs on demand only: `TWINLOG_STRESS_SECONDS` says for how long, `TWINLOG_STRESS_SEED` which
-//! storm. The seed decides what happens and in which order, and not how fast the machine is.
+//! It runs where it is asked for: `TWINLOG_STRESS_SECONDS` says for how long (`.ci/run` asks for
+//! five minutes), `TWINLOG_STRESS_SEED` which storm. The seed decides what happens and in which order, and not how fast the machine is.
 
 mod changing;
 mod faults;
