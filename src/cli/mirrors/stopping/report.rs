@@ -186,7 +186,6 @@ mod tests {
                     ..MirrorPartition::default()
                 },
             ],
-            ..MirrorTopic::default()
         };
         let mirror = ClusterMirror {
             mirror_name: "dr".to_owned(),
