@@ -55,7 +55,12 @@ const AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(super) struct LowIds {
     look_at: Instant,
+    /// Not before, even where that is outrun.
+    again_at: Instant,
     is_looking: bool,
+    /// Below which ids it is looked now, and was looked last.
+    looks_below: i64,
+    looked_below: i64,
     known: Known,
     /// Who remembers producers of the destination's, by their ids.
     seen: BTreeMap<i64, Seen>,
@@ -124,8 +129,14 @@ impl LowIds {
         needs_none || compared.version == self.version
     }
 
+    /// Ids are mirrored by now that nobody has looked for: a source's may jump.
+    fn is_outrun(&self, largest: Option<ProducerId>) -> bool {
+        largest.is_some_and(|largest| largest.value() >= self.looked_below)
+    }
+
     fn may_harm(&self, compared: &Compared, largest: Option<ProducerId>) -> bool {
-        let is_known = self.known == Known::All && self.is_compared(compared);
+        let is_looked = self.known == Known::All && !self.is_outrun(largest);
+        let is_known = is_looked && self.is_compared(compared);
         !is_known || self.met(compared, largest).next().is_some()
     }
 
@@ -162,6 +173,7 @@ impl LowIds {
             return Some(danger);
         }
         let why = match &self.known {
+            Known::All if self.is_outrun(largest) => "they are being asked for again".to_owned(),
             Known::All if self.is_compared(compared) => return None,
             Known::All => "the log is being compared with them".to_owned(),
             Known::Nothing => "they are being asked for".to_owned(),
@@ -173,8 +185,12 @@ impl LowIds {
         ))
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        (!self.is_looking).then_some(self.look_at)
+    pub(super) fn deadline(&self, largest: Option<ProducerId>) -> Option<Instant> {
+        let at = match self.is_outrun(largest) {
+            true => self.look_at.min(self.again_at),
+            false => self.look_at,
+        };
+        (!self.is_looking).then_some(at)
     }
 
     /// A look has ended.
@@ -184,14 +200,16 @@ impl LowIds {
         let is_told = running.untold.is_empty();
         let interval = if is_told { INTERVAL } else { INTERVAL_UNTOLD };
         self.look_at = now.after(interval);
+        self.again_at = now.after(AGAIN);
         match running.silent.into_iter().next() {
             None => {
                 self.known = Known::All;
+                self.looked_below = self.looks_below;
                 self.seen = running.below;
                 self.remembers_longer = None;
             }
             Some((broker, why)) => {
-                self.look_at = now.after(AGAIN);
+                self.look_at = self.again_at;
                 // Whoever was seen may be where nobody answers now.
                 self.seen.extend(running.below);
                 if self.known != Known::All {
@@ -232,6 +250,7 @@ impl<W: World> Node<W> {
             .collect();
         // Ids that the source has not given out yet may be mirrored before the next look.
         let mark = Mark::beyond(largest, 0).max(membership.ids.mark());
+        membership.low_ids.looks_below = mark.value();
         self.errand(move |world, mut opening| async move {
             opening.timeout = opening.timeout.min(PATIENCE);
             let running = running_below(&world, opening, &brokers, led, mark).await;
@@ -241,8 +260,11 @@ impl<W: World> Node<W> {
 
     pub(super) fn low_ids_deadline(&self) -> Option<Instant> {
         let membership = self.membership.as_ref()?;
-        let is_due = membership.is_serving && membership.ids.largest().is_some();
-        is_due.then(|| membership.low_ids.deadline()).flatten()
+        let largest = membership.ids.largest();
+        let is_due = membership.is_serving && largest.is_some();
+        is_due
+            .then(|| membership.low_ids.deadline(largest))
+            .flatten()
     }
 
     /// Has a log compared with what was found last, where it was not.

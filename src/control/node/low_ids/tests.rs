@@ -8,6 +8,14 @@ fn id(value: i64) -> ProducerId {
     ProducerId::from_wire(value).expect("not negative")
 }
 
+/// It is looked below more than what is mirrored here.
+fn looking() -> LowIds {
+    LowIds {
+        looks_below: 1_001,
+        ..LowIds::default()
+    }
+}
+
 fn silent() -> Running {
     let mut running = Running::default();
     let why = "it does not answer".to_owned();
@@ -47,12 +55,13 @@ fn danger(low: &LowIds, met: &[i64]) -> Option<String> {
 
 #[test]
 fn what_nobody_has_answered_is_in_doubt_and_asked_again_soon() {
-    let mut low = LowIds::default();
+    let mut low = looking();
     assert!(doubt(&low, &[]).is_some() && danger(&low, &[]).is_none());
     low.looked(Instant::default(), silent());
     let said = doubt(&low, &[]).expect("nobody knows");
     assert!(said.contains("broker 3"), "{said}");
-    assert_eq!(low.deadline(), Some(Instant::default().after(AGAIN)));
+    let again = Some(Instant::default().after(AGAIN));
+    assert_eq!(low.deadline(None), again);
     low.looked(Instant::default(), Running::default());
     assert_eq!(doubt(&low, &[]), None);
     low.looked(Instant::default(), silent());
@@ -61,7 +70,7 @@ fn what_nobody_has_answered_is_in_doubt_and_asked_again_soon() {
 
 #[test]
 fn what_was_seen_stays_until_everybody_has_answered() {
-    let mut low = LowIds::default();
+    let mut low = looking();
     low.looked(Instant::default(), found(17, of_partition()));
     low.looked(Instant::default(), silent());
     let said = danger(&low, &[17]).expect("it was seen");
@@ -76,7 +85,7 @@ fn what_was_seen_stays_until_everybody_has_answered() {
 
 #[test]
 fn who_has_another_id_than_what_was_mirrored_is_no_danger() {
-    let mut low = LowIds::default();
+    let mut low = looking();
     low.looked(Instant::default(), found(17, of_partition()));
     assert_eq!(doubt(&low, &[]), None, "below the largest, and not there");
     assert!(doubt(&low, &[17]).is_some());
@@ -85,7 +94,7 @@ fn who_has_another_id_than_what_was_mirrored_is_no_danger() {
 
 #[test]
 fn a_log_is_in_doubt_until_it_is_compared_as_it_is() {
-    let mut low = LowIds::default();
+    let mut low = looking();
     low.looked(Instant::default(), found(17, of_partition()));
     let mut log = compared(&low, &[]);
     assert!(!low.may_harm(&log, Some(id(1_000))));
@@ -102,7 +111,7 @@ fn a_log_is_in_doubt_until_it_is_compared_as_it_is() {
 #[test]
 fn where_a_broker_remembers_longer_than_logs_do_every_lower_id_counts() {
     for kept in [Some(DAY + 1), None] {
-        let mut low = LowIds::default();
+        let mut low = looking();
         let mut running = found(17, of_partition());
         running.remember.insert(BrokerId(2), kept);
         low.looked(Instant::default(), running);
@@ -115,4 +124,24 @@ fn where_a_broker_remembers_longer_than_logs_do_every_lower_id_counts() {
         low.looked(Instant::default(), found(17, of_partition()));
         assert_eq!(doubt(&low, &[]), None, "it remembers no longer now");
     }
+}
+
+#[test]
+fn ids_beyond_what_was_looked_at_are_looked_for_before_anything_is_handed_over() {
+    let mut low = looking();
+    low.looked(Instant::default(), found(17, of_partition()));
+    let log = compared(&low, &[]);
+    let (below, beyond) = (Some(id(1_000)), Some(id(1_001)));
+    assert!(!low.may_harm(&log, below));
+    assert!(low.may_harm(&log, beyond));
+    let why = low.doubt(&log, beyond).expect("nobody knows");
+    assert!(why.contains("again"), "{why}");
+    let [later, soon] = [below, beyond].map(|largest| low.deadline(largest));
+    assert_eq!(soon, Some(Instant::default().after(AGAIN)));
+    assert!(soon < later, "{later:?}");
+    low.looks_below = 2_000;
+    low.looked(Instant::default(), silent());
+    assert!(low.may_harm(&log, beyond), "somebody has not answered");
+    low.looked(Instant::default(), Running::default());
+    assert!(!low.may_harm(&log, beyond));
 }
