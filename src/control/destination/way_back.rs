@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use crate::io::World;
 use crate::mirror::{State, WayBack};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
+use crate::protocol::ErrorCode;
 use crate::protocol::fetch::{Ask, AskedPartition};
 use crate::protocol::mirror_rpc::{
     ClusterMirror, DescribeClusterMirrorsRequest, DescribeClusterMirrorsResponse, MirrorPartition,
@@ -69,6 +70,8 @@ pub struct Witnesses {
 struct Answer {
     by: Witness,
     mirrors: Vec<ClusterMirror>,
+    /// Of these it says something that cannot be; what, in words.
+    unsound: BTreeMap<(String, i32), String>,
 }
 
 /// Who says it.
@@ -151,10 +154,26 @@ struct Seen {
     end: Option<Offset>,
     /// The end of the largest epoch there that is not above the one of the stop.
     epoch_end: Option<(LeaderEpoch, Offset)>,
-    /// Where the batch begins there that a reported stop is within.
-    batch: Option<Offset>,
+    /// What lies there behind a stop that is reported, or our own.
+    behind: Behind,
+    /// The same at the source, for a stop of our own.
+    behind_there: Behind,
     /// The same as that of the epoch at the source.
     led_end: Option<(LeaderEpoch, Offset)>,
+}
+
+/// The batch that has an offset, or the one that follows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Behind {
+    /// Nobody has told.
+    #[default]
+    Unknown,
+    /// There is none.
+    Nothing,
+    Batch {
+        begins: Offset,
+        crc: u32,
+    },
 }
 
 /// Asks the counterpart and the leaders on both sides. Of each partition something is found.
@@ -173,6 +192,7 @@ pub async fn seek<W: World>(
         (Ok(answer), _) => Ok(Answer {
             by: Witness::Peer,
             mirrors: answer.mirrors,
+            unsound: BTreeMap::new(),
         }),
         (Err(why), None) => Err(format!(
             "{why}; where it is gone for good, name the report of its stop (peer.report)"
@@ -239,6 +259,10 @@ async fn describe<W: World>(
 /// What the counterpart says of a partition that it has handed over.
 fn read(answer: &Answer, clusters: &Clusters, one: &Sought) -> Result<Told, Found> {
     let (id, by) = (&one.here.id, &answer.by);
+    let index = id.partition.value();
+    if let Some(why) = answer.unsound.get(&(id.topic.to_string(), index)) {
+        return Err(Found::NotYet(why.clone()));
+    }
     let is_of_here = |mirror: &&ClusterMirror| {
         mirror.source_cluster_id.as_ref() == Some(&clusters.here)
             && mirror
@@ -276,7 +300,6 @@ fn read(answer: &Answer, clusters: &Clusters, one: &Sought) -> Result<Told, Foun
             topic.topic_id, one.topic
         ));
     }
-    let index = id.partition.value();
     let mut partitions = topic.partitions.iter();
     match partitions.find(|told| told.partition_index == index) {
         Some(partition) => stopped_at(by, partition, one),
@@ -385,6 +408,15 @@ async fn look<W: World>(
             tracing::warn!("{fault}");
         }
     }
+    for (one, said) in told {
+        if let (Whose::Own, Some((leader, epoch))) = (said.whose, &one.source) {
+            let behind = behind_there(world, opening, leader, one, *epoch, said.to).await;
+            match behind {
+                Ok(behind) => seen.entry(one.here.id.clone()).or_default().behind_there = behind,
+                Err(fault) => tracing::warn!("{fault}"),
+            }
+        }
+    }
     for (leader, asked) in there {
         match epoch_ends(world, opening, leader, &asked).await {
             Ok(ends) => {
@@ -413,15 +445,10 @@ async fn look_here<W: World>(
     for (id, end) in client.list_offsets(&all, Bound::End).await? {
         seen.entry(id).or_default().end = end.ok();
     }
-    for (one, said) in asked
-        .iter()
-        .filter(|(_, said)| said.whose == Whose::Reported)
-    {
+    for (one, said) in asked.iter().filter(|(_, said)| said.whose != Whose::Theirs) {
         let seen = seen.entry(one.here.id.clone()).or_default();
-        let within = seen.start.zip(seen.end);
-        if within.is_some_and(|(start, end)| (start..end).contains(&said.to)) {
-            seen.batch = batch_at(&mut client, one, said.to).await?;
-        }
+        let begins = seen.start.unwrap_or(said.to).max(said.to);
+        seen.behind = behind(&mut client, one.topic, &one.here, begins).await?;
     }
     let epochs = asked.iter().filter(|(_, said)| said.epoch.is_some());
     let epochs = epochs.map(|(one, said)| EpochAsked {
@@ -437,12 +464,26 @@ async fn look_here<W: World>(
     Ok(())
 }
 
-/// Where the batch begins that has an offset, or that follows it.
-async fn batch_at<W: World>(
-    client: &mut Client<W>,
+async fn behind_there<W: World>(
+    world: &W,
+    opening: Opening,
+    leader: &BrokerAddress,
     one: &Sought,
+    leader_epoch: LeaderEpoch,
     at: Offset,
-) -> Result<Option<Offset>, SessionFault> {
+) -> Result<Behind, SessionFault> {
+    let mut client = Client::connect(world, leader, opening).await?;
+    let id = one.here.id.clone();
+    let asked = PartitionAsked { id, leader_epoch };
+    behind(&mut client, one.source_topic, &asked, at).await
+}
+
+async fn behind<W: World>(
+    client: &mut Client<W>,
+    topic: TopicId,
+    of: &PartitionAsked,
+    at: Offset,
+) -> Result<Behind, SessionFault> {
     // A whole batch comes all the same.
     let ask = Ask {
         max_wait_ms: 100,
@@ -450,18 +491,34 @@ async fn batch_at<W: World>(
         max_bytes: 1,
     };
     let asked = AskedPartition {
-        topic: one.topic,
-        partition: one.here.id.partition,
-        leader_epoch: one.here.leader_epoch,
+        topic,
+        partition: of.id.partition,
+        leader_epoch: of.leader_epoch,
         fetch_offset: at,
         last_fetched_epoch: LeaderEpoch::NONE,
         log_start: None,
         max_bytes: 1,
     };
-    let topic = &one.here.id.topic;
-    let fetched = client.fetch(ask, topic, asked, BATCH_BYTES_MAX).await?;
-    let base = fetched.records.first_chunk::<8>();
-    Ok(base.and_then(|base| Offset::from_wire(i64::from_be_bytes(*base))))
+    let name = &of.id.topic;
+    let fetched = client.fetch(ask, name, asked, BATCH_BYTES_MAX).await?;
+    Ok(match fetched.head.error {
+        ErrorCode::NONE => first(&fetched.records),
+        ErrorCode::OFFSET_OUT_OF_RANGE => Behind::Nothing,
+        _ => Behind::Unknown,
+    })
+}
+
+fn first(records: &[u8]) -> Behind {
+    let base = records.first_chunk::<8>();
+    let begins = base.and_then(|base| Offset::from_wire(i64::from_be_bytes(*base)));
+    let crc = records.get(CRC_AT..).and_then(|rest| rest.first_chunk());
+    match begins.zip(crc) {
+        Some((begins, crc)) => Behind::Batch {
+            begins,
+            crc: u32::from_be_bytes(*crc),
+        },
+        None => Behind::Nothing,
+    }
 }
 
 async fn epoch_ends<W: World>(
@@ -476,6 +533,8 @@ async fn epoch_ends<W: World>(
     Ok(known.collect())
 }
 
+/// Where a batch has the checksum of all that follows it (`DefaultRecordBatch`).
+const CRC_AT: usize = 17;
 /// No batch that is looked at has more bytes.
 const BATCH_BYTES_MAX: u32 = 128 << 20;
 
@@ -513,7 +572,26 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
         }
         from = from.min(epoch_end);
     }
-    if let Some(begins) = seen.batch.filter(|begins| *begins < from) {
+    if is_own {
+        match (seen.behind, seen.behind_there) {
+            (Behind::Unknown, _) | (_, Behind::Unknown) => {
+                return Found::Later("a leader does not tell what follows our stop".to_owned());
+            }
+            (Behind::Batch { .. }, there) if seen.behind == there => {
+                return Found::Never(format!(
+                    "both sides have the same behind offset {}, where this node has stopped last: \
+                     it was mirrored back, and the node that mirrors the other way knows nothing of \
+                     that any more; delete the topic on the side that is to be the copy to have all \
+                     of it copied",
+                    told.to
+                ));
+            }
+            _ => {}
+        }
+    }
+    if let (Whose::Reported, Behind::Batch { begins, .. }) = (told.whose, seen.behind)
+        && begins < from
+    {
         // A log is cut between its batches.
         return Found::Never(format!(
             "the report has it stopped at offset {}, which is within the batch that begins at \

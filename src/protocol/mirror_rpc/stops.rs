@@ -1,6 +1,9 @@
 //! What a stop would do and has done, as the JSON in our own tagged fields and in reports.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a stop would do with a partition. Of a topic's plan there is a list of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +94,37 @@ impl ExportedStop {
     /// # Errors
     /// The bytes are something else, in the parser's words.
     pub fn read_all(json: &[u8]) -> Result<Vec<ExportedStop>, String> {
-        serde_json::from_slice(json).map_err(|error| error.to_string())
+        let stops: Stops = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        Ok(stops.0)
+    }
+}
+
+/// A few bytes stand for an entry of hundreds: so many at most.
+const STOPS_MAX: usize = 100_000;
+
+struct Stops(Vec<ExportedStop>);
+
+impl<'de> Deserialize<'de> for Stops {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Stops, D::Error> {
+        from.deserialize_seq(Stops(Vec::new()))
+    }
+}
+
+impl<'de> Visitor<'de> for Stops {
+    type Value = Stops;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of up to {STOPS_MAX} partitions")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut all: A) -> Result<Stops, A::Error> {
+        while let Some(stop) = all.next_element()? {
+            if self.0.len() == STOPS_MAX {
+                return Err(A::Error::invalid_length(STOPS_MAX + 1, &self));
+            }
+            self.0.push(stop);
+        }
+        Ok(self)
     }
 }
 

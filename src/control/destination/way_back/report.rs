@@ -47,6 +47,7 @@ pub(super) fn read<D: Disk>(
         why,
     })?;
     let mut mirrors: BTreeMap<_, ClusterMirror> = BTreeMap::new();
+    let mut unsound = BTreeMap::new();
     let stops = (1..).zip(stops);
     for (entry, stop) in stops.filter(|(_, stop)| topics.contains(&stop.topic)) {
         let of = (
@@ -54,11 +55,18 @@ pub(super) fn read<D: Disk>(
             stop.source_cluster_id.clone(),
             stop.destination_cluster_id.clone(),
         );
-        let (topic, partition) = said(&stop).map_err(|field| ReportFault::Field {
-            path: path.to_owned(),
-            entry,
-            field,
-        })?;
+        let (topic, partition) = match said(&stop) {
+            Ok(said) => said,
+            Err(field) => {
+                let path = path.to_owned();
+                let fault = ReportFault::Field { path, entry, field };
+                if stop.partition < 0 {
+                    return Err(fault);
+                }
+                unsound.insert((stop.topic, stop.partition), fault.to_string());
+                continue;
+            }
+        };
         let mirror = mirrors.entry(of).or_insert_with(|| ClusterMirror {
             mirror_name: stop.mirror.clone(),
             source_cluster_id: stop.source_cluster_id.clone(),
@@ -79,6 +87,7 @@ pub(super) fn read<D: Disk>(
     Ok(Answer {
         by: Witness::Report(path.to_owned()),
         mirrors: mirrors.into_values().collect(),
+        unsound,
     })
 }
 
@@ -118,6 +127,9 @@ fn said(stop: &ExportedStop) -> Result<(MirrorTopic, MirrorPartition), &'static 
     // Of what was not stopped there is none.
     let to = stop.report.last_mirror_offset.unwrap_or(-1);
     has(to >= -1, "lastMirrorOffset")?;
+    let epoch = stop.report.last_mirror_epoch.unwrap_or(-1);
+    // Without it nobody could tell whether the destination still has what it is about.
+    has(epoch >= 0 || to <= 0, "lastMirrorEpoch")?;
     let led_epoch = stop.led_epoch.filter(|epoch| *epoch >= 0);
     let topic = MirrorTopic {
         topic_name: stop.topic.clone(),
@@ -127,7 +139,7 @@ fn said(stop: &ExportedStop) -> Result<(MirrorTopic, MirrorPartition), &'static 
     let partition = MirrorPartition {
         partition_index: stop.partition,
         state_value: stop.state.clone(),
-        last_mirror_epoch: stop.report.last_mirror_epoch.unwrap_or(-1),
+        last_mirror_epoch: epoch,
         last_mirror_offset: to,
         led_epoch: Some(led_epoch.ok_or("ledEpoch")?),
         led_topic_id: id(&stop.destination_topic_id, "destinationTopicId")?,

@@ -63,7 +63,12 @@ fn told(mirror: ClusterMirror) -> Result<Told, Found> {
 
 fn said_by(by: Witness, mirror: ClusterMirror) -> Answer {
     let mirrors = vec![ClusterMirror::default(), mirror];
-    Answer { by, mirrors }
+    let unsound = BTreeMap::new();
+    Answer {
+        by,
+        mirrors,
+        unsound,
+    }
 }
 
 fn never(mirror: ClusterMirror, words: &str) {
@@ -140,8 +145,16 @@ fn seen() -> Seen {
         start: Some(Offset::new(100)),
         end: Some(Offset::new(730)),
         epoch_end: end(3, 600),
-        batch: None,
+        behind: Behind::Nothing,
+        behind_there: Behind::Nothing,
         led_end: end(6, 502),
+    }
+}
+
+fn behind(begins: i64, crc: u32) -> Behind {
+    Behind::Batch {
+        begins: Offset::new(begins),
+        crc,
     }
 }
 
@@ -308,7 +321,8 @@ fn our_own_stop_counts_no_further_than_each_side_goes() {
         start: Some(Offset::new(0)),
         end: Some(Offset::new(450)),
         epoch_end: end(5, 403),
-        batch: None,
+        behind: Behind::Nothing,
+        behind_there: Behind::Nothing,
         led_end: end(2, 420),
     };
     let from = |seen| match judge(&sought(), own, seen) {
@@ -340,6 +354,23 @@ fn our_own_stop_counts_no_further_than_each_side_goes() {
         ..seen
     };
     assert!(matches!(judge(&sought(), own, gone), Found::Never(_)));
+    let both = |here, there| Seen {
+        behind: here,
+        behind_there: there,
+        ..seen
+    };
+    assert_eq!(from(both(behind(400, 7), behind(400, 8))), 400, "its own");
+    assert_eq!(from(both(behind(400, 7), Behind::Nothing)), 400);
+    let brought = both(behind(400, 7), behind(400, 7));
+    let found = judge(&sought(), own, brought);
+    let is_it = matches!(&found, Found::Never(why) if why.contains("was mirrored back"));
+    assert!(is_it, "{found:?}");
+    for unknown in [
+        both(Behind::Unknown, Behind::Nothing),
+        both(Behind::Nothing, Behind::Unknown),
+    ] {
+        assert!(matches!(judge(&sought(), own, unknown), Found::Later(_)));
+    }
 }
 
 #[test]
@@ -361,9 +392,14 @@ fn a_report_of_an_earlier_stop_is_refused_by_name() {
 #[test]
 fn a_stop_within_a_batch_is_of_another_log() {
     let begins = |at| Seen {
-        batch: Some(Offset::new(at)),
+        behind: behind(at, 7),
         ..seen()
     };
+    let reported = Told {
+        whose: Whose::Reported,
+        ..said()
+    };
+    let parts_at = |seen| judge(&sought(), reported, seen);
     assert_eq!(parts_at(begins(500)), at(500, 100));
     assert_eq!(
         parts_at(begins(503)),

@@ -85,6 +85,9 @@ fn a_report_that_is_not_whole_is_refused_by_its_name() {
             "{end}: {fault}"
         );
     }
+    let many = format!("[{}{{}}]", "{},".repeat(100_000));
+    let fault = read_bytes(many.as_bytes()).expect_err("too many for a report");
+    assert!(fault.to_string().contains("100000"), "{fault}");
     let fault = read(&MemoryDisk::default(), Path::new("/none"), &[]);
     let said = fault.expect_err("there is none").to_string();
     assert!(
@@ -147,11 +150,44 @@ fn a_field_that_is_missing_or_cannot_be_is_named() {
                 ..stop()
             },
         ),
-        ("lastMirrorOffset", ExportedStop { report, ..stop() }),
+        (
+            "lastMirrorOffset",
+            ExportedStop {
+                report: report.clone(),
+                ..stop()
+            },
+        ),
+        (
+            "lastMirrorEpoch",
+            ExportedStop {
+                report: StopReport {
+                    last_mirror_offset: Some(500),
+                    last_mirror_epoch: None,
+                    ..report
+                },
+                ..stop()
+            },
+        ),
     ];
-    for (field, stop) in unsound {
-        let said = read_all(&[stop]).expect_err("it is unsound").to_string();
+    for (field, unsound) in unsound {
+        let other = ExportedStop {
+            partition: 0,
+            ..stop()
+        };
+        let id = ("orders".to_owned(), unsound.partition);
+        let said = match read_all(&[unsound, other]) {
+            // Nobody knows of which partition it is.
+            Err(fault) => fault.to_string(),
+            Ok(answer) => {
+                assert_eq!(answer.mirrors[0].topics[0].partitions.len(), 1, "the other");
+                answer.unsound[&id].clone()
+            }
+        };
         assert!(said.contains(field) && said.contains("entry 1"), "{said}");
+        assert_eq!(
+            read_all(&[stop()]).map(|answer| answer.unsound.len()).ok(),
+            Some(0)
+        );
     }
 }
 
