@@ -262,8 +262,6 @@ pub(super) fn next(goal: Goal, place: &Place) -> Next {
         Goal::Act(action) => toward(action, place),
         Goal::Keep if place.is_fetched() => Next::Cease,
         Goal::Keep => match toward(Action::Align, place) {
-            // In that epoch nobody was given it.
-            Next::Cut(to) if place.taken_back.is_some() => Next::Cut(to),
             Next::Create
             | Next::AskCounterpart
             | Next::Join
@@ -462,9 +460,13 @@ fn align(place: &Place) -> Next {
 /// In an epoch that begins where the log was cut everybody finds what has to go. A stock cluster
 /// begins one only with another leader.
 fn take_back(place: &Place, from: Offset) -> Next {
-    match place.is_led_anew {
-        true => Next::Cut(from),
-        false => Next::Yield,
+    match place.others {
+        // While another led, somebody has written: that is not to go unasked.
+        Some(_) if !place.cuts_others => others(place),
+        _ if !place.is_led_anew => Next::Yield,
+        _ if !place.can_fetch => Next::Wait("the source was not heard of yet"),
+        Some((theirs, _)) => Next::Cut(from.min(theirs)),
+        None => Next::Cut(from),
     }
 }
 

@@ -473,7 +473,7 @@ impl<W: World> Node<W> {
         // Nobody is to follow what is about to be cut.
         let exceeds =
             one.goal() != Some(Goal::Act(Action::Stop)) && one.exceeds(self.way_back(key));
-        let is_to_be_cut = exceeds || one.is_about_to_take_back();
+        let is_to_be_cut = exceeds || one.is_cutting || one.is_about_to_take_back();
         (!is_to_be_cut && self.whose(&one.id) != Whose::Others).then_some(led)
     }
 

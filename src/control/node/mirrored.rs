@@ -27,6 +27,8 @@ pub(super) struct Mirrored {
     pub(super) opening: Option<Home>,
     /// A step is under way.
     pub(super) is_busy: bool,
+    /// It is a cut: nobody is to get what goes.
+    pub(super) is_cutting: bool,
     pub(super) ceased: Option<Ceased>,
     pub(super) aborted: Option<Vec<Aborted>>,
     /// Where the log ends behind the markers of a stop.
@@ -130,6 +132,7 @@ impl Mirrored {
             shard: None,
             opening: None,
             is_busy: false,
+            is_cutting: false,
             ceased: None,
             aborted: None,
             sealed_end: None,
@@ -235,7 +238,16 @@ impl Mirrored {
             return false;
         };
         let end = self.log_end();
-        stood.is_drained && stood.leader_epoch == led.epoch && Some(stood.log_end) >= end
+        // Word of a log that was longer comes late.
+        let ends = [
+            end,
+            self.sealed_end,
+            self.ceased.map(|ceased| ceased.log_end),
+        ];
+        let opened = self.opened.as_ref().map(|opened| opened.log_end);
+        let is_of_it = Some(stood.log_end) <= ends.into_iter().max().flatten().max(opened);
+        let is_all = Some(stood.log_end) >= end && is_of_it;
+        stood.is_drained && stood.leader_epoch == led.epoch && is_all
     }
 
     /// Another action begins: what the last one had seen is to be seen again.
@@ -281,7 +293,11 @@ impl Mirrored {
 
     /// Its log ends here now.
     pub(super) fn cut(&mut self, (log_start, log_end): (Offset, Offset), epochs: LeaderEpochs) {
-        self.is_busy = false;
+        (self.is_busy, self.is_cutting) = (false, false);
+        (self.ceased, self.sealed_end) = (None, None);
+        if let Some(status) = &mut self.status {
+            status.log_end = log_end;
+        }
         if let Some(opened) = &mut self.opened {
             (opened.log_start, opened.log_end) = (log_start, log_end);
             opened.mirrored = opened.mirrored.min(log_end);
@@ -320,6 +336,7 @@ impl Mirrored {
             self.status = None;
         }
         self.log = LogAt::Closed;
+        self.is_cutting = false;
         self.shard = None;
         self.stood = None;
         self.ceased = None;

@@ -161,11 +161,21 @@ impl<W: World> Node<W> {
             Told::Broken { why, .. } => self.disk_failed(key, why),
             // A stock leader had less than we; what the source has is another matter.
             Told::SourceTruncated { .. } if one.home() == Some(Home::Follower) => {}
-            Told::SourceTookBack { from, .. } if !one.source_took_back(from) => {}
-            Told::SourceTruncated { .. } | Told::SourceTookBack { .. } => {
-                self.ended(key, Ending::SourceTruncated);
+            Told::SourceTruncated { .. } => self.source_truncated(key),
+            Told::SourceTookBack { from, .. } => {
+                one.source_took_back(from);
+                self.source_truncated(key);
             }
             Told::Failed { what, why, .. } => self.refused(key, what, &why),
+        }
+    }
+
+    /// Something else may be under way by now, which does not end with that.
+    fn source_truncated(&mut self, key: &PartitionKey) {
+        let one = self.partitions.get(key);
+        let acting = one.and_then(|one| one.acting);
+        if acting.is_some_and(|(_, action)| action == Action::Mirror) {
+            self.ended(key, Ending::SourceTruncated);
         }
     }
 
@@ -203,7 +213,7 @@ impl<W: World> Node<W> {
     /// A shard could not do what it was told.
     fn refused(&mut self, key: &PartitionKey, what: &str, why: &str) {
         let one = self.partitions.get_mut(key).expect("the caller has it");
-        one.is_busy = false;
+        (one.is_busy, one.is_cutting) = (false, false);
         if one.opening.take().is_some() {
             one.closed();
         }
@@ -216,7 +226,12 @@ impl<W: World> Node<W> {
             // It is tried again, and whatever had failed before has been told.
             return self.rest(key);
         }
+        // Of what has failed already, nobody else says when it is tried again.
+        let has_failed = one.acting.is_none();
         self.fails(key, why, true);
+        if has_failed {
+            self.rest(key);
+        }
     }
 }
 

@@ -159,7 +159,14 @@ impl<W: World> Node<W> {
             Next::Stamp(epoch) => self.ordered(key, |id| Order::Stamp { id, epoch }).await,
             Next::Cease => self.ordered(key, |id| Order::Cease { id }).await,
             Next::Seal => self.ordered(key, |id| Order::Seal { id }).await,
-            Next::Cut(to) => self.ordered(key, |id| Order::Cut { id, to }).await,
+            Next::Cut(to) => {
+                self.partitions
+                    .get_mut(key)
+                    .expect("it was there")
+                    .is_cutting = true;
+                self.tell_leading(key).await;
+                self.ordered(key, |id| Order::Cut { id, to }).await
+            }
             Next::Fetch => self.fetch(key).await,
             Next::ForgetPosition => self.note_position(key, None),
             Next::RecordPosition => {

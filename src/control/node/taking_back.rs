@@ -15,24 +15,21 @@ pub(super) struct TakenBack {
 }
 
 impl Mirrored {
-    /// The source has taken back what the log has from here on. Nothing is fetched any more. Says
-    /// whether that is the end of what was under way.
-    pub(super) fn source_took_back(&mut self, from: Offset) -> bool {
+    /// The source has taken back what the log has from here on. Nothing is fetched any more.
+    pub(super) fn source_took_back(&mut self, from: Offset) {
         let LogAt::Open {
             stamp: Some(epoch),
             is_fetching,
             ..
         } = &mut self.log
         else {
-            return false;
+            return;
         };
         *is_fetching = false;
         let epoch = *epoch;
-        let action = self.acting.map(|(_, action)| action);
-        if action != Some(Action::Stop) {
+        if self.goal() != Some(Goal::Act(Action::Stop)) {
             self.taken_back = Some(TakenBack { from, epoch });
         }
-        action == Some(Action::Mirror)
     }
 
     pub(super) fn takes_back_from(&self) -> Option<Offset> {
@@ -48,13 +45,9 @@ impl Mirrored {
         back.zip(stamp).is_some_and(|(back, now)| now > back.epoch)
     }
 
-    /// It goes here too, and nobody is to get it from us before.
+    /// It goes here too, and nobody is to get it from us in the epoch that begins with that. In
+    /// those before everybody was given it, and who is late is to come into sync.
     pub(super) fn is_about_to_take_back(&self) -> bool {
-        let is_next = match self.goal() {
-            Some(Goal::Act(Action::Stop)) => return false,
-            Some(Goal::Act(Action::Align | Action::Mirror | Action::AwaitReplicas)) => true,
-            _ => self.is_led_anew(),
-        };
-        is_next && self.taken_back.is_some()
+        self.is_led_anew() && self.goal() != Some(Goal::Act(Action::Stop))
     }
 }

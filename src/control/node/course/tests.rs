@@ -536,7 +536,7 @@ fn what_the_source_takes_back_is_cut_in_an_epoch_that_begins_there() {
     };
     let waits = next(Goal::Keep, &place);
     assert_eq!(waits, Next::Wait("nothing is fetched"), "it is paused");
-    assert_eq!(next(Goal::Keep, &alone), Next::Cut(Offset::new(6)));
+    assert_eq!(next(Goal::Keep, &alone), waits, "nor is it cut then");
     let steps = run(&mut place, Action::AwaitReplicas);
     let [rest @ .., Next::Cut(to), Next::Done] = &steps[..] else {
         panic!("{steps:?}");
@@ -549,4 +549,21 @@ fn what_the_source_takes_back_is_cut_in_an_epoch_that_begins_there() {
     }
     // A failover keeps whatever has arrived.
     assert_eq!(next(Goal::Act(Action::Stop), &alone), Next::Cease);
+    let unheard = Place {
+        can_fetch: false,
+        ..alone.clone()
+    };
+    let step = next(Goal::Act(Action::AwaitReplicas), &unheard);
+    assert!(matches!(step, Next::Wait(_)), "{step:?}");
+    // What somebody has written in the meantime goes only where that is said.
+    let theirs = (Offset::new(4), Offset::new(9));
+    let mut written = Place {
+        others: Some(theirs),
+        ..alone
+    };
+    let step = next(Goal::Act(Action::AwaitReplicas), &written);
+    assert_eq!(step, Next::RefuseOthers(theirs.0, theirs.1));
+    written.cuts_others = true;
+    let step = next(Goal::Act(Action::AwaitReplicas), &written);
+    assert_eq!(step, Next::Cut(theirs.0));
 }
