@@ -27,7 +27,7 @@ impl Mirrored {
         };
         *is_fetching = false;
         let epoch = *epoch;
-        if self.goal() != Some(Goal::Act(Action::Stop)) {
+        if !matches!(self.acting, Some((_, Action::Stop))) {
             self.taken_back = Some(TakenBack { from, epoch });
         }
     }
@@ -49,5 +49,60 @@ impl Mirrored {
     /// those before everybody was given it, and who is late is to come into sync.
     pub(super) fn is_about_to_take_back(&self) -> bool {
         self.is_led_anew() && self.goal() != Some(Goal::Act(Action::Stop))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::node::course::Home;
+    use crate::mirror::{Desired, Input, Partition, RetryOptions, Step, Ticket};
+    use crate::model::Instant;
+    use crate::stdx::prng::Prng;
+
+    fn led_in(epoch: i32) -> LogAt {
+        LogAt::Open {
+            home: Home::Mirror,
+            stamp: Some(LeaderEpoch::new(epoch)),
+            is_fetching: true,
+        }
+    }
+
+    fn mirroring() -> (Mirrored, Ticket) {
+        let mut life = Partition::new(RetryOptions::default(), Desired::Mirroring);
+        let leads = Input::Leads(LeaderEpoch::NONE);
+        let step = life.step(Instant::default(), &mut Prng::new(1), leads);
+        let Some(Step::Read { ticket }) = step else {
+            panic!("{step:?}");
+        };
+        let id = "orders-0".parse().expect("a partition");
+        (Mirrored::new(id, life), ticket)
+    }
+
+    #[test]
+    fn who_has_it_is_served_until_the_epoch_in_which_it_goes() {
+        let (mut one, ticket) = mirroring();
+        one.log = led_in(3);
+        one.begins(ticket, Action::Mirror);
+        one.source_took_back(Offset::new(80));
+        assert_eq!(
+            one.log,
+            LogAt::Open {
+                home: Home::Mirror,
+                stamp: Some(LeaderEpoch::new(3)),
+                is_fetching: false
+            }
+        );
+        assert_eq!(one.takes_back_from(), Some(Offset::new(80)));
+        assert!(
+            !one.is_about_to_take_back(),
+            "who is late is to come into sync"
+        );
+        one.log = led_in(5);
+        assert!(one.is_about_to_take_back());
+        one.begins(ticket, Action::Stop);
+        assert_eq!(one.takes_back_from(), None, "whatever has arrived is kept");
+        one.source_took_back(Offset::new(80));
+        assert_eq!(one.takes_back_from(), None, "it is told late");
     }
 }
