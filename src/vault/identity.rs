@@ -1,10 +1,12 @@
 //! `meta.properties`: whose log directory this is, as `MetaProperties` version 1 states it.
 
+use std::io;
 use std::path::Path;
 
 use crate::io::{Disk, Durability, replace};
+use crate::model::TopicPartition;
 
-use super::{State, VaultFault, at, read_text};
+use super::{State, VaultFault, at, read_text, state};
 
 pub(super) const FILE: &str = "meta.properties";
 
@@ -82,6 +84,38 @@ pub(super) fn directory_id<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Strin
     let id = text.lines().find_map(|line| line.strip_prefix(DIRECTORY));
     // None of ours has anything that is escaped.
     Ok(id.filter(|id| !id.contains('\\')).map(str::to_owned))
+}
+
+/// The id of the directory whose logs lie in `dir`: none where there are no logs. A creation that
+/// was cut off may have noted it already, and where the file is missing the notes have it.
+pub(super) fn of_logs<D: Disk>(disk: &D, dir: &Path) -> Result<Option<String>, VaultFault> {
+    let entries = match disk.list(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(at(dir)(error)),
+    };
+    let has = |name: &str| entries.iter().any(|entry| entry.name == name);
+    let damaged = |why: &str| VaultFault::Damaged {
+        path: dir.join(FILE),
+        why: why.to_owned(),
+    };
+    if has(FILE) {
+        let own = directory_id(disk, dir)?;
+        return own
+            .map(Some)
+            .ok_or_else(|| damaged("it is not as it was written"));
+    }
+    if has(state::FILE) || has(state::COPY) {
+        let notes = state::read(disk, dir, &mut Vec::new())?;
+        if let Some(noted) = notes.state.directory_id {
+            return Ok(Some(noted));
+        }
+    }
+    let is_log = |name: &str| name.parse::<TopicPartition>().is_ok();
+    match entries.iter().any(|one| one.is_dir && is_log(&one.name)) {
+        true => Err(damaged("it is missing")),
+        false => Ok(None),
+    }
 }
 
 /// What is wrong with the file of a vault whose notes are `state`, in words.

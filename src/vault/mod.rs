@@ -187,6 +187,14 @@ impl<D: Disk> Vault<D> {
         identity::node_id(disk, dir)
     }
 
+    /// The id of the directory whose logs lie in `dir`; `None` where there are none, or no `dir`.
+    ///
+    /// # Errors
+    /// There are some, or what is there cannot be read, and whose they are cannot be told.
+    pub fn directory_id(disk: &D, dir: &Path) -> Result<Option<String>, VaultFault> {
+        identity::of_logs(disk, dir)
+    }
+
     /// Whether a process has the vault in `dir` open to write it. Reads only.
     ///
     /// # Errors

@@ -3,9 +3,14 @@
 //! One JSON file in the data directory, replaced as a whole. A life goes on in another process only
 //! where nothing written can have been lost in between: under the same boot of the kernel. After a
 //! loss of power our log may lack what followers have, and in the same life they would be told to
-//! cut it off. The same holds where our logs are not there any more, and once a disk has failed a
-//! sync: that life is over, and where the disk does not take that in words, the name of the file
-//! says it.
+//! cut it off. The same holds where our logs are not there any more, or others are, and once a disk
+//! has failed a sync: that life is over, and where the disk does not take that in words, the name
+//! of the file says it.
+//!
+//! Which logs are ours they say themselves, by the id of their directory. As with a stock broker
+//! they are registered by it, so that those that come back are the same directory again. Earlier
+//! state of the same logs has the same id: where a backup of them is put back under the same boot,
+//! nothing tells it from what was there.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::io::{Disk, Durability, File, Open, advice, replace};
 use crate::model::{BrokerEpoch, Position, TopicId, Uuid};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultFault};
 
 use super::running::LOGS;
 
@@ -30,8 +35,11 @@ pub struct Kept {
     path: PathBuf,
     /// The cluster that it was in, once it was in one.
     pub cluster_id: Option<String>,
-    /// Its log directory.
+    /// Its log directory, as it is registered.
     pub directory: Uuid,
+    /// The id that the logs of this life have, or get once they are made; unknown in a file of an
+    /// early version.
+    logs: Option<String>,
     /// Its life.
     pub incarnation: Uuid,
     /// The epoch of that life, once registered; of the life before, if that one ended cleanly.
@@ -65,6 +73,21 @@ pub enum IdentityFault {
         /// Why it could not.
         why: Box<IdentityFault>,
     },
+    /// It may be that the logs are there.
+    #[error(
+        "{why}: whose logs are in {dir} cannot be told, and where they are taken for gone nobody \
+         leads what only they have. Nothing was changed: see that the disk is mounted and sound \
+         (dmesg), and that the files can be read; a meta.properties that is damaged is restored \
+         from a backup or, where twinlog.state is beside it, moved away: it is written again from \
+         that. To begin without those logs, run: mv {dir} {dir}.damaged",
+        dir = dir.display()
+    )]
+    Logs {
+        /// Where they are.
+        dir: PathBuf,
+        /// Why not.
+        why: VaultFault,
+    },
     /// It is not what we write.
     #[error(
         "{} is damaged ({why}): restore it, or remove it to be another member, once the old one \
@@ -85,6 +108,7 @@ pub enum IdentityFault {
 struct Stored {
     cluster_id: Option<String>,
     directory: String,
+    logs: Option<String>,
     incarnation: String,
     boot_id: String,
     epoch: i64,
@@ -96,25 +120,17 @@ impl Kept {
     /// on, or a new one. `boot_id` is the kernel's own.
     ///
     /// # Errors
-    /// Its file cannot be read or written.
+    /// Its file cannot be read or written, or it cannot be told whose logs are there.
     pub fn begin<D: Disk>(disk: &D, data_dir: &Path, boot_id: &str) -> Result<Kept, IdentityFault> {
         disk.create_dir(data_dir).map_err(at(data_dir))?;
         let path = data_dir.join(FILE);
-        let kept = match find(disk, &path)? {
-            None => Kept {
-                path: path.clone(),
-                cluster_id: None,
-                directory: random(),
-                incarnation: random(),
-                epoch: BrokerEpoch::NONE,
-                ended_cleanly: false,
-                boot_id: boot_id.to_owned(),
-            },
-            Some(before) => {
-                let logs = data_dir.join(LOGS);
-                let are_there = Vault::node_id(disk, &logs).is_ok_and(|id| id.is_some());
-                before.goes_on(boot_id, are_there)
-            }
+        let before = find(disk, &path)?;
+        let dir = data_dir.join(LOGS);
+        let found = Vault::directory_id(disk, &dir);
+        let found = found.map_err(|why| IdentityFault::Logs { dir, why })?;
+        let kept = match before {
+            None => Kept::with(path.clone(), boot_id, found),
+            Some(before) => before.goes_on(boot_id, found),
         };
         kept.save(disk)?;
         let over = over(&path);
@@ -151,24 +167,61 @@ impl Kept {
         })
     }
 
-    fn goes_on(self, boot_id: &str, has_logs: bool) -> Kept {
-        let is_same_life = self.boot_id == boot_id && has_logs && !self.ended_cleanly;
-        if is_same_life {
-            return self;
+    /// A new member, with the logs that were found.
+    fn with(path: PathBuf, boot_id: &str, found: Option<String>) -> Kept {
+        let own = found.as_deref().and_then(id);
+        // The controller elects nobody for replicas of a directory that was lost.
+        let directory = own.unwrap_or_else(random);
+        Kept {
+            path,
+            cluster_id: None,
+            directory,
+            logs: Some(found.unwrap_or_else(|| directory.to_string())),
+            incarnation: random(),
+            epoch: BrokerEpoch::NONE,
+            ended_cleanly: false,
+            boot_id: boot_id.to_owned(),
         }
-        let epoch = if self.ended_cleanly {
-            self.epoch
-        } else {
-            BrokerEpoch::NONE
+    }
+
+    fn goes_on(self, boot_id: &str, found: Option<String>) -> Kept {
+        let has_logs = found.is_some() && (self.logs.is_none() || self.logs == found);
+        if !has_logs {
+            if self.cluster_id.is_some() {
+                let there = found.as_deref().unwrap_or("none");
+                tracing::warn!(
+                    "the logs that this node had are not in {LOGS} of its data directory any more; \
+                     the id of those that are is {there}: it goes on with them in another life, \
+                     as the directory that they are"
+                );
+            }
+            return Kept {
+                cluster_id: self.cluster_id,
+                ..Kept::with(self.path, boot_id, found)
+            };
+        }
+        let is_same_life = self.boot_id == boot_id && !self.ended_cleanly;
+        let epoch = match is_same_life || self.ended_cleanly {
+            true => self.epoch,
+            false => BrokerEpoch::NONE,
         };
         Kept {
-            // The controller elects nobody for replicas of a directory that was lost.
-            directory: if has_logs { self.directory } else { random() },
-            incarnation: random(),
+            logs: found,
+            incarnation: match is_same_life {
+                true => self.incarnation,
+                false => random(),
+            },
             epoch,
             boot_id: boot_id.to_owned(),
             ..self
         }
+    }
+
+    /// The id that the logs of this life have, or get once they are made.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let own = self.logs.clone();
+        own.unwrap_or_else(|| self.directory.to_string())
     }
 
     /// The epoch of the life before, where that ended in order.
@@ -188,6 +241,7 @@ impl Kept {
         let stored = Stored {
             cluster_id: self.cluster_id.clone(),
             directory: self.directory.to_string(),
+            logs: self.logs.clone(),
             incarnation: self.incarnation.to_string(),
             boot_id: self.boot_id.clone(),
             epoch: self.epoch.value(),
@@ -238,20 +292,22 @@ fn read<D: Disk>(disk: &D, path: &Path) -> Result<Option<Kept>, IdentityFault> {
     let read = file.read_at(&mut bytes, Position::ZERO).map_err(at(path))?;
     let stored: Stored =
         serde_json::from_slice(&bytes[..read]).map_err(|fault| damaged(fault.to_string()))?;
-    let id = |text: &str| {
-        let id: Result<TopicId, _> = text.parse();
-        id.map(|id| Uuid::new(id.bytes()))
-            .map_err(|_| damaged(format!("'{text}' is no id")))
-    };
+    let id = |text: &str| id(text).ok_or_else(|| damaged(format!("'{text}' is no id")));
     Ok(Some(Kept {
         path: path.to_owned(),
         directory: id(&stored.directory)?,
+        logs: stored.logs,
         incarnation: id(&stored.incarnation)?,
         cluster_id: stored.cluster_id,
         epoch: BrokerEpoch::new(stored.epoch),
         ended_cleanly: stored.ended_cleanly,
         boot_id: stored.boot_id,
     }))
+}
+
+fn id(text: &str) -> Option<Uuid> {
+    let id: TopicId = text.parse().ok()?;
+    Some(Uuid::new(id.bytes()))
 }
 
 fn random() -> Uuid {
@@ -270,19 +326,113 @@ mod tests {
     use super::*;
     use crate::io::memory::MemoryDisk;
 
-    /// A member begins, and has logs by then.
+    /// A member begins, and has logs by then: where none were there, in the directory that it told.
     fn begin(disk: &MemoryDisk, boot: &str) -> Kept {
         let kept = Kept::begin(disk, Path::new("/data"), boot).expect("sound");
-        let identity = crate::vault::Identity {
-            cluster_id: "cluster".to_owned(),
-            node_id: 9001,
-            directory_id: "logs".to_owned(),
-        };
-        disk.put(Path::new(META), identity.to_text().as_bytes());
+        if Vault::node_id(disk, Path::new("/data/logs")).is_ok_and(|id| id.is_none()) {
+            mount(disk, kept.directory);
+        }
         kept
     }
 
+    /// Logs with that id of theirs are there.
+    fn mount(disk: &MemoryDisk, directory: Uuid) {
+        let identity = crate::vault::Identity {
+            cluster_id: "cluster".to_owned(),
+            node_id: 9001,
+            directory_id: directory.to_string(),
+        };
+        disk.put(Path::new(META), identity.to_text().as_bytes());
+    }
+
+    /// One that has been in a cluster.
+    fn member(disk: &MemoryDisk, ended_cleanly: bool) -> Kept {
+        let mut first = begin(disk, "a");
+        first.epoch = BrokerEpoch::new(7);
+        first.cluster_id = Some("cluster".to_owned());
+        first.ended_cleanly = ended_cleanly;
+        first.save(disk).expect("there is room");
+        first
+    }
+
     const META: &str = "/data/logs/meta.properties";
+
+    /// The file system that the logs were on was not mounted at one start, and is again.
+    #[test]
+    fn logs_that_come_back_are_the_directory_that_they_were_in_another_life() {
+        for ended_cleanly in [false, true] {
+            let disk = MemoryDisk::default();
+            let first = member(&disk, ended_cleanly);
+            disk.remove_file(Path::new(META)).expect("it is there");
+            let bare = member(&disk, ended_cleanly);
+            assert_ne!(bare.incarnation, first.incarnation);
+            assert_ne!(bare.directory, first.directory);
+            mount(&disk, first.directory);
+            let back = begin(&disk, "a");
+            assert_ne!(back.incarnation, bare.incarnation, "that had other logs");
+            assert_ne!(back.incarnation, first.incarnation);
+            assert_eq!(back.directory, first.directory);
+            assert_eq!(
+                back.previous_epoch(),
+                BrokerEpoch::NONE,
+                "these did not end so"
+            );
+            assert_eq!(begin(&disk, "a"), back, "that life goes on");
+        }
+    }
+
+    #[test]
+    fn where_it_cannot_be_told_whose_logs_they_are_nothing_is_begun() {
+        let spoil: [fn(&MemoryDisk); 3] = [
+            |disk| disk.put(Path::new(META), b"version=1\ndirectory.id=x\n"),
+            |disk| {
+                disk.remove_file(Path::new(META)).expect("it is there");
+                disk.put(Path::new("/data/logs/t-0/0.log"), b"");
+            },
+            |disk| {
+                disk.remove_file(Path::new(META)).expect("it is there");
+                disk.put(Path::new("/data/logs"), b"not to be listed");
+            },
+        ];
+        for spoil in spoil {
+            let disk = MemoryDisk::default();
+            member(&disk, false);
+            let file = || read(&disk, Path::new("/data/member.json")).expect("sound");
+            let before = file();
+            spoil(&disk);
+            let fault = Kept::begin(&disk, Path::new("/data"), "a").expect_err("not told");
+            assert!(fault.to_string().contains("/data/logs"), "{fault}");
+            assert_eq!(file(), before);
+        }
+    }
+
+    /// What it was registered with was drawn apart from its logs' own id.
+    #[test]
+    fn a_file_of_before_goes_on_with_the_logs_that_are_there() {
+        let disk = MemoryDisk::default();
+        let first = member(&disk, false);
+        let before = serde_json::json!({
+            "cluster_id": "cluster",
+            "directory": first.directory.to_string(),
+            "incarnation": first.incarnation.to_string(),
+            "boot_id": "a",
+            "epoch": 7,
+            "ended_cleanly": false,
+        });
+        let file = Path::new("/data/member.json");
+        disk.put(file, before.to_string().as_bytes());
+        mount(&disk, Uuid::new([9; 16]));
+        let again = begin(&disk, "a");
+        assert_eq!(again.incarnation, first.incarnation);
+        assert_eq!(again.directory, first.directory);
+        let later = begin(&disk, "b");
+        assert_eq!(later.directory, first.directory);
+        // From then on they are known.
+        mount(&disk, Uuid::new([8; 16]));
+        let others = begin(&disk, "b");
+        assert_ne!(others.incarnation, later.incarnation);
+        assert_eq!(others.directory, Uuid::new([8; 16]));
+    }
 
     /// In the life that it was in it would be the leader of what it has not got any more.
     #[test]
@@ -352,10 +502,12 @@ mod tests {
             assert_eq!(next.directory, first.directory);
             assert_eq!(next.cluster_id, first.cluster_id);
             assert_eq!(begin(&disk, "a"), next, "that life goes on");
-            // Whoever is to be another member is one.
+            // Whoever is to be another member is one, in the directory that it has.
             let file = Path::new("/data/member.json");
             disk.remove_file(file).expect("it is there");
-            assert_ne!(begin(&disk, "a").directory, first.directory);
+            let another = begin(&disk, "a");
+            assert_ne!(another.incarnation, next.incarnation);
+            assert_eq!(another.cluster_id, None);
         }
     }
 

@@ -134,6 +134,11 @@ impl Membership {
         self.kept.cluster_id.clone()
     }
 
+    /// The id of the logs' directory.
+    pub(super) fn logs(&self) -> String {
+        self.kept.logs()
+    }
+
     pub(super) fn image(&self) -> &Arc<Image> {
         &self.image
     }

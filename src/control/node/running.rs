@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::server::admin::Identity as Desk;
 use crate::session::{Opening, Security};
 use crate::shard::inbox::{Order, Report};
 use crate::stdx::prng::Prng;
-use crate::vault::{Identity, Vault, VaultFault};
+use crate::vault::{Found, Identity, Vault, VaultFault};
 
 use super::event::{Event, Then};
 use super::member::{MemberTies, Membership};
@@ -59,6 +60,15 @@ pub enum NodeFault {
     /// Its logs cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultFault),
+    /// Its logs are not those that its life has begun with.
+    #[error(
+        "other logs are in {} now than when this node was started: see that the right file system \
+         is mounted there, then start the node again", dir.display()
+    )]
+    OtherLogs {
+        /// Where they are.
+        dir: PathBuf,
+    },
     /// A mirror that the configuration declares cannot be.
     #[error("the mirror '{mirror}' of the configuration: {why}")]
     Declared {
@@ -260,7 +270,7 @@ impl<W: World> Node<W> {
         let identity = Identity {
             cluster_id: cluster_id.to_owned(),
             node_id: membership.us.0,
-            directory_id: random_id(),
+            directory_id: membership.logs(),
         };
         self.put_shelf(None, &dir, &identity);
     }
@@ -269,6 +279,10 @@ impl<W: World> Node<W> {
         let shift = self.options.producer_id_shift;
         let disk = self.world.disk().clone();
         match Vault::open(disk, dir, identity, shift) {
+            Ok((_, found)) if !self.are_known(&found) => {
+                let dir = dir.to_owned();
+                self.has_no_logs(NodeFault::OtherLogs { dir });
+            }
             Ok((vault, found)) => {
                 self.shelves.insert(key, Shelf::new(vault, found));
                 if let Some(membership) = &mut self.membership {
@@ -276,10 +290,22 @@ impl<W: World> Node<W> {
                 }
                 self.touch_all();
             }
-            // A broker without its logs would lead what it cannot serve.
-            Err(fault) if self.membership.is_some() => self.fatal = Some(fault.into()),
+            Err(fault) if self.membership.is_some() => self.has_no_logs(fault.into()),
             Err(fault) => tracing::error!("{fault}"),
         }
+    }
+
+    /// Whether a member has opened the logs that it has begun its life with.
+    fn are_known(&self, found: &Found) -> bool {
+        let membership = self.membership.as_ref();
+        membership.is_none_or(|member| found.state.directory_id == Some(member.logs()))
+    }
+
+    /// A broker without its logs would lead what it cannot serve. Nor has its life ended in order:
+    /// whether they are whole nobody has seen.
+    fn has_no_logs(&mut self, fault: NodeFault) {
+        self.is_clean = false;
+        self.fatal = Some(fault);
     }
 
     /// Leaves the destination, then has all logs closed, then the books.
