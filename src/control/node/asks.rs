@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::io::{Clock, World};
 use crate::mirror::PartitionKey;
 use crate::model::{BrokerId, TopicPartition};
-use crate::protocol::ErrorCode;
 use crate::session::{BrokerAddress, Client, Opening, Refusal};
 
 use super::Node;
 use super::chores::{Kind, Outcome, Result};
 use super::event::Event;
+use super::member::Membership;
 
 /// After so long it is looked again at what may come about at any moment.
 pub(super) const SOON: Duration = Duration::from_millis(30);
@@ -187,9 +187,8 @@ impl<W: World> Node<W> {
             Some((id.clone(), all))
         });
         let order: Vec<(TopicPartition, Vec<BrokerId>)> = order.collect();
-        let ids: Vec<TopicPartition> = named.iter().map(|(id, _)| id.clone()).collect();
         let membership = self.membership.as_ref().filter(|_| kind == Kind::Elect);
-        let assignment = membership.and_then(|member| member.assignment(&ids));
+        let dwelling = membership.and_then(Membership::dwelling);
         self.by_controller(kind, named, |mut client, ids| async move {
             let (ids, without): (Vec<_>, Vec<_>) =
                 ids.into_iter().partition(|id| heirs.contains_key(id));
@@ -208,15 +207,8 @@ impl<W: World> Node<W> {
             };
             match client.elect_preferred(&ids).await {
                 Ok(unelected) => {
-                    // The controller elects nobody for a replica of a directory that it takes for
-                    // lost: ours is another one where our disk was replaced.
-                    let is_elsewhere =
-                        |why: &Refusal| why.code == ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE;
-                    if let Some(assignment) =
-                        assignment.filter(|_| unelected.values().any(is_elsewhere))
-                        && let Err(fault) = client.ask(&assignment).await
-                    {
-                        tracing::warn!("{fault}");
+                    if let Some(dwelling) = dwelling {
+                        dwelling.tell(&mut client, &unelected).await;
                     }
                     refused.extend(again(unelected));
                     refused.extend(unmoved);

@@ -17,12 +17,12 @@ use crate::kraft::{self, Fate, Image, Life, News, PartitionNews, Wish};
 use crate::leading::inbox::{self as leading, Eligible, IsrFate, Leadership, Lease};
 use crate::mirror::{Action, PartitionKey};
 use crate::model::{BrokerEpoch, BrokerId, Offset, TopicId, TopicPartition};
-use crate::protocol::controller::AssignReplicas;
 use crate::session::BrokerAddress;
 use crate::shard::inbox::{Endpoint, Order};
 
 use super::Node;
 use super::course::{Goal, Home, LogAt, Part};
+use super::dwelling::Dwelling;
 use super::feed::ShardTie;
 use super::guarding::ProducerIds;
 use super::identity::{IdentityFault, Kept};
@@ -200,19 +200,13 @@ impl Membership {
         self.image.brokers.get(self.us).map(|broker| broker.epoch)
     }
 
-    /// Says in which directory our replicas of these partitions are, where we are registered.
-    pub(super) fn assignment(&self, ids: &[TopicPartition]) -> Option<AssignReplicas> {
-        let topics = &self.image.topics;
-        let replicas = ids
-            .iter()
-            .filter_map(|id| Some((topics.id_of(&id.topic)?, id.partition)));
-        let mut replicas: Vec<_> = replicas.collect();
-        replicas.sort_unstable();
-        Some(AssignReplicas {
+    /// In which directory our replicas are, where we are registered.
+    pub(super) fn dwelling(&self) -> Option<Dwelling> {
+        Some(Dwelling {
+            image: self.image.clone(),
             broker: self.us,
             epoch: self.epoch()?,
             directory: self.kept.directory,
-            replicas,
         })
     }
 

@@ -14,6 +14,7 @@ mod chores;
 mod course;
 mod creating;
 mod describe;
+mod dwelling;
 mod event;
 mod feed;
 mod guarding;
