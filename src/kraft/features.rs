@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Refusal;
+use super::{METADATA_VERSION, Refusal};
 use crate::protocol::metadata_record::FeatureRange;
 
 /// Levels that twinlog was tried with. metadata.version 21 is Kafka 3.9's, 30 is 4.3's. Those of
@@ -11,7 +11,7 @@ const KNOWN: [(&str, i16, i16); 7] = [
     ("eligible.leader.replicas.version", 0, 1),
     ("group.version", 0, 1),
     ("kraft.version", 0, 1),
-    ("metadata.version", 21, 30),
+    (METADATA_VERSION, LEAST, 30),
     ("share.version", 0, 1),
     ("streams.version", 0, 1),
     ("transaction.version", 0, 2),
@@ -34,9 +34,24 @@ impl Offer {
     }
 }
 
+/// Where we begin to know metadata.version. Stock brokers of 3.9 know it from 1 on, those of 4.0 to
+/// 4.3 from 7 on, whatever level is in force.
+const LEAST: i16 = 21;
+
+/// Whether a broker claims what a node of ours does, and no stock broker of these releases.
+#[must_use]
+pub fn are_a_nodes(claimed: &[FeatureRange]) -> bool {
+    claimed
+        .iter()
+        .any(|range| range.name == METADATA_VERSION && range.least >= LEAST)
+}
+
 /// What we say to support: all that was tried, whatever of it this controller knows. It is told
 /// once in a life, and a cluster that goes to another release raises its levels within that.
-pub(super) fn claimed(offer: &Offer) -> Result<Vec<FeatureRange>, Refusal> {
+///
+/// # Errors
+/// A level is in force that was not tried.
+pub fn claimed(offer: &Offer) -> Result<Vec<FeatureRange>, Refusal> {
     for (feature, level) in &offer.finalized {
         let (feature, level) = (feature.clone(), *level);
         match KNOWN.iter().find(|(name, _, _)| *name == feature) {
@@ -89,6 +104,7 @@ mod tests {
             let text = text(&claimed);
             assert!(text.contains("metadata.version 21 to 30"), "{text}");
             assert!(text.contains("streams.version 0 to 1"), "{text}");
+            assert!(are_a_nodes(&claimed));
         }
     }
 

@@ -41,7 +41,7 @@ use crate::protocol::metadata_record::Listener;
 use crate::session::BrokerAddress;
 
 pub use alter_partition::{Fate, PartitionKey};
-pub use features::Offer;
+pub use features::{Offer, are_a_nodes, claimed};
 pub use image::{
     Broker, Brokers, Configs, Delta, Image, ImageFault, METADATA_VERSION, Partition, PartitionNews,
     ResourceKind, Right, Role, Standing, Topic, Topics,

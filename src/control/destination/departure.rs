@@ -55,7 +55,10 @@ pub enum DepartureFault {
     #[error("{0}")]
     Destination(#[from] DestinationFault),
     /// Some other broker.
-    #[error("broker {0} is no node of twinlog: it has no listener {NODE_LISTENER}; correct the id")]
+    #[error(
+        "broker {0} is no node of twinlog: it has no listener {NODE_LISTENER}, or does not claim \
+         the features of a node; correct the id"
+    )]
     NotOurs(BrokerId),
     /// It runs.
     #[error(

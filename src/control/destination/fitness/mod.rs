@@ -10,20 +10,22 @@ use std::fmt;
 use super::Brokers;
 use super::producer_ids::Running;
 use super::watch::Seen;
-use crate::kraft::{Broker, Offer};
+use crate::kraft::{Broker, Offer, are_a_nodes};
 use crate::model::{BrokerId, TopicName};
 use crate::session::{BrokerAddress, Refusal, Rights, SessionFault, Settings, TopicRights};
 
 pub use gather::survey;
 
-/// The listener that only nodes of ours have: it carries the address of their admin listener.
+/// The listener that nodes of ours have: it carries the address of their admin listener.
 pub const NODE_LISTENER: &str = "TWINLOG";
 
 /// Whether a broker is a node of ours, this one or another: it has no replicas but of its own
-/// mirrors, and gives out no producer ids.
+/// mirrors, and gives out no producer ids. Anybody may name a listener like ours, and a stock
+/// broker that is taken for a node would go on giving out ids that the source has given: it has to
+/// claim the features of one as well.
 #[must_use]
 pub fn is_ours(broker: &Broker) -> bool {
-    broker.listener(NODE_LISTENER).is_some()
+    broker.listener(NODE_LISTENER).is_some() && are_a_nodes(&broker.features)
 }
 
 /// How something was found.

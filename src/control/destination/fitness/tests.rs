@@ -282,3 +282,12 @@ fn what_nobody_can_prevent_is_said() {
     facts.producers.untold.insert(id, refusal);
     only(&facts, Level::Warn, "producers");
 }
+
+/// Its producer ids would not be used up, as if it were a node.
+#[test]
+fn a_stock_broker_with_a_listener_of_that_name_is_none_of_ours() {
+    let records = [broker(1, &[("INTERNAL", 0), (NODE_LISTENER, 0)])];
+    let image = image(25, &records);
+    let stock = image.brokers.get(BrokerId(1)).expect("it is there");
+    assert!(!is_ours(stock));
+}

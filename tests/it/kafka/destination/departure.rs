@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use twinlog::control::destination::fitness::NODE_LISTENER;
 use twinlog::control::destination::topics::create;
 use twinlog::control::destination::watch::look;
+use twinlog::kraft::{Offer, are_a_nodes, claimed};
 use twinlog::model::Offset;
 use twinlog::protocol::controller::Heartbeat;
 use twinlog::session::Trial;
@@ -13,6 +14,7 @@ use super::super::program::{self, Ended};
 use super::topics::topic;
 use super::*;
 
+const LISTENERS: [&str; 2] = ["INTERNAL", NODE_LISTENER];
 const WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
@@ -26,6 +28,7 @@ fn a_node_that_has_ended_leaves_without_a_trace() {
         let controller = address(&cluster.controllers());
         let at = address(&cluster.broker(2));
         on_control(async |world| {
+            is_told_apart(&cluster, &world, &controller).await;
             lives(&world, &controller).await;
             let mut client = connect(&world, &at).await;
             let topics = [topic("ours", &[&[9001, 1, 2]]), topic("alone", &[&[9001]])];
@@ -51,6 +54,26 @@ fn a_node_that_has_ended_leaves_without_a_trace() {
     }
 }
 
+/// Neither the listener alone makes a node, nor has a stock broker the other sign of one.
+async fn is_told_apart(cluster: &Cluster, world: &RealWorld, controller: &BrokerAddress) {
+    register_as(world, controller, &LISTENERS, stock).await;
+    let named_alike = unregister(cluster, US.0).expect_code(1);
+    let said = &named_alike.stderr;
+    assert!(said.contains("is no node of twinlog"), "{said}");
+    let controllers = [controller.clone()];
+    let seen = look(world, &controllers, Security::Plaintext, WITHIN).await;
+    let seen = seen.unwrap_or_else(|fault| panic!("{fault}"));
+    for id in [BrokerId(1), BrokerId(2)] {
+        let broker = seen.image.brokers.get(id).expect("it is alive");
+        assert!(!are_a_nodes(&broker.features), "{:?}", broker.features);
+    }
+}
+
+fn a_nodes(client: &Client<RealWorld>) -> Vec<FeatureRange> {
+    let finalized = client.versions().finalized().clone();
+    claimed(&Offer { finalized }).expect("they were tried")
+}
+
 fn unregister(cluster: &Cluster, id: i32) -> Ended {
     let (controllers, id) = (cluster.controllers(), id.to_string());
     let args = [
@@ -66,7 +89,7 @@ fn unregister(cluster: &Cluster, id: i32) -> Ended {
 
 /// Registers us as a node, trusted for as long as one session lasts.
 async fn lives(world: &RealWorld, controller: &BrokerAddress) {
-    let us = register_as(world, controller, &["INTERNAL", NODE_LISTENER]).await;
+    let us = register_as(world, controller, &LISTENERS, a_nodes).await;
     let heartbeat = Heartbeat {
         broker: us.broker,
         epoch: us.epoch,

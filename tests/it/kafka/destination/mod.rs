@@ -52,22 +52,29 @@ async fn connect(world: &RealWorld, at: &BrokerAddress) -> Client<RealWorld> {
 
 /// Registers us without a sign of life: enough for what only asks for a registration.
 async fn register(world: &RealWorld, controller: &BrokerAddress) -> Registered {
-    register_as(world, controller, &["INTERNAL"]).await
+    register_as(world, controller, &["INTERNAL"], stock).await
 }
 
-async fn register_as(
-    world: &RealWorld,
-    controller: &BrokerAddress,
-    listeners: &[&str],
-) -> Registered {
-    let mut client = connect(world, controller).await;
-    let cluster = client.ask(&DescribeCluster).await.expect("a controller");
+/// What a stock broker of the controller's release claims.
+fn stock(client: &Client<RealWorld>) -> Vec<FeatureRange> {
     let supported = client.versions().supported().iter();
     let features = supported.map(|(name, (least, most))| FeatureRange {
         name: name.clone(),
         least: *least,
         most: *most,
     });
+    features.collect()
+}
+
+async fn register_as(
+    world: &RealWorld,
+    controller: &BrokerAddress,
+    listeners: &[&str],
+    claims: fn(&Client<RealWorld>) -> Vec<FeatureRange>,
+) -> Registered {
+    let mut client = connect(world, controller).await;
+    let cluster = client.ask(&DescribeCluster).await.expect("a controller");
+    let features = claims(&client);
     let listeners = listeners.iter().map(|name| Listener {
         name: (*name).to_owned(),
         host: "127.0.0.1".to_owned(),
@@ -79,7 +86,7 @@ async fn register_as(
         cluster_id: cluster.cluster_id,
         incarnation: Uuid::new([7; 16]),
         listeners: listeners.collect(),
-        features: features.collect(),
+        features,
         rack: None,
         directories: vec![Uuid::new([8; 16])],
         previous_epoch: BrokerEpoch::NONE,
