@@ -580,9 +580,9 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
             (Behind::Batch { .. }, there) if seen.behind == there => {
                 return Found::Never(format!(
                     "both sides have the same behind offset {}, where this node has stopped last: \
-                     it was mirrored back, and the node that mirrors the other way knows nothing of \
-                     that any more; delete the topic on the side that is to be the copy to have all \
-                     of it copied",
+                     it was mirrored back, and the node that mirrors the other way knows nothing \
+                     of that any more; delete the topic on the side that is to be the copy to have \
+                     all of it copied",
                     told.to
                 ));
             }

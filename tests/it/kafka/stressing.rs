@@ -3,7 +3,8 @@
 //! to be mirrored may ever be missing.
 //!
 //! It runs where it is asked for: `TWINLOG_STRESS_SECONDS` says for how long (`.ci/run` asks for
-//! five minutes), `TWINLOG_STRESS_SEED` which storm. The seed decides what happens and in which order, and not how fast the machine is.
+//! five minutes), `TWINLOG_STRESS_SEED` which storm. The seed decides what happens and in which
+//! order, and not how fast the machine is.
 
 mod changing;
 mod faults;

@@ -67,6 +67,7 @@ async fn is_told_apart(cluster: &Cluster, world: &RealWorld, controller: &Broker
         let broker = seen.image.brokers.get(id).expect("it is alive");
         assert!(!are_a_nodes(&broker.features), "{:?}", broker.features);
     }
+    super::unregister(world, controller).await;
 }
 
 fn a_nodes(client: &Client<RealWorld>) -> Vec<FeatureRange> {

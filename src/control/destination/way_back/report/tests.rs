@@ -98,78 +98,28 @@ fn a_report_that_is_not_whole_is_refused_by_its_name() {
 
 #[test]
 fn a_field_that_is_missing_or_cannot_be_is_named() {
-    let mut report = stop().report;
-    report.last_mirror_offset = Some(-7);
-    let unsound = [
-        (
-            "sourceClusterId",
-            ExportedStop {
-                source_cluster_id: None,
-                ..stop()
-            },
-        ),
-        (
-            "destinationClusterId",
-            ExportedStop {
-                destination_cluster_id: None,
-                ..stop()
-            },
-        ),
-        (
-            "topicId",
-            ExportedStop {
-                topic_id: Some("short".to_owned()),
-                ..stop()
-            },
-        ),
-        (
-            "destinationTopicId",
-            ExportedStop {
-                destination_topic_id: None,
-                ..stop()
-            },
-        ),
-        (
-            "ledEpoch",
-            ExportedStop {
-                led_epoch: None,
-                ..stop()
-            },
-        ),
-        (
-            "partition",
-            ExportedStop {
-                partition: -1,
-                ..stop()
-            },
-        ),
-        (
-            "state",
-            ExportedStop {
-                state: String::new(),
-                ..stop()
-            },
-        ),
-        (
-            "lastMirrorOffset",
-            ExportedStop {
-                report: report.clone(),
-                ..stop()
-            },
-        ),
-        (
-            "lastMirrorEpoch",
-            ExportedStop {
-                report: StopReport {
-                    last_mirror_offset: Some(500),
-                    last_mirror_epoch: None,
-                    ..report
-                },
-                ..stop()
-            },
-        ),
+    let spoils: [(&str, fn(&mut ExportedStop)); 9] = [
+        ("sourceClusterId", |stop| stop.source_cluster_id = None),
+        ("destinationClusterId", |stop| {
+            stop.destination_cluster_id = None;
+        }),
+        ("topicId", |stop| stop.topic_id = Some("short".to_owned())),
+        ("destinationTopicId", |stop| {
+            stop.destination_topic_id = None
+        }),
+        ("ledEpoch", |stop| stop.led_epoch = None),
+        ("partition", |stop| stop.partition = -1),
+        ("state", |stop| stop.state.clear()),
+        ("lastMirrorOffset", |stop| {
+            stop.report.last_mirror_offset = Some(-7);
+        }),
+        ("lastMirrorEpoch", |stop| {
+            stop.report.last_mirror_epoch = None;
+        }),
     ];
-    for (field, unsound) in unsound {
+    for (field, spoil) in spoils {
+        let mut unsound = stop();
+        spoil(&mut unsound);
         let other = ExportedStop {
             partition: 0,
             ..stop()
