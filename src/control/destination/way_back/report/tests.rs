@@ -98,7 +98,8 @@ fn a_report_that_is_not_whole_is_refused_by_its_name() {
 
 #[test]
 fn a_field_that_is_missing_or_cannot_be_is_named() {
-    let spoils: [(&str, fn(&mut ExportedStop)); 9] = [
+    type Spoil = fn(&mut ExportedStop);
+    let spoils: [(&str, Spoil); 9] = [
         ("sourceClusterId", |stop| stop.source_cluster_id = None),
         ("destinationClusterId", |stop| {
             stop.destination_cluster_id = None;
