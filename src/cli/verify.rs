@@ -255,6 +255,17 @@ impl Verdict {
                 false => format!("{id}: {bytes} of an unfinished write; the next copy cuts them"),
             });
         }
+        let is_noted = match verified.range.zip(verified.digest_from) {
+            Some(((first, _), from)) if from > first => {
+                let note = format!("{id}: its digest begins at offset {from}");
+                self.notes.push(note);
+                true
+            }
+            noted => noted.is_some(),
+        };
+        if !is_noted && verified.range.is_some() && !self.is_written {
+            self.notes.push(format!("{id}: no digest"));
+        }
         for finding in verified.findings {
             self.faults.push(format!("{id}: {finding}"));
         }

@@ -237,8 +237,10 @@ impl Log {
 
     /// The same for a batch that was found there. Its producer may be known already.
     pub(super) fn recover(&mut self, fact: &BatchFact, is_new_to_producers: bool) {
+        // A segment that gets no batch may go again, and the log go on below.
+        let begins = (self.segment.size == 0).then_some(self.segment.base);
         self.segment.apply(fact, &self.options);
-        self.digest.take(fact.base, fact.digest);
+        self.digest.take(fact.base, fact.digest, begins);
         self.epochs_changed |= self.epochs.assign(fact.epoch, fact.base);
         if is_new_to_producers && let Some(aborted) = self.producers.apply(fact) {
             self.segment.aborted(aborted);
@@ -257,7 +259,6 @@ impl Log {
     pub(super) fn moved_to(&mut self, fresh: Segment) {
         let before = std::mem::replace(&mut self.segment, fresh);
         assert!(before.pending.bytes() == 0, "index entries would be lost");
-        self.digest.mark(self.segment.base);
         if before.size > 0 {
             self.older.push(before.base);
         }

@@ -12,24 +12,29 @@
 //!
 //! `digest-checkpoint` holds the marks in the order of their offsets, appended to as indexes are.
 //! A mark at an offset tells the digest of the batches that begin below. There is one at the first
-//! batch, one in each window of [`WINDOW`] offsets that has a batch, and one at each segment's
-//! beginning and each sync's end. An entry is made of offset, 8; batches, 8; value, 16; and the
-//! check, 8: XXH3 of those and of whose log it is.
+//! batch, one in each window of [`WINDOW`] offsets that has a batch, one at each segment's
+//! beginning, one where what is not the source's begins, and one at the end of each of the newest
+//! syncs. Where no mark is found at a start, the digest begins with what that reads. An entry is
+//! made of offset, 8; batches, 8; value, 16; and the check, 8: XXH3 of those and of whose log it
+//! is.
 
+mod file;
+mod keeping;
 mod ranges;
 
 use std::path::Path;
 
 use twox_hash::XxHash3_128;
 
-use crate::io::{Disk, File, Open};
-use crate::model::{Offset, Position, TopicId};
+use crate::io::Disk;
+use crate::model::{Offset, TopicId};
 use crate::record::{Batch, HEADER_BYTES};
 use crate::stdx::bytes::be_i64;
 
-use super::fault::{LogFault, at};
-use super::layout::{self, DIGEST};
+use super::fault::LogFault;
+use super::layout::DIGEST;
 
+pub(super) use file::{cut, each_mark};
 pub use ranges::{Compared, Digested, Span, compare, digest, noted_digest, whole};
 
 /// Offsets of a window: a power of two, and windows begin at its multiples.
@@ -188,16 +193,25 @@ impl Mark {
     }
 }
 
-/// The digest of a log so far, and the marks that are not in the file yet.
+/// The digest of a log so far, the marks that are not in the file yet, and those that are asked
+/// for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Digest {
     owner: Owner,
     pub(super) chain: Chain,
     /// Where the newest mark is.
     last: Option<Offset>,
-    pub(super) pending: Vec<u8>,
-    /// Bytes of marks in the file.
-    pub(super) written: u64,
+    pending: Vec<u8>,
+    /// Bytes of marks in the file; `None` where a replacement of it has failed.
+    written: Option<u64>,
+    /// Marks, at least, that only a sync's end has put.
+    ends: usize,
+    /// Where the log begins, and the first mark from there on.
+    start: Offset,
+    pub(super) begin: Option<Mark>,
+    /// Where the log goes on with what is not the source's, and the mark there.
+    turn: Option<Offset>,
+    pub(super) theirs: Option<Mark>,
 }
 
 impl Digest {
@@ -205,87 +219,92 @@ impl Digest {
     pub(super) fn new(owner: Owner) -> Digest {
         Digest {
             owner,
+            written: Some(0),
             ..Digest::default()
         }
     }
 
-    /// As far as the file in `dir` has marks that are sound, up to `limit`.
+    /// As far as the file in `dir` has marks that are sound, up to `limit`, of a log whose segments
+    /// begin at `bases`.
     pub(super) fn noted<D: Disk>(
         disk: &D,
         dir: &Path,
         owner: Owner,
         limit: Offset,
+        bases: &[Offset],
     ) -> Result<Digest, LogFault> {
-        let bytes = layout::content(disk, &dir.join(DIGEST))?.unwrap_or_default();
-        let mut marks = Mark::read_all(&bytes, owner);
-        marks.retain(|mark| mark.before <= limit);
-        let last = marks.last();
-        Ok(Digest {
-            chain: last.map(|mark| mark.chain).unwrap_or_default(),
-            last: last.map(|mark| mark.before),
-            written: (marks.len() * MARK_ENTRY) as u64,
-            ..Digest::new(owner)
-        })
+        let mut digest = Digest::new(owner);
+        let mut written = 0;
+        each_mark(disk, &dir.join(DIGEST), owner, |mark| {
+            if mark.before > limit {
+                return false;
+            }
+            let is_base = bases.binary_search(&mark.before).is_ok();
+            digest.ends += usize::from(!is_base && mark.is_within_a_window());
+            (digest.chain, digest.last) = (mark.chain, Some(mark.before));
+            written += MARK_ENTRY as u64;
+            true
+        })?;
+        digest.written = Some(written);
+        Ok(digest)
     }
 
-    /// Up to where batches have been taken in, where it is known of a mark.
-    pub(super) fn reaches(&self) -> Option<Offset> {
-        self.last
+    /// Whether nothing is left out of it if reading begins at `offset`.
+    pub(super) fn reaches(&self, offset: Offset) -> bool {
+        self.last.is_some_and(|last| last >= offset)
     }
 
-    /// Takes in the log's next batch, unless a mark tells of it already.
-    pub(super) fn take(&mut self, base: Offset, header: u128) {
+    /// The log is not the source's from `turn` on, behind which no batch has come yet.
+    pub(super) fn turns_at(&mut self, turn: Option<Offset>) {
+        if self.turn != turn {
+            (self.turn, self.theirs) = (turn, None);
+        }
+    }
+
+    /// Takes in the log's next batch, unless a mark tells of it already. It is the first one of
+    /// the segment that `begins` there, where there is one.
+    pub(super) fn take(&mut self, base: Offset, header: u128, begins: Option<Offset>) {
         match self.last {
             Some(last) if base < last => return,
-            Some(_) => self.mark(window_of(base)),
+            Some(_) => {
+                let turn = self.turn.filter(|turn| *turn <= base);
+                let mut due = [Some(window_of(base)), begins, turn];
+                due.sort_unstable();
+                due.into_iter()
+                    .flatten()
+                    .for_each(|before| self.mark(before));
+            }
             None => self.push(base),
         }
         self.chain.push(header);
     }
 
+    /// A sync ends at `before`, where the log does.
+    fn ends_at(&mut self, before: Offset) {
+        let last = self.last;
+        self.mark(before);
+        self.ends += usize::from(self.last != last);
+    }
+
     /// All batches so far begin below `before`, and none that comes does.
-    pub(super) fn mark(&mut self, before: Offset) {
+    fn mark(&mut self, before: Offset) {
         if self.last.is_some_and(|last| last < before) {
             self.push(before);
+        }
+        if self.last == Some(before) && self.turn == Some(before) && self.theirs.is_none() {
+            let chain = self.chain;
+            self.theirs = Some(Mark { before, chain });
         }
     }
 
     fn push(&mut self, before: Offset) {
         let chain = self.chain;
-        Mark { before, chain }.push(self.owner, &mut self.pending);
+        let mark = Mark { before, chain };
+        mark.push(self.owner, &mut self.pending);
         self.last = Some(before);
-    }
-
-    /// All marks that there are of a log in `dir`.
-    pub(super) fn marks<D: Disk>(&self, disk: &D, dir: &Path) -> Result<Vec<Mark>, LogFault> {
-        let mut bytes = layout::content(disk, &dir.join(DIGEST))?.unwrap_or_default();
-        bytes.truncate(usize::try_from(self.written).unwrap_or(usize::MAX));
-        bytes.extend_from_slice(&self.pending);
-        Ok(Mark::read_all(&bytes, self.owner))
-    }
-}
-
-/// Takes the marks behind `end` out of the file in `dir`, whoever they are of.
-pub(super) fn cut<D: Disk>(disk: &D, dir: &Path, end: Offset) -> Result<(), LogFault> {
-    let path = dir.join(DIGEST);
-    let bytes = layout::content(disk, &path)?.unwrap_or_default();
-    let entries = bytes.chunks_exact(MARK_ENTRY);
-    let stays = |entry: &&[u8]| be_i64(entry, 0).is_some_and(|before| before <= end.value());
-    let stay = (entries.take_while(stays).count() * MARK_ENTRY) as u64;
-    truncate(disk, dir, stay)
-}
-
-/// Leaves the first `bytes` bytes of the file in `dir`, where there are more.
-pub(super) fn truncate<D: Disk>(disk: &D, dir: &Path, bytes: u64) -> Result<(), LogFault> {
-    let path = dir.join(DIGEST);
-    let file = match disk.open(&path, Open::Write) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(at(&path)(error)),
-    };
-    match file.size().map_err(at(&path))? > bytes {
-        true => file.truncate(Position::new(bytes)).map_err(at(&path)),
-        false => Ok(()),
+        if before >= self.start {
+            self.begin.get_or_insert(mark);
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use crate::stdx::bytes::{be_i32, be_i64};
 pub(super) const OFFSET_ENTRY: usize = 8;
 pub(super) const TIME_ENTRY: usize = 12;
 pub(super) const TXN_ENTRY: usize = 34;
+/// No entry of any file that is searched is larger.
+const ENTRY_BYTES_MAX: usize = 40;
 
 /// Where a batch begins that ends with `last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +141,7 @@ pub(super) fn entry_at<F: File, T>(
     nth: usize,
     read: impl Fn(&[u8]) -> Option<T>,
 ) -> std::io::Result<Option<T>> {
-    let mut bytes = [0; TXN_ENTRY];
+    let mut bytes = [0; ENTRY_BYTES_MAX];
     let place = Position::new((nth * entry_bytes) as u64);
     let count = file.read_at(&mut bytes[..entry_bytes], place)?;
     Ok((count == entry_bytes)

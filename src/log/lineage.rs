@@ -37,9 +37,14 @@ impl Lineage {
 
     /// Up to where a log that ends at `end` is the source's.
     fn mirrored(&self, end: Offset) -> Offset {
+        self.others().map_or(end, |start| start.min(end))
+    }
+
+    /// Where the log goes on with what is not the source's.
+    fn others(&self) -> Option<Offset> {
         let last = self.0.iter().last();
         let others = last.filter(|(epoch, _)| *epoch == OTHERS);
-        others.map_or(end, |(_, start)| start.min(end))
+        others.map(|(_, start)| start)
     }
 
     /// The same, with what `run` brings, which is the source's.
@@ -96,6 +101,16 @@ impl Log {
         self.source_epochs()
             .before(self.mirrored().min(self.log_end))
     }
+}
+
+/// Where the file in `dir` says that what is not the source's begins.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn others<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Offset>, LogFault> {
+    let bytes = layout::content(disk, &dir.join(SOURCE_EPOCHS))?.unwrap_or_default();
+    let stored = LeaderEpochs::from_text(&String::from_utf8_lossy(&bytes)).ok();
+    Ok(stored.and_then(|epochs| Lineage(epochs).others()))
 }
 
 /// Takes in what the files in `dir` say of `log`, if they are there.
@@ -246,6 +261,7 @@ impl<D: Disk> Store<D> {
         if log.lineage.as_ref() != Some(&lineage) {
             lineage.write(&self.disk, &self.dir)?;
         }
+        log.digest.turns_at(lineage.others());
         log.lineage = Some(lineage);
         Ok(())
     }

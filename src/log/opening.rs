@@ -169,6 +169,7 @@ fn create<D: Disk>(
     let segment = Segment::new(known.log_start, now);
     let mut log = Log::new(options, known.log_start, segment);
     log.digest = Digest::new(Owner::of(dir, known.topic_id));
+    log.digest.turns_at(lineage::others(&disk, dir)?);
     Ok(Opened {
         log,
         store: Store::new(disk, dir, files),

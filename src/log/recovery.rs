@@ -5,7 +5,8 @@
 //! | no segment | none is there: `opening` makes a new log, or refuses |
 //! | closed cleanly | the last segment is read from its last index entry on |
 //! | not closed cleanly | all is read from the newest synced snapshot of producers on |
-//! | epochs, snapshots or digest damaged or gone | all is read from the log's first batch on |
+//! | epochs or snapshots damaged or gone | all is read from the log's first batch on |
+//! | no mark of the digest where reading begins | the digest begins there |
 //! | durable batches with other epochs or another end than was noted | as one that is damaged |
 //! | an index shorter, longer or other than its segment | its segment is read from its start |
 //! | a time index without the times that the offset index implies | the same |
@@ -33,10 +34,11 @@ use crate::model::{Offset, WallTime};
 
 use super::LogOptions;
 use super::append::Log;
-use super::digest::{self, Digest, Owner};
+use super::digest::{Digest, Owner};
 use super::epochs::LeaderEpochs;
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, INDEX, LOG, SNAPSHOT, TIME_INDEX, UNFINISHED};
+use super::lineage;
 use super::opening::{Beginning, Opened, Recovered};
 use super::producers::Producers;
 use super::segment::GAP_MAX;
@@ -63,6 +65,7 @@ pub(super) fn recover<D: Disk>(
     layout::renew_metadata(disk, dir, known.topic_id)?;
     let recovery = Recovery {
         witness: Witness::new(&known, noted_epochs(disk, dir)?),
+        others: lineage::others(disk, dir)?,
         disk: disk.clone(),
         dir: dir.to_owned(),
         options,
@@ -135,6 +138,8 @@ struct Recovery<'d, D: Disk> {
     /// Segments that were read and have no batch, though others follow.
     hollow: Vec<Offset>,
     witness: Witness,
+    /// Where the log goes on with what is not the source's.
+    others: Option<Offset>,
     /// The first batch in what was read that is not what was durable.
     contradiction: Option<LogFault>,
     recovered: Recovered,
@@ -239,7 +244,6 @@ impl<D: Disk> Recovery<'_, D> {
         let segment = self.found.bases.partition_point(above).saturating_sub(1);
         let kept = self.keep(self.found.bases[segment], trusted)?;
         let size = kept.size;
-        digest::truncate(&self.disk, &self.dir, trusted.digest.written)?;
         let (log, files) = self.log(trusted, kept, segment);
         Ok(Begun {
             log,
@@ -269,6 +273,11 @@ impl<D: Disk> Recovery<'_, D> {
         log.epochs.cut(kept.offset);
         log.producers = trusted.producers.clone();
         log.digest = trusted.digest.clone();
+        if !log.digest.reaches(kept.offset) {
+            // No more is read for its sake.
+            log.digest = Digest::new(self.owner());
+        }
+        log.digest.turns_at(self.others);
         (log, kept.files)
     }
 
@@ -312,10 +321,10 @@ impl<D: Disk> Recovery<'_, D> {
             return Ok(Trusted::nothing(start, self.owner()));
         };
         let limit = durable.min(self.known.recovery_point);
-        let digest = Digest::noted(&self.disk, &self.dir, self.owner(), limit)?;
-        let digest_at = digest.reaches().unwrap_or(start);
+        let bases = &self.found.bases;
+        let digest = Digest::noted(&self.disk, &self.dir, self.owner(), limit, bases)?;
         Ok(Trusted {
-            from: durable.min(producers_at).min(digest_at).max(start),
+            from: durable.min(producers_at).max(start),
             epochs,
             producers,
             producers_at,

@@ -87,9 +87,12 @@ impl<D: Disk> Store<D> {
         let passed = count.checked_sub(1).map(|last| old[last].next);
         let begins = expiry.begins.min(expiry.needed).max(log.log_start);
         let start = passed.map_or(begins, |passed| passed.max(begins));
+        let has_moved = start > log.log_start;
+        if has_moved {
+            log.digest.begins_at(start, &self.disk, &self.dir)?;
+        }
         // From the newest down: the oldest one is the last of the list, and the first to go.
         self.expired = log.older.drain(..count).rev().collect();
-        let has_moved = start > log.log_start;
         log.log_start = start;
         log.watermarks().assert_invariants();
         Ok(has_moved.then_some(start))

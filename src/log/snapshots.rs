@@ -36,6 +36,11 @@ impl Loose {
         self.offsets.last() == Some(&offset)
     }
 
+    /// Where they are, rising.
+    pub(super) fn offsets(&self) -> &[Offset] {
+        &self.offsets
+    }
+
     /// Forgets those that recovery does not need any more, and returns those of them that have to
     /// be removed. `bases` are the offsets at which segments begin, rising.
     pub(super) fn unneeded(&mut self, bases: &[Offset]) -> Vec<Offset> {

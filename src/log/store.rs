@@ -27,9 +27,9 @@ pub struct Store<D: Disk> {
     /// Files that were written to and closed to further writes since the last sync point.
     unsynced: Vec<(PathBuf, D::File)>,
     /// Names were made or removed since the directory was last synced.
-    names_changed: bool,
+    pub(super) names_changed: bool,
     /// Snapshots that no segment begins with.
-    loose: Loose,
+    pub(super) loose: Loose,
     /// The log was cut, and its recovery point may not be known to be lower.
     pub(super) limit: Option<Limit>,
     /// Segments below the log's start whose files are still there, the oldest one last.
@@ -335,22 +335,6 @@ impl<D: Disk> Store<D> {
         replace(&self.disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(replacing(&path))
     }
 
-    /// The digest as of the log's end, and the marks before it.
-    fn write_marks(&mut self, log: &mut Log) -> Result<(), LogFault> {
-        log.digest.mark(log.log_end);
-        if log.digest.pending.is_empty() {
-            return Ok(());
-        }
-        let path = self.dir.join(DIGEST);
-        if self.marks.is_none() {
-            let made = self.disk.open(&path, Open::WriteOrCreate);
-            self.marks = Some(made.map_err(at(&path))?);
-            self.names_changed = true;
-        }
-        let file = self.marks.as_ref().expect("made above");
-        put(file, &mut log.digest.pending, &mut log.digest.written).map_err(at(&path))
-    }
-
     /// The producers as of the log's end, so that recovery need not read what lies before.
     fn write_loose_snapshot(&mut self, log: &Log) -> Result<(), LogFault> {
         let end = log.watermarks().log_end;
@@ -449,7 +433,11 @@ impl<F: File> Files<F> {
     }
 }
 
-fn put<F: File>(file: &F, pending: &mut Vec<u8>, written: &mut u64) -> std::io::Result<()> {
+pub(super) fn put<F: File>(
+    file: &F,
+    pending: &mut Vec<u8>,
+    written: &mut u64,
+) -> std::io::Result<()> {
     if pending.is_empty() {
         return Ok(());
     }

@@ -159,7 +159,7 @@ fn recovers(left: &MemoryDisk, batches: &[Vec<u8>], durable: Offset, what: &str)
     }
     let end = store.close(&mut log, WALL).expect("the disk works again");
     assert_eq!(content(left), whole, "{what}");
-    let told = store.digest(&log, end).expect("the disk works again");
+    let told = log.digest(end).expect("it has marks");
     let read = super::digest(left.clone(), &dir(), Span::default()).expect("sound");
     assert_eq!(Some(told), super::whole(&read), "{what}");
     let claims = Claims {
@@ -325,6 +325,7 @@ mod digest;
 mod flipped;
 mod full;
 mod led;
+mod marks;
 mod reading;
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Verified {
     pub gaps: Vec<(Offset, Offset)>,
     /// The first batch's base offset and the offset behind the last one.
     pub range: Option<(Offset, Offset)>,
+    /// Where the digest beside it begins to tell of it; `None` where there is none.
+    pub digest_from: Option<Offset>,
     /// Bytes behind the last sound batch that nothing vouches for: a write has not finished, or
     /// was lost.
     pub unfinished_bytes: u64,

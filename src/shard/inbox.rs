@@ -214,7 +214,8 @@ pub enum Told {
         /// The source's epoch of the last batch below: the last mirrored epoch. None where there is
         /// no batch.
         source_epoch: LeaderEpoch,
-        /// The digest of what is the source's; none where it could not be read.
+        /// The digest of what is the source's, from where it is known on; none where it is not, and
+        /// where the files have failed.
         digest: Option<Digested>,
     },
     /// A log was compared with producers, as it was then.

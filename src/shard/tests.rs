@@ -649,6 +649,15 @@ fn what_a_sync_has_lost_does_not_outlive_the_shard() {
         let broken = ordered.next().await;
         assert!(matches!(broken, Some(Told::Broken { .. })), "{broken:?}");
         assert!(content(&disk) != durable, "it could be cut");
+        ordered.order(Order::Cease { id: id() }).await;
+        let mut ceased = ordered.next().await;
+        while matches!(ceased, Some(Told::Failed { .. })) {
+            ceased = ordered.next().await;
+        }
+        let Some(Told::Ceased { digest, .. }) = ceased else {
+            panic!("{ceased:?}");
+        };
+        assert_eq!(digest, None, "nobody knows what its files hold");
         disk.fail_truncates(false);
         ordered.order(Order::Close).await;
         while ordered.next().await.is_some() {}

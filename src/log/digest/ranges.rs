@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use super::{Chain, MARK_ENTRY, Mark, Owner, window_of};
-use crate::io::{Disk, Durability, replace};
+use super::{Chain, Digest, Mark, Owner, each_mark, window_of};
+use crate::io::Disk;
 use crate::log::append::Log;
-use crate::log::fault::{LogFault, replacing};
+use crate::log::fault::LogFault;
 use crate::log::layout::{self, DIGEST};
 use crate::log::reading::{BatchStream, Reader};
-use crate::log::store::Store;
 use crate::model::Offset;
 
 /// The digest of the batches that begin at `from` or behind, and below `to`.
@@ -93,10 +92,13 @@ pub fn noted_digest<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<Digested>, LogF
     let Some(topic_id) = layout::topic_id(disk, dir)? else {
         return Ok(Vec::new());
     };
-    let bytes = layout::content(disk, &dir.join(DIGEST))?.unwrap_or_default();
-    let mut marks = Mark::read_all(&bytes, Owner::of(dir, topic_id));
     let begins = Reader::open(disk.clone(), dir)?.begins();
-    marks.retain(|mark| begins.is_some_and(|begins| mark.before >= begins));
+    let mut marks = Vec::new();
+    each_mark(disk, &dir.join(DIGEST), Owner::of(dir, topic_id), |mark| {
+        let is_there = begins.is_some_and(|begins| mark.before >= begins);
+        marks.extend(Some(mark).filter(|_| is_there));
+        true
+    })?;
     let ends = [marks.first(), marks.last()].map(|mark| mark.map(|mark| mark.before));
     let is_cut = |mark: &Mark| {
         let before = Some(mark.before);
@@ -192,66 +194,27 @@ fn marks(ranges: &[Digested]) -> Vec<Mark> {
     first.into_iter().chain(rest).collect()
 }
 
-impl<D: Disk> Store<D> {
-    /// The digest of an open log up to `to`, from its start on; where no mark is right there, from
-    /// the first one behind. Of a log that has none between the two, the batches are read.
-    ///
-    /// # Errors
-    /// The disk's, or damage.
-    pub fn digest(&self, log: &Log, to: Offset) -> Result<Digested, LogFault> {
-        let mut marks = log.digest.marks(&self.disk, &self.dir)?;
-        marks.push(Mark {
-            before: log.log_end,
-            chain: log.digest.chain,
-        });
-        let start = log.log_start.min(to);
-        let to = to.min(log.log_end).max(start);
-        let from = marks.iter().map(|mark| mark.before);
-        let from = from.filter(|before| (start..to).contains(before)).min();
-        let from = from.unwrap_or(start);
-        let (one, other) = (self.mark_at(&marks, from)?, self.mark_at(&marks, to)?);
-        Ok(between(&one, &other))
-    }
-
-    /// Takes marks of what has gone with time out of the file, once they are as many as others.
-    pub(in crate::log) fn forget_marks(&mut self, log: &mut Log) -> Result<(), LogFault> {
-        let begins = log.older.first().copied().unwrap_or(log.segment.base);
-        let path = self.dir.join(DIGEST);
-        let mut bytes = layout::content(&self.disk, &path)?.unwrap_or_default();
-        bytes.truncate(usize::try_from(log.digest.written).unwrap_or(usize::MAX));
-        let marks = log.digest.marks(&self.disk, &self.dir)?;
-        let gone = marks.partition_point(|mark| mark.before < begins) * MARK_ENTRY;
-        if gone < bytes.len().div_ceil(2).max(1) || gone > bytes.len() {
-            return Ok(());
+impl Log {
+    /// The digest of an open log up to `to`, which is its end or where it ends being the source's:
+    /// from the first mark on that does not lie before its start. `None` where no mark tells it:
+    /// nothing is read.
+    #[must_use]
+    pub fn digest(&self, to: Offset) -> Option<Digested> {
+        if to <= self.log_start {
+            let (from, chain) = (to, Chain::default());
+            return Some(Digested { from, to, chain });
         }
-        let kept = &bytes[gone..];
-        replace(&self.disk, &path, kept, Durability::PowerLoss).map_err(replacing(&path))?;
-        log.digest.written = kept.len() as u64;
-        self.marks = None;
-        Ok(())
-    }
-
-    /// The digest of the batches below `before`, from the newest mark that does not lie behind.
-    fn mark_at(&self, marks: &[Mark], before: Offset) -> Result<Mark, LogFault> {
-        let nth = marks.partition_point(|mark| mark.before <= before);
-        let Some(known) = nth.checked_sub(1).map(|nth| marks[nth]) else {
-            return Ok(Mark {
-                before,
-                chain: Chain::default(),
-            });
+        let Digest {
+            chain,
+            begin,
+            theirs,
+            ..
+        } = self.digest;
+        let end = match to == self.log_end {
+            true => Some(Mark { before: to, chain }),
+            false => theirs.filter(|mark| mark.before == to),
         };
-        if known.before == before {
-            return Ok(known);
-        }
-        let span = Span {
-            from: Some(known.before),
-            to: Some(before),
-        };
-        let read = whole(&digest(self.disk.clone(), &self.dir, span)?);
-        let chain = read.map(|read| read.chain).unwrap_or_default();
-        Ok(Mark {
-            before,
-            chain: known.chain.then(chain),
-        })
+        let begin = begin.filter(|mark| mark.before <= to);
+        begin.zip(end).map(|(begin, end)| between(&begin, &end))
     }
 }

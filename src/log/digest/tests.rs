@@ -69,7 +69,7 @@ fn marks_of_others_and_torn_ones_are_none() {
     let mut digest = Digest::new(owner);
     let bases = [3, 4, 70_000, 70_001, 400_000];
     for (base, header) in bases.into_iter().zip(headers(5)) {
-        digest.take(Offset::new(base), header);
+        digest.take(Offset::new(base), header, None);
     }
     let marks = Mark::read_all(&digest.pending, owner);
     let at: Vec<i64> = marks.iter().map(|mark| mark.before.value()).collect();

@@ -43,6 +43,9 @@ impl<D: Disk> Recovery<'_, D> {
         }
         self.begin_at_end(&mut log, &mut store, end)?;
         self.drop_hollow_segments(&mut log)?;
+        log.digest.settle(&self.disk, &self.dir)?;
+        let start = log.log_start;
+        log.digest.begins_at(start, &self.disk, &self.dir)?;
         store.recorded(self.known.recovery_point);
         Ok(Opened {
             log,

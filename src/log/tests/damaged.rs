@@ -72,7 +72,14 @@ fn any_missing_file_is_found_and_what_is_derived_is_made_again() {
         let left = disk.after_kill();
         left.remove_file(&path).expect("it is there");
         let what = format!("{} is missing", path.display());
-        is_found(&left, durable, &what);
+        // A log may have been made before there were digests.
+        match path.ends_with(DIGEST) {
+            true => {
+                let verified = verify(&left, &dir(), claims(durable)).expect("readable");
+                assert_eq!((verified.findings, verified.digest_from), (vec![], None));
+            }
+            false => is_found(&left, durable, &what),
+        }
         if !is_of_kind(&path, "log") && !is_of_kind(&path, "txnindex") {
             is_mended(&left, &batches, durable, &what);
         }

@@ -1,6 +1,7 @@
 //! The digest of a log: the same wherever the same batches lie, and another one elsewhere.
 
 use super::*;
+use crate::log::digest::{MARK_ENTRY, Owner, each_mark};
 use crate::model::LeaderEpoch;
 
 const ALL: Span = Span {
@@ -39,7 +40,7 @@ fn held(disk: &MemoryDisk, batches: &[Vec<u8>], options: LogOptions, nth: usize)
     }
     store.close(&mut log, WALL).expect("works");
     let end = log.watermarks().log_end;
-    store.digest(&log, end).expect("readable")
+    log.digest(end).expect("it has marks")
 }
 
 fn scanned(disk: &MemoryDisk, span: Span) -> Vec<Digested> {
@@ -76,23 +77,29 @@ fn the_same_batches_come_to_the_same_in_other_segments() {
     assert_eq!(ranges_of(&wide()).len(), 4, "windows");
 }
 
-/// Every offset is an end: what was kept as it came is what is read.
+/// What was kept as it came is what is read.
 #[test]
-fn any_part_is_told_by_marks_as_it_is_by_batches() {
+fn any_mark_tells_what_the_batches_do() {
     let disk = MemoryDisk::default();
     let batches = wide();
     held(&disk, &batches, OPTIONS, 4);
-    let Opened { log, store, .. } = opened(&disk, OPTIONS, next_offset(&batches[27]));
-    let end = log.watermarks().log_end;
-    for to in (0..=end.value()).step_by(997).chain([end.value()]) {
-        let to = Offset::new(to);
-        let told = store.digest(&log, to).expect("readable");
+    let owner = Owner::of(&dir(), TopicId::new([7; 16]));
+    let mut marks = Vec::new();
+    let path = dir().join("digest-checkpoint");
+    let size = each_mark(&disk, &path, owner, |mark| {
+        marks.push(mark);
+        true
+    });
+    let bytes = size.expect("readable").expect("it is there");
+    assert_eq!(bytes as usize, marks.len() * MARK_ENTRY);
+    assert!(marks.len() > 10, "{marks:?} are no test");
+    for mark in marks {
         let span = Span {
-            to: Some(to),
+            to: Some(mark.before),
             ..ALL
         };
         let read = whole(&scanned(&disk, span)).map(|read| read.chain);
-        assert_eq!(told.chain, read.unwrap_or_default(), "up to {to}");
+        assert_eq!(mark.chain, read.unwrap_or_default(), "{}", mark.before);
     }
 }
 
@@ -161,8 +168,8 @@ fn a_log_that_was_cut_is_as_one_that_ended_there() {
                     true => truncate(&left, &dir(), to).expect("works"),
                     false => super::cut(&left, &dir(), to, end).expect("works"),
                 };
-                let Opened { log, store, .. } = opened(&left, OPTIONS, to);
-                let told = store.digest(&log, to).expect("readable");
+                let Opened { log, .. } = opened(&left, OPTIONS, to);
+                let told = log.digest(to).expect("it has marks");
                 assert_eq!(Some(told), whole(&shorter), "cut at {to}");
             }
         }
@@ -195,16 +202,22 @@ fn a_digest_that_is_torn_or_anothers_is_made_anew() {
         lost
     });
     let end = next_offset(batches.last().expect("some"));
+    let mut begun_anew = 0;
     for damaged in torn.chain(zeros).chain([foreign.expect("written")]) {
         let left = disk.after_kill();
         left.put(&path, &damaged);
         let Opened {
             mut log, mut store, ..
         } = opened(&left, OPTIONS, end);
-        let told = store.digest(&log, end).expect("readable");
-        assert_eq!(Some(told), whole(&sound));
+        let told = log.digest(end).expect("it has marks");
+        let begins = told.from;
+        let behind = batches.iter().filter(|batch| next_offset(batch) > begins);
+        let behind: Vec<Vec<u8>> = behind.cloned().collect();
+        assert_eq!(Some(told), whole(&ranges_of(&behind)));
+        begun_anew += u32::from(Some(told) != whole(&sound));
         store.close(&mut log, WALL).expect("works");
         let noted = noted_digest(&left, &dir()).expect("readable");
-        assert_eq!(whole(&noted), whole(&sound));
+        assert_eq!(whole(&noted), Some(told));
     }
+    assert!(begun_anew > 10, "{begun_anew}");
 }

@@ -3,7 +3,7 @@
 use super::{Audit, Remedy};
 use crate::io::Disk;
 use crate::log::LogFault;
-use crate::log::digest::{Chain, MARK_ENTRY, Mark, Owner};
+use crate::log::digest::{Chain, MARK_ENTRY, Mark, Owner, each_mark};
 use crate::log::layout::DIGEST;
 use crate::model::Offset;
 
@@ -13,7 +13,7 @@ pub(super) struct Marked {
     /// Those that are sound, rising.
     marks: Vec<Mark>,
     /// Bytes of the file; `None` where there is none.
-    bytes: Option<usize>,
+    bytes: Option<u64>,
     /// How many of them were compared, or lie before the first batch.
     done: usize,
     /// The last one that was compared, and what the batches come to there.
@@ -30,18 +30,15 @@ impl Marked {
 
 impl<D: Disk> Audit<'_, D> {
     pub(super) fn marked(&self) -> Result<Marked, LogFault> {
-        let bytes = self.content(&self.dir.join(DIGEST))?;
         let owner = Owner::of(self.dir, self.claims.topic_id);
-        let marks = Mark::read_all(bytes.as_deref().unwrap_or_default(), owner);
-        let begins = self.begins();
-        let is_first = |mark: &Mark| mark.chain == Chain::default() && mark.before >= begins;
-        let origin = marks.first().copied().filter(is_first);
+        let mut marks = Vec::new();
+        let bytes = each_mark(self.disk, &self.dir.join(DIGEST), owner, |mark| {
+            marks.push(mark);
+            true
+        })?;
         Ok(Marked {
-            // Nothing lay before the first batch.
-            anchor: origin.map(|origin| (origin, Chain::default())),
-            done: usize::from(origin.is_some()),
-            bytes: bytes.map(|bytes| bytes.len()),
             marks,
+            bytes,
             ..Marked::default()
         })
     }
@@ -83,13 +80,13 @@ impl<D: Disk> Audit<'_, D> {
     pub(super) fn compare_digest(&mut self) {
         self.compare_marks_to(self.next);
         let path = self.dir.join(DIGEST);
+        let begins = self.begins();
+        let mut told = self.marked.marks.iter().map(|mark| mark.before);
+        self.verified.digest_from = told.find(|before| *before >= begins);
         let Some(bytes) = self.marked.bytes else {
-            if self.claims.is_clean && self.verified.range.is_some() {
-                self.find_missing(path);
-            }
             return;
         };
-        let sound = self.marked.marks.len() * MARK_ENTRY;
+        let sound = (self.marked.marks.len() * MARK_ENTRY) as u64;
         let reaches = self.marked.marks.last().map(|mark| mark.before);
         // The first mark is at the first batch.
         let least = self
@@ -97,9 +94,10 @@ impl<D: Disk> Audit<'_, D> {
             .range
             .map(|(first, _)| reaches.unwrap_or(first));
         let is_short = least.is_some_and(|reaches| reaches < self.claims.durable);
-        if bytes > sound && (self.claims.is_clean || is_short && bytes - sound >= MARK_ENTRY) {
+        if bytes > sound && (self.claims.is_clean || is_short && bytes - sound >= MARK_ENTRY as u64)
+        {
             let why = "what is there is no mark of this log";
-            self.find(path, Some(sound as u64), why);
+            self.find(path, Some(sound), why);
         } else if let Some((_, end)) = self.verified.range
             && self.claims.is_clean
             && reaches != Some(end)
