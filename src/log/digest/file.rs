@@ -40,7 +40,8 @@ fn each_entry<D: Disk>(
         Err(error) => return Err(at(path)(error)),
     };
     let size = file.size().map_err(at(path))?;
-    let mut chunk = vec![0; ENTRIES * MARK_ENTRY];
+    let held = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut chunk = vec![0; held.div_ceil(MARK_ENTRY).clamp(1, ENTRIES) * MARK_ENTRY];
     let mut place = Position::ZERO;
     loop {
         let read = file.read_at(&mut chunk, place).map_err(at(path))?;
