@@ -408,13 +408,15 @@ async fn look<W: World>(
             tracing::warn!("{fault}");
         }
     }
+    let mut own: BTreeMap<&BrokerAddress, Vec<(&Sought, LeaderEpoch, Offset)>> = BTreeMap::new();
     for (one, said) in told {
         if let (Whose::Own, Some((leader, epoch))) = (said.whose, &one.source) {
-            let behind = behind_there(world, opening, leader, one, *epoch, said.to).await;
-            match behind {
-                Ok(behind) => seen.entry(one.here.id.clone()).or_default().behind_there = behind,
-                Err(fault) => tracing::warn!("{fault}"),
-            }
+            own.entry(leader).or_default().push((one, *epoch, said.to));
+        }
+    }
+    for (leader, asked) in own {
+        if let Err(fault) = look_there(world, opening, leader, &asked, &mut seen).await {
+            tracing::warn!("{fault}");
         }
     }
     for (leader, asked) in there {
@@ -464,18 +466,25 @@ async fn look_here<W: World>(
     Ok(())
 }
 
-async fn behind_there<W: World>(
+/// What lies at the source behind stops of our own.
+async fn look_there<W: World>(
     world: &W,
     opening: Opening,
     leader: &BrokerAddress,
-    one: &Sought,
-    leader_epoch: LeaderEpoch,
-    at: Offset,
-) -> Result<Behind, SessionFault> {
+    asked: &[(&Sought, LeaderEpoch, Offset)],
+    seen: &mut BTreeMap<TopicPartition, Seen>,
+) -> Result<(), SessionFault> {
     let mut client = Client::connect(world, leader, opening).await?;
-    let id = one.here.id.clone();
-    let asked = PartitionAsked { id, leader_epoch };
-    behind(&mut client, one.source_topic, &asked, at).await
+    for (one, leader_epoch, to) in asked {
+        let id = one.here.id.clone();
+        let of = PartitionAsked {
+            id: id.clone(),
+            leader_epoch: *leader_epoch,
+        };
+        let behind = behind(&mut client, one.source_topic, &of, *to).await?;
+        seen.entry(id).or_default().behind_there = behind;
+    }
+    Ok(())
 }
 
 async fn behind<W: World>(
@@ -484,9 +493,9 @@ async fn behind<W: World>(
     of: &PartitionAsked,
     at: Offset,
 ) -> Result<Behind, SessionFault> {
-    // A whole batch comes all the same.
+    // A whole batch comes all the same, and where there is none it is not waited for.
     let ask = Ask {
-        max_wait_ms: 100,
+        max_wait_ms: 0,
         min_bytes: 1,
         max_bytes: 1,
     };
