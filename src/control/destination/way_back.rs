@@ -8,6 +8,7 @@
 //! fit as its own word has. Where it can, and says that it has mirrored nothing of a topic, nobody
 //! but we have moved anything since we stopped last: both sides part where we did.
 
+mod looking;
 mod report;
 
 use std::collections::BTreeMap;
@@ -17,14 +18,12 @@ use std::path::PathBuf;
 use crate::io::World;
 use crate::mirror::{State, WayBack};
 use crate::model::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use crate::protocol::ErrorCode;
-use crate::protocol::fetch::{Ask, AskedPartition};
 use crate::protocol::mirror_rpc::{
     ClusterMirror, DescribeClusterMirrorsRequest, DescribeClusterMirrorsResponse, MirrorPartition,
 };
-use crate::session::{
-    Bound, BrokerAddress, Client, EpochAsked, Opening, PartitionAsked, SessionFault,
-};
+use crate::session::{BrokerAddress, Client, Opening, PartitionAsked};
+
+use looking::{Behind, Seen, look};
 
 /// A partition that is to be mirrored back, and who knows of it.
 #[derive(Clone, Debug)]
@@ -145,35 +144,6 @@ enum Whose {
     /// The counterpart's, by a report.
     Reported,
     Own,
-}
-
-/// Where a log begins and ends at the destination, and where epochs end on both sides.
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    start: Option<Offset>,
-    end: Option<Offset>,
-    /// The end of the largest epoch there that is not above the one of the stop.
-    epoch_end: Option<(LeaderEpoch, Offset)>,
-    /// What lies there behind a stop that is reported, or our own.
-    behind: Behind,
-    /// The same at the source, for a stop of our own.
-    behind_there: Behind,
-    /// The same as that of the epoch at the source.
-    led_end: Option<(LeaderEpoch, Offset)>,
-}
-
-/// The batch that has an offset, or the one that follows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Behind {
-    /// Nobody has told.
-    #[default]
-    Unknown,
-    /// There is none.
-    Nothing,
-    Batch {
-        begins: Offset,
-        crc: u32,
-    },
 }
 
 /// Asks the counterpart and the leaders on both sides. Of each partition something is found.
@@ -380,172 +350,6 @@ fn stopped_at(by: &Witness, partition: &MirrorPartition, one: &Sought) -> Result
         },
     })
 }
-
-/// Asks the leaders on both sides. Where one does not answer, something is missing of what is seen.
-async fn look<W: World>(
-    world: &W,
-    opening: Opening,
-    told: &[(&Sought, Told)],
-) -> BTreeMap<TopicPartition, Seen> {
-    let mut seen: BTreeMap<TopicPartition, Seen> = BTreeMap::new();
-    let mut here: BTreeMap<&BrokerAddress, Vec<(&Sought, Told)>> = BTreeMap::new();
-    let mut there: BTreeMap<&BrokerAddress, Vec<EpochAsked>> = BTreeMap::new();
-    for (one, said) in told {
-        here.entry(&one.leader).or_default().push((one, *said));
-        if let Some((leader, leader_epoch)) = &one.source
-            && said.led_epoch.is_some()
-        {
-            let id = one.here.id.clone();
-            let leader_epoch = *leader_epoch;
-            let partition = PartitionAsked { id, leader_epoch };
-            let epoch = said.led_epoch;
-            let asked = there.entry(leader).or_default();
-            asked.push(EpochAsked { partition, epoch });
-        }
-    }
-    for (leader, asked) in here {
-        if let Err(fault) = look_here(world, opening, leader, &asked, &mut seen).await {
-            tracing::warn!("{fault}");
-        }
-    }
-    let mut own: BTreeMap<&BrokerAddress, Vec<(&Sought, LeaderEpoch, Offset)>> = BTreeMap::new();
-    for (one, said) in told {
-        if let (Whose::Own, Some((leader, epoch))) = (said.whose, &one.source) {
-            own.entry(leader).or_default().push((one, *epoch, said.to));
-        }
-    }
-    for (leader, asked) in own {
-        if let Err(fault) = look_there(world, opening, leader, &asked, &mut seen).await {
-            tracing::warn!("{fault}");
-        }
-    }
-    for (leader, asked) in there {
-        match epoch_ends(world, opening, leader, &asked).await {
-            Ok(ends) => {
-                for (id, end) in ends {
-                    seen.entry(id).or_default().led_end = Some(end);
-                }
-            }
-            Err(fault) => tracing::warn!("{fault}"),
-        }
-    }
-    seen
-}
-
-async fn look_here<W: World>(
-    world: &W,
-    opening: Opening,
-    leader: &BrokerAddress,
-    asked: &[(&Sought, Told)],
-    seen: &mut BTreeMap<TopicPartition, Seen>,
-) -> Result<(), SessionFault> {
-    let all: Vec<PartitionAsked> = asked.iter().map(|(one, _)| one.here.clone()).collect();
-    let mut client = Client::connect(world, leader, opening).await?;
-    for (id, start) in client.list_offsets(&all, Bound::Start).await? {
-        seen.entry(id).or_default().start = start.ok();
-    }
-    for (id, end) in client.list_offsets(&all, Bound::End).await? {
-        seen.entry(id).or_default().end = end.ok();
-    }
-    for (one, said) in asked.iter().filter(|(_, said)| said.whose != Whose::Theirs) {
-        let seen = seen.entry(one.here.id.clone()).or_default();
-        let begins = seen.start.unwrap_or(said.to).max(said.to);
-        seen.behind = behind(&mut client, one.topic, &one.here, begins).await?;
-    }
-    let epochs = asked.iter().filter(|(_, said)| said.epoch.is_some());
-    let epochs = epochs.map(|(one, said)| EpochAsked {
-        partition: one.here.clone(),
-        epoch: said.epoch,
-    });
-    let epochs: Vec<EpochAsked> = epochs.collect();
-    if !epochs.is_empty() {
-        for (id, end) in client.epoch_ends(&epochs).await? {
-            seen.entry(id).or_default().epoch_end = end.ok().flatten();
-        }
-    }
-    Ok(())
-}
-
-/// What lies at the source behind stops of our own.
-async fn look_there<W: World>(
-    world: &W,
-    opening: Opening,
-    leader: &BrokerAddress,
-    asked: &[(&Sought, LeaderEpoch, Offset)],
-    seen: &mut BTreeMap<TopicPartition, Seen>,
-) -> Result<(), SessionFault> {
-    let mut client = Client::connect(world, leader, opening).await?;
-    for (one, leader_epoch, to) in asked {
-        let id = one.here.id.clone();
-        let of = PartitionAsked {
-            id: id.clone(),
-            leader_epoch: *leader_epoch,
-        };
-        let behind = behind(&mut client, one.source_topic, &of, *to).await?;
-        seen.entry(id).or_default().behind_there = behind;
-    }
-    Ok(())
-}
-
-async fn behind<W: World>(
-    client: &mut Client<W>,
-    topic: TopicId,
-    of: &PartitionAsked,
-    at: Offset,
-) -> Result<Behind, SessionFault> {
-    // A whole batch comes all the same, and where there is none it is not waited for.
-    let ask = Ask {
-        max_wait_ms: 0,
-        min_bytes: 1,
-        max_bytes: 1,
-    };
-    let asked = AskedPartition {
-        topic,
-        partition: of.id.partition,
-        leader_epoch: of.leader_epoch,
-        fetch_offset: at,
-        last_fetched_epoch: LeaderEpoch::NONE,
-        log_start: None,
-        max_bytes: 1,
-    };
-    let name = &of.id.topic;
-    let fetched = client.fetch(ask, name, asked, BATCH_BYTES_MAX).await?;
-    Ok(match fetched.head.error {
-        ErrorCode::NONE => first(&fetched.records),
-        ErrorCode::OFFSET_OUT_OF_RANGE => Behind::Nothing,
-        _ => Behind::Unknown,
-    })
-}
-
-fn first(records: &[u8]) -> Behind {
-    let base = records.first_chunk::<8>();
-    let begins = base.and_then(|base| Offset::from_wire(i64::from_be_bytes(*base)));
-    let crc = records.get(CRC_AT..).and_then(|rest| rest.first_chunk());
-    match begins.zip(crc) {
-        Some((begins, crc)) => Behind::Batch {
-            begins,
-            crc: u32::from_be_bytes(*crc),
-        },
-        None => Behind::Nothing,
-    }
-}
-
-async fn epoch_ends<W: World>(
-    world: &W,
-    opening: Opening,
-    leader: &BrokerAddress,
-    asked: &[EpochAsked],
-) -> Result<Vec<(TopicPartition, (LeaderEpoch, Offset))>, SessionFault> {
-    let mut client = Client::connect(world, leader, opening).await?;
-    let ends = client.epoch_ends(asked).await?.into_iter();
-    let known = ends.filter_map(|(id, end)| Some((id, end.ok().flatten()?)));
-    Ok(known.collect())
-}
-
-/// Where a batch has the checksum of all that follows it (`DefaultRecordBatch`).
-const CRC_AT: usize = 17;
-/// No batch that is looked at has more bytes.
-const BATCH_BYTES_MAX: u32 = 128 << 20;
 
 const HERE: &str = "the destination";
 const THERE: &str = "the source";
