@@ -80,6 +80,11 @@ pub(super) fn epochs(partition: &Path) -> Vec<(i32, i64)> {
     entries.collect()
 }
 
+/// What a log holds; none while it is written.
+pub(super) fn range(dir: &Path) -> Option<(i64, i64)> {
+    read(dir).ok().map(|batches| batches.range())
+}
+
 /// Reads a partition's batches. Offsets have to rise from batch to batch and from file to file, and
 /// only the last file may end within a batch.
 pub(super) fn read(partition: &Path) -> Result<Batches, String> {

@@ -1,9 +1,10 @@
 //! A source that takes back what was mirrored already, by an unclean election, while a replica at
 //! the destination is not there: where that is allowed, what it took back goes everywhere.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::compare::range;
 use super::mirrored::{Mirrored, nobody_spins, stamps_are_true};
 use super::node::APART;
 use super::*;
@@ -160,9 +161,4 @@ impl Scene {
             stamps_are_true(&dir);
         }
     }
-}
-
-/// What a log holds; none while it is written.
-fn range(dir: &Path) -> Option<(i64, i64)> {
-    compare::read(dir).ok().map(|batches| batches.range())
 }

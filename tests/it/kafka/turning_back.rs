@@ -3,12 +3,13 @@
 //! all logs are equal, and what one side alone had is set aside.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use twinlog::model::TopicId;
 
+use super::compare::range;
 use super::mirrored::{nobody_spins, stamps_are_true};
 use super::node::{APART, Node};
 use super::*;
@@ -362,11 +363,6 @@ impl Scene {
             nobody_spins(&side.cluster);
         }
     }
-}
-
-/// What a log holds; none while it is written.
-fn range(dir: &Path) -> Option<(i64, i64)> {
-    compare::read(dir).ok().map(|batches| batches.range())
 }
 
 impl Scene {
