@@ -93,28 +93,26 @@ impl Ledger {
 
     /// All that is noted comes to be there, as it was noted.
     pub(super) fn is_in(&mut self, id: Id, dir: &Path, when: &str) {
-        let found = self.reach(id, dir, when, |end, noted| end >= noted);
+        let found = self.reach(id, dir, when);
         self.begins(id, &found, &format!("{when}, {}", dir.display()));
     }
 
-    /// The same, and nothing else is there.
-    pub(super) fn is_all_of(&mut self, id: Id, dir: &Path, when: &str) {
-        let found = self.reach(id, dir, when, |end, noted| end == noted);
-        self.begins(id, &found, &format!("{when}, {}", dir.display()));
+    /// What is there beyond the ledger, if there is anything: in words.
+    pub(super) fn is_less(&self, id: Id, dir: &Path) -> Option<String> {
+        let (noted, end) = (self.end(id), end(dir));
+        let is_all = matches!(end, Ok(end) if end.unwrap_or(0) == noted);
+        (!is_all).then(|| {
+            let dir = dir.display();
+            format!("{id:?}: the ledger ends at {noted}, and {dir} at {end:?}")
+        })
     }
 
-    fn reach(
-        &self,
-        id: Id,
-        dir: &Path,
-        when: &str,
-        is_it: impl Fn(i64, i64) -> bool,
-    ) -> Vec<Noted> {
+    fn reach(&self, id: Id, dir: &Path, when: &str) -> Vec<Noted> {
         let (begun, noted) = (Instant::now(), self.end(id));
         loop {
             if let Some(found) = batches(dir) {
                 let end = found.last().map_or(0, |last| last.next);
-                if is_it(end, noted) {
+                if end >= noted {
                     return found;
                 }
             }

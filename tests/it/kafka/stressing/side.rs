@@ -17,10 +17,6 @@ pub(super) struct Side {
     pub(super) node: Node,
     mirror: &'static str,
     is_begun: bool,
-    /// Its coordinators remember transactional ids. From then on a stop that leads here is refused
-    /// unless it is forced: the node does not know that the ids which they have here are in the log
-    /// by their own hand.
-    pub(super) remembers_ids: bool,
 }
 
 impl Side {
@@ -43,7 +39,6 @@ impl Side {
             node,
             mirror,
             is_begun: false,
-            remembers_ids: false,
         });
         let sides: Vec<Side> = sides.collect();
         sides.try_into().unwrap_or_else(|_| panic!("two of each"))
@@ -84,11 +79,7 @@ impl Side {
             TOPICS,
             "--wait",
         ];
-        let force: &[&str] = match self.remembers_ids {
-            true => &["--force"],
-            false => &[],
-        };
-        self.node.begin_mirrors(&[&stop[..], more, force].concat())
+        self.node.begin_mirrors(&[&stop[..], more].concat())
     }
 
     /// Up to where it can be read.
