@@ -53,6 +53,15 @@ pub(super) struct CheckArguments {
         default_value = "9000"
     )]
     session_timeout_ms: u32,
+    /// How many replicas in sync make what the node leads committed there, where the cluster's
+    /// metadata tells nothing.
+    #[arg(
+        long,
+        value_name = "COUNT",
+        requires = "destination",
+        default_value = "1"
+    )]
+    min_insync_replicas: u16,
     /// Topics that are to be copied: a regular expression that matches their whole names.
     #[arg(long, value_name = "REGEX", default_value = ".*")]
     topics: String,
@@ -156,6 +165,7 @@ impl CheckArguments {
                 listener: self.listener,
                 node: self.id.map(BrokerId),
                 session_timeout_ms: self.session_timeout_ms,
+                min_insync_replicas: self.min_insync_replicas,
             };
             destination::check(&joining, &mut lines);
         }

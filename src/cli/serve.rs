@@ -72,6 +72,7 @@ fn unfit(config: &Config) -> Result<Option<String>, Misuse> {
         listener: Some(member.listener_name),
         node: Some(member.id),
         session_timeout_ms: config.kraft.session_timeout_ms,
+        min_insync_replicas: member.min_insync_replicas,
     };
     let opening = Opening {
         security: Security::Plaintext,

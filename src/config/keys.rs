@@ -136,6 +136,12 @@ const DESTINATION: Section = Section {
             place: |config| Place::U32(&mut config.node.destination.replica_lag_ms),
         },
         Key {
+            name: "min_insync_replicas",
+            sentence: "Its min.insync.replicas, for topics of which the cluster tells none.",
+            kind: Kind::Number(1..=32),
+            place: |config| Place::U16(&mut config.node.destination.min_insync_replicas),
+        },
+        Key {
             name: "producer_id_distance_max",
             sentence: "So many ids may be used up there to get past the source's producers.",
             kind: Kind::Number(1_000..=1 << 40),

@@ -97,6 +97,7 @@ const EVERY_KEY: &str = "\
     destination.session_timeout_ms = 904\n\
     destination.heartbeat_interval_ms = 902\n\
     destination.replica_lag_ms = 903\n\
+    destination.min_insync_replicas = 2\n\
     destination.producer_id_distance_max = 9_050\n\
     destination.unfit = \"register\"\n\
     destination.rogue_writes = \"set-aside\"\n\
@@ -191,6 +192,7 @@ fn node() -> NodeOptions {
             rogue_writes: RogueWrites::SetAside,
             producer_id_distance_max: 9_050,
             replica_lag_ms: 903,
+            min_insync_replicas: 2,
         },
         mirrors: Vec::new(),
         retry: RetryOptions {

@@ -60,6 +60,9 @@ pub struct DestinationOptions {
     /// A follower that has not fetched up to the log's end for so long is out of sync, in
     /// milliseconds.
     pub replica_lag_ms: u32,
+    /// `min.insync.replicas` as it would stand in our file, if we were a stock broker: it counts
+    /// for topics of which the cluster's metadata tells none, not even as a default.
+    pub min_insync_replicas: u16,
 }
 
 /// What mirrors are written to.
@@ -107,6 +110,8 @@ pub struct MemberOptions {
     pub listen: BrokerAddress,
     /// Where the others find it.
     pub advertised: BrokerAddress,
+    /// Our own `min.insync.replicas`.
+    pub min_insync_replicas: u16,
 }
 
 /// A mirror that the configuration declares.
@@ -147,6 +152,7 @@ impl NodeOptions {
             id: self.id.expect(CHECKED),
             controllers: destination.controllers.clone(),
             listener_name: destination.listener_name.clone(),
+            min_insync_replicas: destination.min_insync_replicas,
             advertised: advertised.unwrap_or_else(|| listen.clone()),
             listen,
         })
@@ -180,6 +186,7 @@ impl Default for NodeOptions {
                 rogue_writes: RogueWrites::default(),
                 producer_id_distance_max: 100_000_000,
                 replica_lag_ms: 30_000,
+                min_insync_replicas: 1,
             },
             mirrors: Vec::new(),
             retry: RetryOptions::default(),

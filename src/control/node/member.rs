@@ -256,7 +256,11 @@ impl Membership {
             topic_id,
             epoch: partition.leader_epoch,
             partition_epoch: partition.partition_epoch,
-            min_isr: self.image.min_isr(&one.id.topic, partition.replicas.len()),
+            min_isr: self.image.min_isr(
+                &one.id.topic,
+                partition.replicas.len(),
+                self.options.min_insync_replicas,
+            ),
             holds_others: opened.mirrored < opened.log_end,
         })
     }

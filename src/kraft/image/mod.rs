@@ -198,12 +198,13 @@ impl Image {
     }
 
     /// The number of replicas in sync without which a partition's high watermark stands still:
-    /// never more than it has replicas.
+    /// never more than it has replicas. Where nothing is told of the topic, nor of all brokers,
+    /// what stands in its leader's own file counts.
     #[must_use]
-    pub fn min_isr(&self, topic: &TopicName, replicas: usize) -> usize {
+    pub fn min_isr(&self, topic: &TopicName, replicas: usize, own: u16) -> usize {
         let set = self.configs.effective(topic, "min.insync.replicas");
         let set = set.and_then(|value| value.parse::<usize>().ok());
-        set.unwrap_or(1).clamp(1, replicas.max(1))
+        set.unwrap_or(own.into()).clamp(1, replicas.max(1))
     }
 }
 

@@ -163,16 +163,17 @@ fn being_taken_off_the_replicas_is_news() {
 fn settings_have_defaults_and_bounds() {
     let mut image = with_topic();
     let orders = name("orders");
-    assert_eq!(image.min_isr(&orders, 3), 1);
+    assert_eq!(image.min_isr(&orders, 3, 1), 1);
+    assert_eq!(image.min_isr(&orders, 3, 2), 2, "as its leader has it");
     let set = |kind, of: &str, value| spoken::config(kind, of, "min.insync.replicas", value);
     apply(&mut image, &[set(4, "", Some("2"))]).expect("they fit");
-    assert_eq!(image.min_isr(&orders, 3), 2);
+    assert_eq!(image.min_isr(&orders, 3, 1), 2);
     let delta = apply(&mut image, &[set(2, "orders", Some("5"))]).expect("they fit");
-    assert_eq!(image.min_isr(&orders, 3), 3, "never more than replicas");
+    assert_eq!(image.min_isr(&orders, 3, 1), 3, "never more than replicas");
     let touched = (ResourceKind::TOPIC, "orders".to_owned());
     assert!(delta.configs().contains(&touched));
     apply(&mut image, &[set(2, "orders", None), set(4, "", None)]).expect("they fit");
-    assert_eq!(image.min_isr(&orders, 3), 1);
+    assert_eq!(image.min_isr(&orders, 3, 1), 1);
     assert_eq!(image.configs, Configs::default());
 }
 

@@ -158,6 +158,10 @@ impl Thin {
                 LAG.as_millis()
             ),
         );
+        if !has_elr {
+            // Without it what brokers have in their files is not in the metadata.
+            node.set("replica_lag_ms", "min_insync_replicas = 2\nreplica_lag_ms");
+        }
         let mut scene = Thin { mirrored, has_elr };
         scene.mirrored.node.start();
         scene
@@ -271,10 +275,6 @@ impl Thin {
         node.until_topic("mirrored", THIN, |one| one.destination_offset > 0);
         let destination = &self.mirrored.destination;
         destination.ask("reassign topic=thin replicas=9001+2+3 nowait=true");
-        if !self.has_elr {
-            // Without it what brokers have configured is not in the metadata.
-            destination.ask("configure topic=thin c.min.insync.replicas=2");
-        }
         self.until_in_sync(&[2, 3, 9001]);
         self.mirrored.destination.pause(2);
         let now = self.until_in_sync(&[3, 9001]);

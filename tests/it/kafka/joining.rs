@@ -124,7 +124,7 @@ fn sees_what_is_made(cluster: &Cluster, node: &mut Node) {
     cluster.ask("configure topic=ours c.min.insync.replicas=2");
     let ours = TopicName::new("ours").expect("legal");
     node.until("a setting", |news, node| {
-        matches!(news, News::Changed { .. }) && node.image.min_isr(&ours, 2) == 2
+        matches!(news, News::Changed { .. }) && node.image.min_isr(&ours, 2, 1) == 2
     });
     cluster.ask("create topic=gone assign=1+9001");
     node.until("a topic", |_, node| node.role("gone-0").is_some());

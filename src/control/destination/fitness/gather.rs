@@ -18,7 +18,7 @@ use crate::session::{
 /// Topics in one question about rights.
 const TOPICS_PER_REQUEST: usize = 500;
 /// Settings of brokers that matter.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     INTER_BROKER,
     INTER_BROKER_SECURITY,
     "auto.create.topics.enable",
@@ -26,11 +26,13 @@ const SETTINGS: [&str; 7] = [
     "unclean.leader.election.enable",
     "create.topic.policy.class.name",
     SESSION_TIMEOUT,
+    MIN_ISR,
 ];
 const INTER_BROKER: &str = "inter.broker.listener.name";
 /// Names the listener where nobody has named it.
 const INTER_BROKER_SECURITY: &str = "security.inter.broker.protocol";
 pub(super) const SESSION_TIMEOUT: &str = "broker.session.timeout.ms";
+pub(super) const MIN_ISR: &str = "min.insync.replicas";
 /// `SecurityProtocol.PLAINTEXT`.
 pub(super) const PLAINTEXT: i16 = 0;
 

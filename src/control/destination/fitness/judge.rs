@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::gather::{PLAINTEXT, SESSION_TIMEOUT, stock};
+use super::gather::{MIN_ISR, PLAINTEXT, SESSION_TIMEOUT, stock};
 use super::{Facts, Finding, Joining, Level, is_ours};
 use crate::kraft::{Broker, Image, METADATA_VERSION};
 use crate::model::{BrokerId, TopicName};
@@ -44,6 +44,7 @@ pub(super) fn judge(facts: &Facts, joining: &Joining) -> Vec<Finding> {
     findings.internal_topics(facts, can_cordon);
     findings.auto_create(facts, can_cordon);
     findings.defaults(facts);
+    findings.min_isr(facts, joining);
     findings.session(facts, joining);
     findings.rights(facts);
     findings.fence(facts);
@@ -307,6 +308,28 @@ impl Findings {
         if let Some((_, policy)) = policy {
             let next = "see that it lets mirror topics pass, with a node as their first replica";
             self.add(Level::Warn, name, policy, next);
+        }
+    }
+
+    /// What stands in brokers' files counts for what they lead themselves, and is in no metadata.
+    fn min_isr(&mut self, facts: &Facts, joining: &Joining) {
+        let told = facts.met.values();
+        let told = told.filter_map(|met| met.settings.as_ref().ok()?.get(MIN_ISR));
+        let in_files = told.filter(|setting| setting.origin == Origin::File);
+        let in_files = in_files.filter_map(|setting| setting.value.as_ref()?.parse::<u16>().ok());
+        let Some(theirs) = in_files.max() else {
+            return;
+        };
+        let ours = joining.min_insync_replicas;
+        match theirs <= ours {
+            true => self.ok(MIN_ISR, format!("{theirs} in brokers' files, {ours} here")),
+            false => {
+                let found = format!(
+                    "{theirs} in brokers' files: a mirror counts as committed with {ours} in sync"
+                );
+                let next = format!("set destination.min_insync_replicas = {theirs}");
+                self.add(Level::Warn, MIN_ISR, found, next);
+            }
         }
     }
 

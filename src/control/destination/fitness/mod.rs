@@ -73,6 +73,8 @@ pub struct Joining {
     pub node: Option<BrokerId>,
     /// How long we take a session to last, in milliseconds.
     pub session_timeout_ms: u32,
+    /// Our own `min.insync.replicas`.
+    pub min_insync_replicas: u16,
 }
 
 /// What a stock broker says.

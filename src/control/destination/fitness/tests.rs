@@ -110,6 +110,7 @@ fn joining(node: i32) -> Joining {
         listener: None,
         node: Some(BrokerId(node)),
         session_timeout_ms: 9_000,
+        min_insync_replicas: 1,
     }
 }
 
@@ -229,6 +230,25 @@ fn a_factor_that_somebody_set_needs_as_many_brokers() {
     only(&facts, Level::Refuse, name);
     facts.met.clear();
     only(&facts, Level::Refuse, "brokers");
+}
+
+#[test]
+fn what_stands_in_brokers_files_is_to_stand_in_ours() {
+    let name = "min.insync.replicas";
+    let mut facts = fit();
+    let told = [(name, "2", Origin::File)];
+    facts.met.insert(BrokerId(2), met(&told));
+    let text = only(&facts, Level::Warn, name);
+    assert!(text.contains("min_insync_replicas = 2"), "{text}");
+    let same = Joining {
+        min_insync_replicas: 2,
+        ..joining(NODE.0)
+    };
+    assert_eq!(wrong(&facts, &same), []);
+    // Those that the metadata has are seen there.
+    let told = [(name, "2", Origin::AllBrokers)];
+    facts.met.insert(BrokerId(2), met(&told));
+    assert_eq!(wrong(&facts, &joining(NODE.0)), []);
 }
 
 #[test]
