@@ -170,8 +170,8 @@ pub struct WayBack {
     /// Where the destination's log began: brokers there have what lies below `from`, and we have
     /// not.
     pub log_start: Offset,
-    /// The source's leader epoch in which the other direction handed over; NONE where that is not
-    /// known.
+    /// The source's last leader epoch with records that is not above the one in which the other
+    /// direction handed over; NONE where that is not known.
     pub epoch: LeaderEpoch,
     /// All that are in sync at the destination were seen to end at `from`, and records follow.
     pub is_aligned: bool,

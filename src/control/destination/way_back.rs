@@ -413,11 +413,14 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
             told.to
         ));
     }
+    // One in which nothing was written leaves no trace with whoever leads next: it would be missed
+    // when the other direction is resumed.
+    let with_records = seen.led_end.map(|(epoch, _)| epoch.min(told.led_epoch));
     let parting = WayBack {
         topic: one.topic,
         from,
         log_start: start.min(from),
-        epoch: told.led_epoch,
+        epoch: with_records.unwrap_or(told.led_epoch),
         is_aligned: false,
     };
     Found::At { parting, end }

@@ -204,6 +204,20 @@ fn the_sides_part_no_later_than_each_of_them_goes() {
     assert_eq!(parts_at(deleted), at(500, 500), "retention has passed it");
 }
 
+/// Whoever leads next there keeps no trace of it, and would be taken for one who has lost it.
+#[test]
+fn an_epoch_without_records_is_not_the_one_where_the_sides_part() {
+    let idle = Seen {
+        led_end: Some((LeaderEpoch::new(5), Offset::new(500))),
+        ..seen()
+    };
+    let Found::At { parting, .. } = parts_at(idle) else {
+        panic!("it is known");
+    };
+    assert_eq!(parting.from, Offset::new(500));
+    assert_eq!(parting.epoch, LeaderEpoch::new(5), "has the last records");
+}
+
 #[test]
 fn what_a_leader_does_not_tell_is_asked_again() {
     let silent = [
