@@ -29,7 +29,7 @@ pub(super) struct BatchFact {
     pub(super) is_control: bool,
     pub(super) marker: Option<Marker>,
     /// What it counts for in the log's digest.
-    pub(super) digest: u128,
+    pub(super) digest: u64,
 }
 
 impl BatchFact {

@@ -8,13 +8,13 @@ fn header(seed: u64) -> [u8; HEADER_BYTES] {
     std::array::from_fn(|_| u8::try_from(prng.below(256)).expect("a byte"))
 }
 
-fn chain(headers: &[u128]) -> Chain {
+fn chain(headers: &[u64]) -> Chain {
     let mut chain = Chain::default();
     headers.iter().for_each(|header| chain.push(*header));
     chain
 }
 
-fn headers(count: u64) -> Vec<u128> {
+fn headers(count: u64) -> Vec<u64> {
     (0..count).map(|seed| of_bytes(&header(seed))).collect()
 }
 
@@ -25,7 +25,7 @@ fn every_bit_of_a_header_counts_but_the_leader_epochs() {
         let mut flipped = sound;
         flipped[at] ^= 1 << bit;
         let is_same = of_bytes(&flipped) == of_bytes(&sound);
-        assert_eq!(is_same, EPOCH.contains(&at), "byte {at} bit {bit}");
+        assert_eq!(is_same, (12..16).contains(&at), "byte {at} bit {bit}");
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Marked {
 }
 
 impl Marked {
-    pub(super) fn push(&mut self, header: u128) {
+    pub(super) fn push(&mut self, header: u64) {
         self.chain.push(header);
     }
 }
