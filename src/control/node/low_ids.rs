@@ -34,7 +34,8 @@ use crate::control::destination::producer_ids::{Mark, Running, Seen, led, runnin
 use crate::io::{Clock, World};
 use crate::mirror::{Action, PartitionKey};
 use crate::model::{BrokerId, Instant, ProducerId, TopicName};
-use crate::session::BrokerAddress;
+use crate::protocol::ErrorCode;
+use crate::session::{BrokerAddress, Refusal};
 use crate::shard::inbox::{Order, PRODUCERS_KEPT_MS};
 
 use super::Node;
@@ -46,7 +47,7 @@ use super::mirrored::Mirrored;
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(30);
-/// Where partitions do not tell their producers, each refusal is a line in a broker's log.
+/// Where we may not ask for their producers, each refusal is a line in a broker's log.
 const INTERVAL_UNTOLD: Duration = Duration::from_secs(600);
 /// After a look that somebody did not answer: a stop may wait for the next one.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -82,6 +83,8 @@ enum Known {
     Nothing,
     /// Somebody did not answer, for this reason.
     InPart(String),
+    /// Somebody will not, before we are given a right.
+    Closed(String),
     /// Everybody has answered.
     All,
 }
@@ -177,12 +180,17 @@ impl LowIds {
             Known::All if self.is_compared(compared) => return None,
             Known::All => "the log is being compared with them".to_owned(),
             Known::Nothing => "they are being asked for".to_owned(),
-            Known::InPart(why) => why.clone(),
+            Known::InPart(why) | Known::Closed(why) => why.clone(),
         };
-        Some(format!(
-            "it is not known yet whether producers of the destination have ids under which others \
-             have written to what is mirrored: {why}; with --force it is stopped all the same"
-        ))
+        Some(in_doubt(&why))
+    }
+
+    /// Why a stop would wait for what does not come by itself.
+    fn closed(&self, largest: Option<ProducerId>) -> Option<String> {
+        match &self.known {
+            Known::Closed(why) if largest.is_some() => Some(in_doubt(why)),
+            _ => None,
+        }
     }
 
     pub(super) fn deadline(&self, largest: Option<ProducerId>) -> Option<Instant> {
@@ -197,23 +205,21 @@ impl LowIds {
     fn looked(&mut self, now: Instant, running: Running) {
         self.is_looking = false;
         self.version += 1;
-        let is_told = running.untold.is_empty();
-        let interval = if is_told { INTERVAL } else { INTERVAL_UNTOLD };
-        self.look_at = now.after(interval);
         self.again_at = now.after(AGAIN);
-        match running.silent.into_iter().next() {
+        match gap(&running) {
             None => {
+                self.look_at = now.after(INTERVAL);
                 self.known = Known::All;
                 self.looked_below = self.looks_below;
                 self.seen = running.below;
                 self.remembers_longer = None;
             }
-            Some((broker, why)) => {
-                self.look_at = self.again_at;
+            Some((known, pause)) => {
+                self.look_at = now.after(pause);
                 // Whoever was seen may be where nobody answers now.
                 self.seen.extend(running.below);
                 if self.known != Known::All {
-                    self.known = Known::InPart(format!("broker {broker} does not tell: {why}"));
+                    self.known = known;
                 }
             }
         }
@@ -224,6 +230,34 @@ impl LowIds {
         let mut longer = running.remember.iter().filter(|(_, kept)| is_longer(kept));
         self.remembers_longer = longer.next().map(|(id, _)| *id).or(self.remembers_longer);
     }
+}
+
+fn in_doubt(why: &str) -> String {
+    format!(
+        "it is not known yet whether producers of the destination have ids under which others have \
+         written to what is mirrored: {why}; with --force it is stopped all the same"
+    )
+}
+
+/// Why not all is known after a look, and how long to wait for the next one.
+fn gap(running: &Running) -> Option<(Known, Duration)> {
+    if let Some((broker, why)) = running.silent.iter().next() {
+        let why = format!("broker {broker} does not tell: {why}");
+        return Some((Known::InPart(why), AGAIN));
+    }
+    let is_closed = |refusal: &Refusal| refusal.code == ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+    let mut passing = running.untold.iter().filter(|(_, why)| !is_closed(why));
+    if let Some((id, why)) = passing.next() {
+        let why = format!("{id} does not tell its producers: {why}");
+        return Some((Known::InPart(why), AGAIN));
+    }
+    let (id, why) = running.untold.iter().next()?;
+    let count = running.untold.len();
+    let why = format!(
+        "{count} partitions do not tell their producers, {id} among them: {why}; grant the node \
+         READ on topics"
+    );
+    Some((Known::Closed(why), INTERVAL_UNTOLD))
 }
 
 impl<W: World> Node<W> {
@@ -316,7 +350,15 @@ impl<W: World> Node<W> {
         let meant = self.partitions.values();
         let meant = meant.filter(|one| is_meant(&one.id.topic));
         let met = meant.flat_map(|one| low.met(&one.compared, largest));
-        low.danger(&met.collect())
+        low.danger(&met.collect()).or_else(|| low.closed(largest))
+    }
+
+    /// An operator was told that a stop is refused: what he changes is to be seen soon.
+    pub(super) fn look_soon(&mut self) {
+        if let Some(membership) = &mut self.membership {
+            let low = &mut membership.low_ids;
+            low.look_at = low.look_at.min(low.again_at);
+        }
     }
 
     /// Why that may be of a partition, as far as anybody knows: what can wait does until it was

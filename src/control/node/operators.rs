@@ -147,6 +147,7 @@ impl<W: World> Node<W> {
         let meant: BTreeSet<String> = meant.map(|topic| topic.name.clone()).collect();
         let danger = self.danger(|topic| meant.contains(topic.as_str()));
         if let Some(why) = danger.filter(|_| !request.force && !only_told) {
+            self.look_soon();
             return (Vec::new(), AdminAnswer::Stop(refused(topics, &why)));
         }
         for topic in &mut topics {

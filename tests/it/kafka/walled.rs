@@ -30,7 +30,7 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         }
         let walled = Walled::start(&workload);
         let mut node = Node::member(&walled.cluster, "member");
-        node.declare("dr", &source, "walled|breached|half|moved");
+        node.declare("dr", &source, "walled|breached|half|moved|numbered");
         node.start();
         let refusals = walled.lets_in(&mut node);
         node.until("caught up", 5, |one| one.is_caught_up());
@@ -60,6 +60,7 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
             |all: &[cluster::Partition]| -> i64 { all.iter().map(|one| one.range().end).sum() };
         assert_eq!(end(&written), end(&ends) + 10);
         walled.opens_what_was_half_open(&mut node);
+        walled.has_to_show_its_producers(&source, &mut node);
         node.stop().expect_code(0);
         walled.has_denied_us_nothing(refusals);
     }
@@ -194,6 +195,26 @@ impl Walled {
         assert_eq!(denied(), [""; 0], "nothing of the fence is left");
         self.writes("half").expect("anybody who may");
         assert_eq!(self.cluster.offsets("half")[0].range(), 0..310);
+    }
+
+    /// Who may not ask for others' producers does not know whose ids the source's are as well, and
+    /// hands nothing over that has such ids before it was told.
+    fn has_to_show_its_producers(&self, source: &Cluster, node: &mut Node) {
+        source.ask("create topic=numbered");
+        source.ask("produce topic=numbered count=50 idempotent=true");
+        node.until_topic("mirrored", "numbered", |one| one.destination_offset == 50);
+        node.until_said("grant the node READ on topics");
+        let stop = ["stop", "--mirror", "dr", "--topics", "numbered", "--wait"];
+        let refused = node.mirrors(&stop).expect_code(1);
+        refused.expect_said(&["open-0", "READ", "--force"]);
+        self.cluster.ask("allow topic=* operations=READ");
+        let begun = Instant::now();
+        // It is asked again, and not by each of these.
+        while node.mirrors(&stop).code != Some(0) {
+            assert!(begun.elapsed() < LISTENED, "it is not seen");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        self.writes("numbered").expect("the fence is gone");
     }
 
     /// Waits until both partitions of the mirror are led by that broker.

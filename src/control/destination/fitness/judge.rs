@@ -436,8 +436,8 @@ impl Findings {
         }
         if !running.untold.is_empty() {
             let found = format!("{} partitions do not tell theirs", running.untold.len());
-            let next = "grant READ on topics for this check, or see yourself that no idempotent \
-                        producer runs there";
+            let next = "grant READ on topics: without it a stop needs --force, and you to see \
+                        yourself that no idempotent producer runs there";
             self.add(Level::Warn, about, found, next);
         }
         let Some((highest, seen)) = running.below.last_key_value() else {

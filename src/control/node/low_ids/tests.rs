@@ -68,6 +68,38 @@ fn what_nobody_has_answered_is_in_doubt_and_asked_again_soon() {
     assert_eq!(doubt(&low, &[]), None, "it was known");
 }
 
+fn untold(code: ErrorCode) -> Running {
+    let mut running = Running::default();
+    let said = String::new();
+    let id = "theirs-0".parse().expect("a partition");
+    running.untold.insert(id, Refusal { code, said });
+    running
+}
+
+#[test]
+fn who_may_not_look_everywhere_does_not_know() {
+    let mut low = looking();
+    low.looked(
+        Instant::default(),
+        untold(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+    );
+    let said = doubt(&low, &[]).expect("nobody knows");
+    assert!(said.contains("theirs-0") && said.contains("READ"), "{said}");
+    assert_eq!(low.closed(Some(id(1_000))), Some(said), "no use to wait");
+    assert_eq!(low.closed(None), None, "nothing was mirrored with an id");
+    let rare = Some(Instant::default().after(INTERVAL_UNTOLD));
+    assert_eq!(low.deadline(None), rare);
+    low.looked(
+        Instant::default(),
+        untold(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+    );
+    let said = doubt(&low, &[]).expect("nobody knows");
+    assert!(!said.contains("READ"), "{said}");
+    assert_eq!(low.closed(Some(id(1_000))), None, "that passes");
+    let again = Some(Instant::default().after(AGAIN));
+    assert_eq!(low.deadline(None), again);
+}
+
 #[test]
 fn what_was_seen_stays_until_everybody_has_answered() {
     let mut low = looking();
