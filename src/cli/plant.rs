@@ -200,6 +200,7 @@ impl Plant {
             port: at.port,
             security: PLAINTEXT,
         };
+        let admin = &self.config.node.admin;
         let rack = self.config.node.destination.rack.clone();
         let identity = kraft::Identity {
             node: member.id,
@@ -208,7 +209,10 @@ impl Plant {
             incarnation: kept.incarnation,
             listeners: vec![
                 listener(&member.listener_name, &member.advertised),
-                listener(NODES_LISTENER, &self.config.node.admin.listen),
+                listener(
+                    NODES_LISTENER,
+                    admin.advertised.as_ref().unwrap_or(&admin.listen),
+                ),
             ],
             rack: Some(rack).filter(|rack| !rack.is_empty()),
             previous_epoch: kept.previous_epoch(),

@@ -62,6 +62,12 @@ const ADMIN: Section = Section {
             place: |config| Place::Address(&mut config.node.admin.listen),
         },
         Key {
+            name: "advertised",
+            sentence: "Where other nodes find that, if it differs: a member registers it.",
+            kind: Kind::Text,
+            place: |config| Place::MaybeAddress(&mut config.node.admin.advertised),
+        },
+        Key {
             name: "metrics",
             sentence: "Where it tells its metrics: HTTP, /metrics.",
             kind: Kind::Text,

@@ -66,6 +66,12 @@ impl Found<'_> {
                        destination.listen is every address of the machine";
             self.blame("destination.advertised", "destination.listen", why);
         }
+        let admin = &config.node.admin;
+        if is_member && is_everywhere(&admin.listen) && admin.advertised.is_none() {
+            let why = "other nodes have to find the node: set it, since admin.listen is every \
+                       address of the machine";
+            self.blame("admin.advertised", "admin.listen", why);
+        }
         if config.kraft.heartbeat_interval_ms >= config.kraft.session_timeout_ms {
             let why = "not below destination.session_timeout_ms: the node would be taken for dead";
             self.blame(

@@ -86,6 +86,7 @@ const EVERY_KEY: &str = "\
     node.data_dir = \"/d\"\n\
     node.cores = 2\n\
     admin.listen = \"[::1]:3\"\n\
+    admin.advertised = \"me:9\"\n\
     admin.metrics = \"\"\n\
     admin.connections_max = 4\n\
     destination.kind = \"member\"\n\
@@ -178,6 +179,7 @@ fn node() -> NodeOptions {
         cores: 2,
         admin: AdminOptions {
             listen: address("[::1]:3"),
+            advertised: Some(address("me:9")),
             metrics: None,
             connections_max: 4,
         },

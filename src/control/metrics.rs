@@ -102,6 +102,8 @@ pub struct MemberSample {
     pub under_replicated: u64,
     /// Requests on the inter-broker listener that were refused, since the start.
     pub refused_requests: u64,
+    /// Connections of that listener that were closed for what came over them, or for their number.
+    pub closed_connections: u64,
 }
 
 /// How long a peer may take for its request, and for taking the answer.

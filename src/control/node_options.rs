@@ -30,6 +30,8 @@ pub struct NodeOptions {
 pub struct AdminOptions {
     /// Where it takes the requests of KIP-1279.
     pub listen: BrokerAddress,
+    /// Where other nodes find that; none where it is the same.
+    pub advertised: Option<BrokerAddress>,
     /// Where it tells its metrics; none for nowhere.
     pub metrics: Option<BrokerAddress>,
     /// Connections that each of the two may have.
@@ -172,6 +174,7 @@ impl Default for NodeOptions {
             cores: 0,
             admin: AdminOptions {
                 listen: loopback(9292),
+                advertised: None,
                 metrics: Some(loopback(9293)),
                 connections_max: 64,
             },

@@ -100,6 +100,11 @@ fn a_port_that_speaks_something_else_is_named() {
     is_not_asked(&listener(http), &["speaks HTTP", "a Kafka listener"]);
     let alert = &[0x15, 3, 3, 0, 2, 2, 0x50];
     is_not_asked(&listener(alert), &["speaks TLS", "PLAINTEXT"]);
+    let member = ["check", "--destination", &listener(alert), "--id", "9001"];
+    let checked = run(&member);
+    let found = String::from_utf8_lossy(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(1), "{found}");
+    assert!(found.contains("speaks TLS"), "{found}");
     is_not_asked(&listener(b"SSH-2.0-any\r\n"), &["speaks SSH"]);
     is_not_asked(&listener(b"\xff\xff\xff\xff"), &["is a Kafka broker"]);
     is_not_asked(&listener(b""), &["closed the connection", "PLAINTEXT"]);

@@ -79,6 +79,13 @@ fn listeners_can_be_found_and_differ() {
     let config = Config::parse(&named).expect("sound");
     let member = config.node.member().expect("a member");
     assert_eq!(member.advertised, address("here:9294"));
+    let admin = format!("admin.listen = \"[::]:9292\"\n{MEMBER}");
+    let said = complaints(&admin);
+    assert!(
+        said[0].starts_with("line 1: admin.advertised: other nodes have to find the node"),
+        "{said:?}"
+    );
+    Config::parse(&format!("admin.advertised = \"here:9292\"\n{admin}")).expect("sound");
     let same = MEMBER.replace("9294", "9292");
     let said = complaints(&same);
     let taken = "127.0.0.1:9292 is admin.listen already: choose another port";

@@ -252,6 +252,12 @@ impl Families<'_, '_> {
             "refused_requests",
             "Requests on the inter-broker listener that were refused",
             whole(Some(member.refused_requests)),
+        )?;
+        self.one(
+            MetricType::Counter,
+            "closed_connections",
+            "Connections to it that were closed: nonsense came over them, or there were too many",
+            whole(Some(member.closed_connections)),
         )
     }
 
@@ -342,6 +348,7 @@ mod tests {
                 drained: 2,
                 under_replicated: 1,
                 refused_requests: 6,
+                closed_connections: 7,
             }),
         }
     }
@@ -373,6 +380,7 @@ mod tests {
             "twinlog_drained_partitions 2.0",
             "twinlog_under_replicated_partitions 1.0",
             "twinlog_refused_requests_total 6.0",
+            "twinlog_closed_connections_total 7.0",
             "# EOF",
         ] {
             assert!(

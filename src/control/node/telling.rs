@@ -109,6 +109,7 @@ impl<W: World> Node<W> {
             drained: led.iter().filter(is_drained).count() as u64,
             under_replicated: led.iter().filter(is_short).count() as u64,
             refused_requests: self.served.refused,
+            closed_connections: self.served.closed,
         })
     }
 }

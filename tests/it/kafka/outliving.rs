@@ -134,7 +134,8 @@ impl Scene {
         let stop = node.begin_mirrors(&["stop", "--mirror", "dr", "--topics", DOWN, "--wait"]);
         node.until_step(DOWN, "a replica in sync still lacks records");
         stop.await_end(SESSION_IS_OVER).expect_code(0);
-        self.mirrored.leads(DOWN, |leader| leader == 1);
+        let is_theirs = self.mirrored.leads(DOWN, |leader| leader == 1);
+        assert!(is_theirs, "the other follower leads");
         self.settles_at(&[1], "a follower is away");
         self.mirrored.destination.restart(2);
         self.mirrored.until_in_sync(LOAD, &[1, 2, 9001]);

@@ -72,6 +72,9 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
         let paused = node.until("paused", count, |one| {
             (one.topic == "zoo.tiny") == (one.state == "PAUSED")
         });
+        // Nor does anybody else write to it: clients are shown nobody who leads it.
+        let refused = destination.try_ask("produce topic=zoo.tiny count=1 p.max.block.ms=3000");
+        refused.expect_err("a mirror that is paused is still one");
         source.ask("produce topic=zoo.tiny count=100");
         let end = |all: &[node::Described]| {
             let tiny = all.iter().filter(|one| one.topic == "zoo.tiny");
