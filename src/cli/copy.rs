@@ -108,12 +108,12 @@ impl CopyArguments {
         }
         for (id, line) in &outcome.ledger.lines {
             for (to, aside) in &line.cuts {
-                let kept = aside
-                    .as_ref()
-                    .map(|aside| format!(", it lies in {}", aside.display()));
+                let kept = match aside {
+                    Some(aside) => format!("was set aside: {aside}"),
+                    None => "is not kept".to_owned(),
+                };
                 screen::say(&format!(
-                    "{id} was cut at offset {to}: the source has lost what followed{}",
-                    kept.unwrap_or_default()
+                    "{id} was cut at offset {to}; what followed there {kept}"
                 ));
             }
         }

@@ -1,9 +1,8 @@
 //! Every partition of a copy, and where it stands.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use crate::model::{Offset, ShardId, TopicId, TopicName, TopicPartition};
+use crate::model::{Offset, SetAside, ShardId, TopicId, TopicName, TopicPartition};
 use crate::shard::inbox::{Phase, Recovered, Status, Tally};
 
 /// One partition's line.
@@ -33,8 +32,9 @@ pub struct Line {
     pub(super) gaps_before: Vec<(Offset, Offset)>,
     /// What opening it took.
     pub recovered: Recovered,
-    /// Where it was cut because the source had lost what follows, and where that lies now.
-    pub cuts: Vec<(Offset, Option<PathBuf>)>,
+    /// Where it was cut, because the source had lost what follows or because that was damaged here,
+    /// and what was set aside before.
+    pub cuts: Vec<(Offset, Option<SetAside>)>,
     /// What was copied before it was last closed.
     pub(super) tally_before: Tally,
     /// A shard has opened it.
@@ -105,10 +105,19 @@ impl Ledger {
         }
     }
 
-    /// A shard has cut it at `to`, as the source was.
-    pub(super) fn cut(&mut self, id: &TopicPartition, to: Offset, aside: Option<PathBuf>) {
+    /// A shard has set aside what it is about to cut off.
+    pub(super) fn set_aside(&mut self, id: &TopicPartition, aside: SetAside) {
         if let Some(line) = self.lines.get_mut(id) {
-            line.cuts.push((to, aside));
+            line.cuts.push((Offset::new(aside.from), Some(aside)));
+        }
+    }
+
+    /// A shard has cut it at `to`, as the source was.
+    pub(super) fn cut(&mut self, id: &TopicPartition, to: Offset) {
+        if let Some(line) = self.lines.get_mut(id) {
+            if line.cuts.last().is_none_or(|(at, _)| *at != to) {
+                line.cuts.push((to, None));
+            }
             line.target = None;
             line.began_at = line.began_at.min(to);
         }

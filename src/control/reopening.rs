@@ -49,7 +49,8 @@ impl<W: World> Control<W> {
                 self.failures.unreleased.insert(id, again_at);
             }
             Told::Released { id, .. } => self.released(&id),
-            Told::SourceTruncated { id, to, aside } => self.ledger.cut(&id, to, aside),
+            Told::SetAside { id, aside } => self.ledger.set_aside(&id, *aside),
+            Told::SourceTruncated { id, to } => self.ledger.cut(&id, to),
             _ => {}
         }
     }

@@ -1,9 +1,12 @@
-//! The part of a log that is about to be cut off, set aside as files that `inspect` can read.
+//! The part of a log that is about to be cut off, set aside as files that `inspect` can read, and
+//! what it comes to in one more.
+
+mod counting;
 
 use std::path::{Path, PathBuf};
 
-use crate::io::{Disk, File, Open};
-use crate::model::{Offset, Position};
+use crate::io::{Disk, Durability, File, Open, replace};
+use crate::model::{Offset, Position, SetAside, TopicPartition, WallTime};
 
 use super::fault::{LogFault, at};
 use super::layout::{self, EPOCHS, LED_EPOCHS, LOG, METADATA, SOURCE_EPOCHS};
@@ -17,8 +20,8 @@ const UNFINISHED: &str = ".unfinished";
 const NAMES_MAX: u32 = 10_000;
 
 /// Copies what [`super::cut`] at `to` takes away from the closed log in `dir` into a new directory
-/// in `into`, durably. Says which; `None` where there is nothing. After a kill the same may be
-/// copied once more.
+/// in `into`, durably, and what it comes to beside it. Says that too; `None` where there is
+/// nothing. After a kill the same may be copied once more.
 ///
 /// # Errors
 /// The disk's.
@@ -27,7 +30,8 @@ pub fn set_aside<D: Disk>(
     dir: &Path,
     to: Offset,
     into: &Path,
-) -> Result<Option<PathBuf>, LogFault> {
+    now: WallTime,
+) -> Result<Option<SetAside>, LogFault> {
     let Some(cut) = Cut::find(disk, dir, to)? else {
         return Ok(None);
     };
@@ -38,20 +42,38 @@ pub fn set_aside<D: Disk>(
         return Ok(None);
     }
     disk.create_dir(into).map_err(at(into))?;
-    let name = dir.file_name().unwrap_or_default().to_string_lossy();
-    let name = format!("{name}.from-{}", cut.end);
+    let log = dir.file_name().unwrap_or_default().to_string_lossy();
+    let name = format!("{log}.from-{}", cut.end);
     // What an earlier try has left in it is worth nothing, and takes room.
     let unfinished = into.join(format!("{name}{UNFINISHED}"));
     disk.create_dir(&unfinished).map_err(at(&unfinished))?;
     empty(disk, &unfinished)?;
-    if let Err(fault) = copy_all(disk, dir, &cut, begins, &unfinished) {
-        drop(empty(disk, &unfinished));
-        return Err(fault);
-    }
+    let copied = copy_all(disk, dir, &cut, begins, &unfinished);
+    let noted = copied.and_then(|()| note(disk, &unfinished, (&log, cut.end), now));
+    let noted = noted.inspect_err(|_| drop(empty(disk, &unfinished)))?;
     let aside = free_name(disk, into, &name)?;
     disk.rename(&unfinished, &aside).map_err(at(&aside))?;
     disk.sync_dir(into).map_err(at(into))?;
-    Ok(Some(aside))
+    let path = aside.display().to_string();
+    Ok(Some(SetAside { path, ..noted }))
+}
+
+/// Writes beside what was copied what it comes to, and makes all of it durable.
+fn note<D: Disk>(
+    disk: &D,
+    copied: &Path,
+    (log, from): (&str, Offset),
+    now: WallTime,
+) -> Result<SetAside, LogFault> {
+    let mut noted = counting::count(disk, copied, from)?;
+    noted.timestamp = now.0;
+    match log.parse::<TopicPartition>() {
+        Ok(id) => (noted.topic, noted.partition) = (id.topic.to_string(), id.partition.value()),
+        Err(()) => (noted.topic, noted.partition) = (log.to_owned(), -1),
+    }
+    let (path, text) = (copied.join(SetAside::FILE), SetAside::write(&noted));
+    replace(disk, &path, text.as_bytes(), Durability::PowerLoss).map_err(at(&path))?;
+    Ok(noted)
 }
 
 fn empty<D: Disk>(disk: &D, dir: &Path) -> Result<(), LogFault> {
@@ -84,7 +106,7 @@ fn copy_all<D: Disk>(
             copy(disk, &dir.join(name), Position::ZERO, &into.join(name))?;
         }
     }
-    disk.sync_dir(into).map_err(at(into))
+    Ok(())
 }
 
 /// Where what goes of the segment that stays begins: what its first batch says, where that can be.

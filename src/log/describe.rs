@@ -9,7 +9,7 @@ mod transactions;
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, File, Open};
-use crate::model::{LeaderEpoch, Offset, Position, ProducerId};
+use crate::model::{LeaderEpoch, Offset, Position, ProducerId, SetAside};
 use crate::record::Batch;
 
 use super::epochs::LeaderEpochs;
@@ -87,7 +87,7 @@ pub fn is_known(name: &str) -> bool {
     let named = [LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT];
     let is_named = |suffix: &&str| layout::offset_of(name, suffix).is_some();
     let files = [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS, CUT, DIGEST, METADATA];
-    files.contains(&name) || named.iter().any(is_named)
+    files.contains(&name) || name == SetAside::FILE || named.iter().any(is_named)
 }
 
 /// Shows what lies in `path`: a partition's directory, or one file of it.
@@ -177,7 +177,7 @@ fn one<D: Disk>(
     } else if [EPOCHS, SOURCE_EPOCHS, LED_EPOCHS].contains(&&*name) {
         epochs(&content()?, show);
         Ok(())
-    } else if [METADATA, CUT].contains(&&*name) {
+    } else if [METADATA, CUT, SetAside::FILE].contains(&&*name) {
         let text = content()?;
         let text = String::from_utf8_lossy(&text);
         text.lines().for_each(|line| show(Piece::Text(line)));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::io::{Disk, Durability, Entry, File, Open, replace};
-use crate::model::{Offset, Position, TopicId};
+use crate::model::{Offset, Position, SetAside, TopicId};
 
 use super::fault::{LogFault, at};
 
@@ -68,7 +68,7 @@ pub(super) fn is_ours(name: &str) -> bool {
 /// Whether a file of this name is one that no broker knows.
 #[must_use]
 pub fn is_for_us(name: &str) -> bool {
-    [SOURCE_EPOCHS, LED_EPOCHS, CUT, DIGEST].contains(&name)
+    [SOURCE_EPOCHS, LED_EPOCHS, CUT, DIGEST, SetAside::FILE].contains(&name)
 }
 
 /// The offsets that files of this suffix are named by, rising as the names do.

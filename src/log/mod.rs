@@ -13,6 +13,7 @@
 //! | `snapshots` | which snapshots of producers are kept until recovery needs them no more |
 //! | `digest` | what the batches come to, kept as they come, comparable between any two logs |
 //! | `lineage` | what of the log is the source's, where its epochs are a destination's |
+//! | `aside` | what a cut takes away, set aside before, and what it comes to |
 //! | `truncate`, `limit` | cutting a log; how far its recovery point is believed then |
 //! | `retention` | which segments go with time |
 //! | `sealing` | the end of every open transaction |

@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use crate::io::Disk;
-use crate::model::{Offset, TopicId, WallTime};
+use crate::model::{Offset, SetAside, TopicId, WallTime};
 
 use super::LogOptions;
 use super::append::Log;
@@ -65,6 +65,8 @@ pub struct Opened<D: Disk> {
     pub store: Store<D>,
     /// What it took to find out.
     pub recovered: Recovered,
+    /// What was damaged, is fetched again, and was set aside before.
+    pub aside: Option<SetAside>,
 }
 
 /// What opening a log took.
@@ -113,10 +115,12 @@ fn open_known<D: Disk>(
     };
     tracing::warn!("what follows offset {end} is fetched again: {fault}");
     // The source may not have all of it any more.
-    if let Some(aside) = known.aside
-        && let Some(aside) = set_aside(disk, dir, end, aside)?
-    {
-        tracing::warn!("what was there is set aside in {}", aside.display());
+    let aside = match known.aside {
+        Some(into) => set_aside(disk, dir, end, into, now)?,
+        None => None,
+    };
+    if let Some(aside) = &aside {
+        tracing::warn!("what was there is set aside: {aside}");
     }
     let left = truncate(disk, dir, end)?;
     let known = Beginning {
@@ -125,7 +129,8 @@ fn open_known<D: Disk>(
         refetchable: None,
         ..known
     };
-    attempt(disk, dir, options, known, now)
+    let opened = attempt(disk, dir, options, known, now)?;
+    Ok(Opened { aside, ..opened })
 }
 
 fn attempt<D: Disk>(
@@ -174,5 +179,6 @@ fn create<D: Disk>(
         log,
         store: Store::new(disk, dir, files),
         recovered: Recovered::default(),
+        aside: None,
     })
 }

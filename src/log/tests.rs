@@ -319,6 +319,7 @@ fn what_was_durable_and_is_gone_is_refused() {
     }
 }
 
+mod aside;
 mod cut;
 mod damaged;
 mod digest;

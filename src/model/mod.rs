@@ -1,6 +1,7 @@
 //! The nouns of the domain as types of their own: offsets, epochs, ids, watermarks, time.
 
 mod address;
+mod aside;
 mod epoch;
 mod ids;
 mod offset;
@@ -8,6 +9,7 @@ mod time;
 mod watermarks;
 
 pub use address::{BrokerAddress, NotAnAddress};
+pub use aside::{SetAside, Written, WrittenBy};
 pub use epoch::{BrokerEpoch, LeaderEpoch, ProducerEpoch};
 pub use ids::{
     BrokerId, PartitionIndex, ProducerId, ProducerIdShift, ShardId, TopicId, TopicName,

@@ -1,12 +1,10 @@
 //! A partition's log that loses its end: because control says so, or because the source has lost
 //! what was copied from it. What goes is set aside first where that is wanted.
 
-use std::path::PathBuf;
-
 use super::Shard;
 use super::inbox::{Phase, Told};
-use super::partition::{Partition, Work};
-use crate::io::World;
+use super::partition::Work;
+use crate::io::{Clock, World};
 use crate::log::{LogFault, Opened, cut, empty, set_aside};
 use crate::model::Offset;
 use crate::source::CursorId;
@@ -18,12 +16,7 @@ pub(super) enum Refusal {
     /// The disk has refused what comes before the cut: it is as it was.
     Whole(LogFault),
     /// The disk has refused some of the cut: nobody knows what is there.
-    Half {
-        /// What it says.
-        fault: LogFault,
-        /// Where what goes was set aside before.
-        aside: Option<PathBuf>,
-    },
+    Half(LogFault),
 }
 
 impl<W: World> Shard<W> {
@@ -36,20 +29,19 @@ impl<W: World> Shard<W> {
             false => self.cut(cursor, to),
         };
         match cut {
-            Ok(aside) => {
+            Ok(()) => {
                 let partition = &self.partitions[&cursor];
                 self.report.told.push(Told::Cut {
                     id,
                     log_start: partition.log.watermarks().log_start,
                     log_end: partition.end(),
                     epochs: partition.log.epochs().clone(),
-                    aside,
                 });
                 Ok(())
             }
             Err(Refusal::Never(why)) => Err(why),
             Err(Refusal::Whole(fault)) => Err(fault.to_string()),
-            Err(Refusal::Half { fault, .. }) => {
+            Err(Refusal::Half(fault)) => {
                 self.close_for(cursor, fault.to_string());
                 Err(format!("{fault}; mirror it again and repeat the cut"))
             }
@@ -83,16 +75,11 @@ impl<W: World> Shard<W> {
             let told = Told::SourceTookBack { id, from: to };
             return self.report.told.push(told);
         }
-        let aside = match self.cut(cursor, to) {
-            Ok(aside) => aside,
-            Err(refusal) => return self.refuse_cut(cursor, Work::Truncate(to), refusal),
-        };
+        if let Err(refusal) = self.cut(cursor, to) {
+            return self.refuse_cut(cursor, Work::Truncate(to), refusal);
+        }
         let partition = &self.partitions[&cursor];
         let (end, epoch) = (partition.end(), partition.their_epoch());
-        let kept = match &aside {
-            Some(aside) => format!("it lies in {}", aside.display()),
-            None => "it is not kept".to_owned(),
-        };
         match self.options.source.replica.is_some() {
             true => tracing::info!(
                 "{id}: from offset {end} to {held_to} its leader has something else: that was cut \
@@ -100,12 +87,10 @@ impl<W: World> Shard<W> {
             ),
             false => tracing::warn!(
                 "{id}: the source has lost what was copied from offset {end} to {held_to}; that \
-                 was cut off here as well: {kept}"
+                 was cut off here as well"
             ),
         }
-        self.report
-            .told
-            .push(Told::SourceTruncated { id, to: end, aside });
+        self.report.told.push(Told::SourceTruncated { id, to: end });
         self.cut_is_done(cursor);
         self.source.truncated(cursor, end, epoch);
     }
@@ -130,38 +115,35 @@ impl<W: World> Shard<W> {
         assert!(partition.log.stamp().is_none(), "a replica leads nothing");
         let id = partition.id.clone();
         let (held_from, held_to) = (partition.log.watermarks().log_start, partition.end());
-        let aside = match self.empty(cursor, at) {
-            Ok(aside) => aside,
-            Err(refusal) => return self.refuse_cut(cursor, Work::Restart(at), refusal),
-        };
+        if let Err(refusal) = self.empty(cursor, at) {
+            return self.refuse_cut(cursor, Work::Restart(at), refusal);
+        }
         tracing::warn!(
             "{id}: its leader has nothing of offsets {held_from} to {held_to} any more; it is \
              fetched anew from offset {at} on"
         );
-        self.report
-            .told
-            .push(Told::SourceTruncated { id, to: at, aside });
+        self.report.told.push(Told::SourceTruncated { id, to: at });
         self.cut_is_done(cursor);
         self.source.restarted(cursor, at);
     }
 
-    /// Takes everything from a log whose files nobody writes; it begins at `at` then. Says where
-    /// what went was set aside.
-    fn empty(&mut self, cursor: CursorId, at: Offset) -> Result<Option<PathBuf>, Refusal> {
+    /// Takes everything from a log whose files nobody writes; it begins at `at` then.
+    fn empty(&mut self, cursor: CursorId, at: Offset) -> Result<(), Refusal> {
         let partition = self.partitions.get(&cursor).expect("the caller has it");
-        let aside = self.aside(partition, partition.log.watermarks().log_start)?;
+        self.set_aside(cursor, partition.log.watermarks().log_start)?;
+        let partition = self.partitions.get(&cursor).expect("it was there");
         let emptied = empty(self.world.disk(), partition.store.dir(), partition.durable);
         let reopened = emptied.and_then(|()| self.reopened(cursor, at, at));
         if let Err(fault) = reopened {
-            return Err(Refusal::Half { fault, aside });
+            return Err(Refusal::Half(fault));
         }
         self.announce_all(cursor);
         self.moved.insert(cursor);
-        Ok(aside)
+        Ok(())
     }
 
-    /// Cuts a log whose files nobody writes. Says where what went was set aside.
-    fn cut(&mut self, cursor: CursorId, to: Offset) -> Result<Option<PathBuf>, Refusal> {
+    /// Cuts a log whose files nobody writes.
+    fn cut(&mut self, cursor: CursorId, to: Offset) -> Result<(), Refusal> {
         let partition = self.partitions.get(&cursor).expect("the caller has it");
         let marks = partition.log.watermarks();
         assert!(!partition.is_syncing, "its files are at work");
@@ -172,9 +154,10 @@ impl<W: World> Shard<W> {
             )));
         }
         if to >= marks.log_end {
-            return Ok(None);
+            return Ok(());
         }
-        let aside = self.aside(partition, to)?;
+        self.set_aside(cursor, to)?;
+        let partition = self.partitions.get(&cursor).expect("it was there");
         let done = cut(
             self.world.disk(),
             partition.store.dir(),
@@ -184,26 +167,31 @@ impl<W: World> Shard<W> {
         let start = marks.log_start;
         let reopened = done.and_then(|end| self.reopened(cursor, start, end.unwrap_or(start)));
         if let Err(fault) = reopened {
-            return Err(Refusal::Half { fault, aside });
+            return Err(Refusal::Half(fault));
         }
         self.announce_all(cursor);
         self.moved.insert(cursor);
         self.schedule(cursor);
-        Ok(aside)
+        Ok(())
     }
 
-    /// Sets aside what goes from `from` on, where that is wanted and not done yet.
-    fn aside(
-        &self,
-        partition: &Partition<W::Disk>,
-        from: Offset,
-    ) -> Result<Option<PathBuf>, Refusal> {
-        match (&partition.uncut, &partition.mirror.aside) {
-            (Some(uncut), _) if uncut.is_half => Ok(uncut.aside.clone()),
-            (_, None) => Ok(None),
-            (_, Some(into)) => set_aside(self.world.disk(), partition.store.dir(), from, into)
-                .map_err(Refusal::Whole),
+    /// Sets aside what goes from `from` on, where that is wanted. Where a cut is repeated that was
+    /// done: room is what lacks then.
+    fn set_aside(&mut self, cursor: CursorId, from: Offset) -> Result<(), Refusal> {
+        let partition = self.partitions.get(&cursor).expect("the caller has it");
+        let (id, dir) = (partition.id.clone(), partition.store.dir());
+        let into = partition.mirror.aside.as_deref();
+        let Some(into) = into.filter(|_| !partition.is_half_cut()) else {
+            return Ok(());
+        };
+        let (disk, wall) = (self.world.disk(), self.world.clock().wall());
+        let aside = set_aside(disk, dir, from, into, wall).map_err(Refusal::Whole)?;
+        if let Some(aside) = aside {
+            tracing::warn!("{id}: what is cut off is set aside: {aside}");
+            let aside = Box::new(aside);
+            self.report.told.push(Told::SetAside { id, aside });
         }
+        Ok(())
     }
 
     /// The log is open anew, after its files were cut: it begins at `start` and ends at `end`.

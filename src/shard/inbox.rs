@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 
 use crate::model::{
     BrokerEpoch, BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift,
-    TopicId, TopicPartition,
+    SetAside, TopicId, TopicPartition,
 };
 
 pub use super::placement::shard_of;
@@ -236,6 +236,13 @@ pub enum Told {
         /// The transactions that were aborted, in the order of their markers.
         aborted: Vec<Aborted>,
     },
+    /// What is about to be cut off was set aside.
+    SetAside {
+        /// Which partition.
+        id: TopicPartition,
+        /// What it comes to.
+        aside: Box<SetAside>,
+    },
     /// The log was cut, as ordered.
     Cut {
         /// Which partition.
@@ -246,9 +253,6 @@ pub enum Told {
         log_end: Offset,
         /// Its epochs now.
         epochs: LeaderEpochs,
-        /// Where the files of the part lie that was cut off, if anything was and that was asked
-        /// for.
-        aside: Option<PathBuf>,
     },
     /// The source has lost what was copied from it, and the log was cut likewise.
     SourceTruncated {
@@ -256,8 +260,6 @@ pub enum Told {
         id: TopicPartition,
         /// Its log's end now.
         to: Offset,
-        /// Where the files of the part lie that was cut off.
-        aside: Option<PathBuf>,
     },
     /// The same of a log that is stamped, which is as it was, and not fetched any more: replicas
     /// have it too, so that it can be cut in another epoch only.

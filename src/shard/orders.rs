@@ -111,6 +111,7 @@ impl<W: World> Shard<W> {
             log,
             store,
             recovered,
+            aside,
         } = opened;
         if !mirror.is_clean {
             tracing::info!(
@@ -127,6 +128,10 @@ impl<W: World> Shard<W> {
         partition.dirty_since = (partition.durable < end).then(|| self.now());
         let can_fetch = partition.theirs() == end;
         partition.is_fetched = fetches && can_fetch;
+        if let Some(aside) = aside.map(Box::new) {
+            let id = id.clone();
+            self.report.told.push(Told::SetAside { id, aside });
+        }
         self.report.told.push(partition.opened());
         self.partitions.insert(cursor, partition);
         self.by_name.insert(id.clone(), cursor);

@@ -1,7 +1,6 @@
 //! One partition of a shard: its log, its files, and what is told of it.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use super::inbox::{Aborted, Mirror, Order, Phase, Status, Tally, Told};
 use crate::io::Disk;
@@ -61,8 +60,6 @@ pub(super) struct Uncut {
     pub(super) again_at: Instant,
     /// It has begun: until it is repeated to its end, nobody knows what the files hold.
     pub(super) is_half: bool,
-    /// Where what goes was set aside by then. It is not copied twice: room is what lacks.
-    pub(super) aside: Option<PathBuf>,
 }
 
 /// What waits for a partition's files to be at rest.

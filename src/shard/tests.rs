@@ -6,7 +6,7 @@ mod full;
 mod losing;
 mod peer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alone::{Ordered, idle, with_shard, with_shard_of};
 
@@ -273,11 +273,9 @@ fn a_cut_ends_where_it_was_to_wherever_it_is_killed() {
     let told = obeyed(&cut_whole, orders(mirror.clone(), cut()));
     let [
         Told::Opened { .. },
+        Told::SetAside { aside, .. },
         Told::Cut {
-            log_end,
-            epochs,
-            aside,
-            ..
+            log_end, epochs, ..
         },
     ] = &told[..]
     else {
@@ -290,8 +288,9 @@ fn a_cut_ends_where_it_was_to_wherever_it_is_killed() {
         [(epoch(1), Offset::ZERO), (epoch(2), to)],
         "we lead from there on"
     );
-    let aside = aside.as_ref().expect("something was cut off");
-    assert!(cut_whole.list(aside).expect("it is there").len() > 1);
+    assert_eq!((aside.from, aside.to), (to.value(), end.value()));
+    let aside = cut_whole.list(Path::new(&aside.path));
+    assert!(aside.expect("it is there").len() > 2);
     let changes = cut_whole.changes();
     for after in 0..changes {
         let disk = whole.after_kill();
@@ -303,12 +302,15 @@ fn a_cut_ends_where_it_was_to_wherever_it_is_killed() {
             let told = obeyed(&left, orders(mirror.clone(), cut()));
             let [
                 Told::Opened { log_end: found, .. },
+                aside @ ..,
                 Told::Cut { log_end, .. },
             ] = &told[..]
             else {
                 panic!("killed after {after}: {told:?}");
             };
             assert_eq!(*log_end, to, "killed after {after}");
+            let is_told = matches!(aside, [Told::SetAside { .. }]);
+            assert_eq!(is_told, *found > to, "killed after {after}: {told:?}");
             assert!(
                 !was_told || *found == to,
                 "killed after {after}, when it was told"
@@ -342,6 +344,7 @@ fn a_log_that_was_cut_and_killed_is_durable_up_to_there() {
         log,
         store,
         recovered,
+        ..
     } = opened();
     let partition = Partition::new(*led(end), log, store, recovered);
     assert_eq!((partition.end(), partition.durable), (unsynced, to));

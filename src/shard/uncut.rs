@@ -21,18 +21,16 @@ impl<W: World> Shard<W> {
                 self.cut_later(cursor, work, &fault, |again_at| Uncut {
                     again_at,
                     is_half: false,
-                    aside: None,
                 });
             }
             Refusal::Whole(fault) => self.give_up(cursor, fault.to_string()),
-            Refusal::Half { fault, aside } if fault.may_pass() => {
+            Refusal::Half(fault) if fault.may_pass() => {
                 self.cut_later(cursor, work, &fault, |again_at| Uncut {
                     again_at,
                     is_half: true,
-                    aside,
                 });
             }
-            Refusal::Half { fault, .. } => self.close_for(cursor, fault.to_string()),
+            Refusal::Half(fault) => self.close_for(cursor, fault.to_string()),
         }
     }
 

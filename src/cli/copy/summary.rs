@@ -91,7 +91,8 @@ impl<'a> Summary<'a> {
                 json!({
                     "topic": id.topic.as_str(), "partition": id.partition.value(),
                     "to": to.value(),
-                    "aside": aside.as_ref().map(|aside| aside.display().to_string()),
+                    "aside": aside.as_ref().map(|aside| &aside.path),
+                    "set_aside": aside,
                 })
             })
         });

@@ -6,6 +6,7 @@ use super::requests::refusal;
 use super::{Failure, Node};
 use crate::cli::{screen, text};
 use crate::mirror::State;
+use crate::model::SetAside;
 use crate::protocol::mirror_rpc::{
     ClusterMirror, DescribeClusterMirrorsRequest, ListClusterMirrorsRequest, MirrorPartition,
 };
@@ -74,6 +75,9 @@ struct Row {
     /// What its stop is about, while it is being stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_step: Option<String>,
+    /// What was set aside of its log before that was cut.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set_aside: Vec<SetAside>,
     #[serde(skip)]
     attempts_max: i16,
 }
@@ -84,6 +88,12 @@ pub(super) fn lag(partition: &MirrorPartition) -> i64 {
         (..0, _) | (_, ..0) => -1,
         (source, destination) => source.saturating_sub(destination).max(0),
     }
+}
+
+/// What was set aside of a partition's log.
+pub(super) fn set_aside(partition: &MirrorPartition) -> Vec<SetAside> {
+    let json = partition.set_aside.as_deref().unwrap_or("[]");
+    SetAside::read(json.as_bytes()).unwrap_or_default()
 }
 
 pub(super) async fn describe(
@@ -129,6 +139,7 @@ fn rows_of(mirror: ClusterMirror) -> impl Iterator<Item = Row> {
             source_offset: partition.source_offset,
             destination_offset: partition.destination_offset,
             lag: lag(&partition),
+            set_aside: set_aside(&partition),
             state: partition.state_value,
             retry_attempt: partition.retry_attempt,
             error_message: partition.error_message,
@@ -237,6 +248,7 @@ mod tests {
             destination_offset: 7,
             last_mirror_epoch: 2,
             last_mirror_offset: 6,
+            set_aside: Some(r#"[{"topic":"orders","partition":1,"from":7}]"#.to_owned()),
             ..MirrorPartition::default()
         };
         ClusterMirror {
@@ -284,13 +296,16 @@ dr      orders          3             12                  10    2  MIRRORING";
 
     #[test]
     fn json_has_the_keys_of_the_kip_and_the_last_positions() {
-        let rows: Vec<Row> = rows_of(mirror()).skip(2).collect();
+        let rows: Vec<Row> = rows_of(mirror()).collect();
+        let json = as_json(&rows[1]);
+        assert!(json.contains(r#""setAside":[{"topic":"orders","#), "{json}");
+        let rows = &rows[2..];
         let expected = [
             r#"[{"mirror":"dr","topic":"orders","partition":3,"sourceOffset":12,"#,
             r#""destinationOffset":10,"lag":2,"state":"MIRRORING","retryAttempt":0,"#,
             r#""errorMessage":null,"lastMirrorEpoch":-1,"lastMirrorOffset":-1}]"#,
         ]
         .concat();
-        assert_eq!(as_json(&rows), expected);
+        assert_eq!(as_json(rows), expected);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::io::World;
 use crate::mirror::{Mirror, MirrorName, PartitionKey, Retry, State};
-use crate::model::{Offset, PartitionIndex, TopicId, TopicName};
+use crate::model::{Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::mirror_rpc::{
     ClusterMirror, ClusterMirrorListing, DescribeClusterMirrorsRequest,
@@ -89,7 +89,15 @@ impl<W: World> Node<W> {
                     topic: said.id,
                     partition: PartitionIndex::new(index).expect("counted from 0"),
                 };
-                partitions.push(self.partition(&key, request.include_stops));
+                let id = TopicPartition {
+                    topic: topic.clone(),
+                    partition: key.partition,
+                };
+                let aside = request.include_stops.then(|| self.asides_of(&id));
+                partitions.push(MirrorPartition {
+                    set_aside: aside.flatten(),
+                    ..self.partition(&key, request.include_stops)
+                });
             }
         }
         let topics = topics.into_iter();
@@ -144,6 +152,7 @@ impl<W: World> Node<W> {
             stop_report,
             led_epoch: handed_over.map(|said| said.leader_epoch.value()),
             led_topic_id: handed_over.map_or(TopicId::ZERO, |said| said.topic),
+            set_aside: None,
         }
     }
 }

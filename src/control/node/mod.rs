@@ -8,6 +8,7 @@
 //! A step is said again until it is seen to be done: what an event did not bring, the next look
 //! at the same partition brings.
 
+mod asides;
 mod asks;
 mod away;
 mod chores;
@@ -65,6 +66,7 @@ use super::metrics::Snapshot;
 use super::questions::Questions;
 use super::state_file::StateFile;
 use super::{NodeOptions, Options};
+use asides::Asides;
 use chores::Chores;
 use event::Then;
 use feed::Feed;
@@ -129,6 +131,8 @@ struct Node<W: World> {
     destination_questions: Questions,
     answers_due: Vec<AnswerDue>,
     chores: Chores,
+    /// What was set aside of its logs.
+    asides: Asides,
     /// Topics that are to be stopped once nothing is missing, or whatever comes of it.
     planned: Planned,
     /// Questions that wait for their answer.

@@ -1,7 +1,5 @@
 //! What shards report, and what that means for partitions.
 
-use std::path::Path;
-
 use crate::io::{Clock, World};
 use crate::mirror::{Action, Ending, Input, PartitionKey};
 use crate::model::{Offset, ShardId, TopicPartition};
@@ -151,12 +149,9 @@ impl<W: World> Node<W> {
                 log_start,
                 log_end,
                 epochs,
-                aside,
                 ..
-            } => {
-                say_cut(&one.id, log_end, aside.as_deref());
-                one.cut((log_start, log_end), epochs);
-            }
+            } => one.cut((log_start, log_end), epochs),
+            Told::SetAside { id, aside } => self.asides.add(&id, *aside),
             // Its status says that it goes no further.
             Told::Broken { why, .. } => self.disk_failed(key, why),
             // A stock leader had less than we; what the source has is another matter.
@@ -235,16 +230,6 @@ impl<W: World> Node<W> {
     }
 }
 
-fn say_cut(id: &TopicPartition, end: Offset, aside: Option<&Path>) {
-    if let Some(aside) = aside {
-        tracing::warn!(
-            "{id}: what another leader had written from offset {end} on was set aside in {} and \
-             cut off",
-            aside.display()
-        );
-    }
-}
-
 fn id_of(told: &Told) -> &TopicPartition {
     match told {
         Told::Opened { id, .. }
@@ -252,6 +237,7 @@ fn id_of(told: &Told) -> &TopicPartition {
         | Told::Compared { id, .. }
         | Told::Sealed { id, .. }
         | Told::Cut { id, .. }
+        | Told::SetAside { id, .. }
         | Told::SourceTruncated { id, .. }
         | Told::SourceTookBack { id, .. }
         | Told::Broken { id, .. }

@@ -136,6 +136,7 @@ impl<W: World> Node<W> {
     ) -> Result<Node<W>, NodeFault> {
         let file = StateFile::open(world.disk().clone(), &chosen.data_dir)?;
         let planned = super::planned_file::read(world.disk(), &chosen.data_dir);
+        let asides = super::asides::Asides::read(world.disk(), &chosen.data_dir);
         let now = world.clock().now();
         let opening = Opening {
             security: Security::Plaintext,
@@ -179,6 +180,7 @@ impl<W: World> Node<W> {
             destination_questions: Questions::default(),
             answers_due: Vec::new(),
             chores: super::chores::Chores::default(),
+            asides,
             planned,
             held: Vec::new(),
             served: crate::leading::inbox::Tally::default(),

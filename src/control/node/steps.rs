@@ -16,7 +16,7 @@ use crate::control::RogueWrites;
 use crate::control::beginnings::{log_options, refetchable};
 
 /// Where what is cut off of a member's logs is set aside, in the data directory.
-const ASIDE: &str = "logs.aside";
+pub(super) const ASIDE: &str = "logs.aside";
 /// Who leads a partition at a source that was not heard of.
 const NOBODY: (BrokerId, LeaderEpoch) = (BrokerId(-1), LeaderEpoch::NONE);
 

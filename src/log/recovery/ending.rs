@@ -51,6 +51,7 @@ impl<D: Disk> Recovery<'_, D> {
             log,
             store,
             recovered: self.recovered,
+            aside: None,
         })
     }
 

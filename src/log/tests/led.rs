@@ -505,8 +505,8 @@ fn what_is_cut_off_is_set_aside_whole() {
     for nth in [0, 5, 13, batches.len() - 1] {
         let disk = disk.after_kill();
         let to = next_offset(&batches[nth]);
-        let aside = set_aside(&disk, &dir(), to, &into).expect("works");
-        let again = set_aside(&disk, &dir(), to, &into).expect("works");
+        let aside = set_aside(&disk, &dir(), to, &into, WALL).expect("works");
+        let again = set_aside(&disk, &dir(), to, &into, WALL).expect("works");
         let stays: usize = batches[..=nth].iter().map(Vec::len).sum();
         assert!(content(&disk).starts_with(&whole), "nothing has changed");
         let Some(aside) = aside else {
@@ -515,7 +515,7 @@ fn what_is_cut_off_is_set_aside_whole() {
         };
         assert_ne!(Some(&aside), again.as_ref(), "nothing is written over");
         let mut held = Vec::new();
-        describe(&disk, &aside, &mut |piece| match piece {
+        describe(&disk, Path::new(&aside.path), &mut |piece| match piece {
             Piece::Batch(batch, _) => held.extend_from_slice(batch.bytes()),
             Piece::NoBatch(_, why) | Piece::NotReadable(why) => panic!("{why}"),
             _ => {}

@@ -360,7 +360,7 @@ messages! {
         /// The asking cluster's own id, where it wants to know last mirror positions.
         cluster_id: Option<String>,
         [1000]
-        /// Ours: how far the stop of each partition is, and its report.
+        /// Ours: how far the stop of each partition is, its report, and what was set aside of it.
         include_stops: bool,
         [1001]
         /// Ours: these topics alone; none for all. Whoever waits for a few asks often.
@@ -450,5 +450,9 @@ messages! {
         /// Ours: its topic's id at the destination, as its last stop handed it over; zero where
         /// that is not known.
         led_topic_id: TopicId,
+        [1004]
+        /// Ours: what was set aside of its log before that was cut, as a list of
+        /// [`crate::model::SetAside`], the oldest first; none unless asked for.
+        set_aside: Option<String>,
     }
 }

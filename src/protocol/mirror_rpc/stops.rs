@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::model::SetAside;
+
 /// What a stop would do with a partition. Of a topic's plan there is a list of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -83,6 +85,10 @@ pub struct ExportedStop {
     pub error_message: Option<String>,
     /// The leader epoch, at the destination, in which it was handed over.
     pub led_epoch: Option<i32>,
+    /// What was set aside of its log before that was cut, the oldest first, wherever it lies now.
+    /// Who mirrors back has no use for it.
+    #[serde(skip_deserializing)]
+    pub set_aside: Vec<SetAside>,
     /// What its stop has done.
     #[serde(flatten)]
     pub report: StopReport,

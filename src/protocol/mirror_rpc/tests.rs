@@ -69,6 +69,7 @@ fn every_field_of_a_description_survives() {
         stop_report: None,
         led_epoch: Some(17),
         led_topic_id: TopicId::new([5; 16]),
+        set_aside: Some("[]".to_owned()),
     };
     let mirror = ClusterMirror {
         mirror_name: "dr".to_owned(),

@@ -1,7 +1,7 @@
 //! What a stop would do and has done, partition by partition.
 
 use crate::cli::mirrors::planning::{self, Planned};
-use crate::cli::mirrors::showing::number_or_dash;
+use crate::cli::mirrors::showing::{number_or_dash, set_aside};
 use crate::cli::text;
 use crate::model::TopicId;
 use crate::protocol::mirror_rpc::{
@@ -41,6 +41,7 @@ fn row(mirror: &ClusterMirror, topic: &MirrorTopic, partition: &MirrorPartition)
         state: partition.state_value.clone(),
         error_message: partition.error_message.clone(),
         led_epoch: partition.led_epoch,
+        set_aside: set_aside(partition),
         report,
     }
 }
@@ -108,8 +109,11 @@ pub(super) fn reported(rows: &[ExportedStop]) -> String {
     });
     let mut shown = text::table(&heads, &lines.collect::<Vec<_>>());
     for row in rows {
+        let (topic, partition) = (&row.topic, row.partition);
+        for aside in &row.set_aside {
+            shown.push_str(&format!("\n{topic}-{partition}: set aside: {aside}"));
+        }
         for broker in &row.report.not_drained {
-            let (topic, partition) = (&row.topic, row.partition);
             shown.push_str(&format!(
                 "\n{topic}-{partition}: broker {broker} was fenced and did not answer: see that \
                  its process has ended, or restart it; it may give out producer ids of the source's"
@@ -127,6 +131,7 @@ fn number(number: Option<i64>) -> String {
 mod tests {
     use super::*;
     use crate::cli::mirrors::showing::as_json;
+    use crate::model::{SetAside, Written, WrittenBy};
     use crate::protocol::mirror_rpc::{AbortedTransaction, LogDigest, LostRange, StepBegun};
 
     fn full() -> StopReport {
@@ -156,6 +161,28 @@ mod tests {
                 step: "fetching ends".to_owned(),
                 at_ms: 4,
             }],
+        }
+    }
+
+    fn aside() -> SetAside {
+        let all = Written {
+            batches: 1,
+            records: 2,
+            bytes: 80,
+        };
+        SetAside {
+            topic: "t".to_owned(),
+            partition: 1,
+            path: "/data/logs.aside/t-1.from-7".to_owned(),
+            from: 7,
+            to: 9,
+            all,
+            producers: vec![WrittenBy {
+                producer_id: 4,
+                written: all,
+                ..WrittenBy::default()
+            }],
+            ..SetAside::default()
         }
     }
 
@@ -212,7 +239,7 @@ mod tests {
             r#"[{"mirror":"dr","sourceClusterId":"A","destinationClusterId":null,"topic":"t","#,
             r#""topicId":"BwcHBwcHBwcHBwcHBwcHBw","#,
             r#""destinationTopicId":"BwcHBwcHBwcHBwcHBwcHBw","#,
-            r#""partition":0,"state":"STOPPED","errorMessage":null,"ledEpoch":6,"#,
+            r#""partition":0,"state":"STOPPED","errorMessage":null,"ledEpoch":6,"setAside":[],"#,
             r#""lastMirrorOffset":100,"lastMirrorEpoch":4,"#,
             r#""digest":{"from":7,"to":100,"batches":31,"digest":"0a1b"},"#,
             r#""abortedTransactions":[{"#,
@@ -224,6 +251,36 @@ mod tests {
         assert_eq!(json, expected);
         let read = ExportedStop::read_all(as_json(&rows).as_bytes());
         assert_eq!(read.as_ref(), Ok(&rows));
+    }
+
+    #[test]
+    fn a_report_lists_what_was_set_aside() {
+        let partition = MirrorPartition {
+            partition_index: 1,
+            state_value: "STOPPED".to_owned(),
+            set_aside: Some(SetAside::write(&[aside()])),
+            ..MirrorPartition::default()
+        };
+        let topic = MirrorTopic {
+            topic_name: "t".to_owned(),
+            partitions: vec![partition],
+            ..MirrorTopic::default()
+        };
+        let rows = rows(&ClusterMirror {
+            topics: vec![topic],
+            ..ClusterMirror::default()
+        });
+        let shown = reported(&rows);
+        let said = shown.lines().last().expect("it is said");
+        let of_aside = "t-1: set aside: offsets 7 up to 9, 2 records in 1 batch, of producers 4";
+        assert!(said.starts_with(of_aside), "{said}");
+        let json = as_json(&rows);
+        assert!(
+            json.contains(r#""setAside":[{"topic":"t","partition":1,"#),
+            "{json}"
+        );
+        let read = ExportedStop::read_all(json.as_bytes()).expect("it is whole");
+        assert_eq!(read[0].set_aside, [], "of no use to whoever mirrors back");
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn stop() -> ExportedStop {
         state: "STOPPED".to_owned(),
         error_message: None,
         led_epoch: Some(6),
+        set_aside: Vec::new(),
         report: StopReport {
             last_mirror_offset: Some(500),
             last_mirror_epoch: Some(3),
