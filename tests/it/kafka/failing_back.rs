@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::node::{APART, Described, Node};
+use super::set_aside as listing;
 use super::*;
 
 /// How long replicas may take to be equal.
@@ -94,6 +95,12 @@ impl Round {
         let report = self.there.mirrors(&stop).expect_code(0).json();
         self.first
             .ask(&format!("produce topic={LOAD} count=150 keys=60"));
+        self.first.ask(&format!(
+            "produce topic={LOAD} count=100 keys=60 idempotent=true"
+        ));
+        self.first.ask(&format!(
+            "transact topic={LOAD} id=lost txns=3 count=10 end=alternate"
+        ));
         self.second.ask(&format!(
             "produce topic={LOAD} count=400 keys=60 idempotent=true"
         ));
@@ -158,6 +165,16 @@ impl Round {
                 "{one:?}"
             );
         }
+        let told = listing::told(&self.back);
+        listing::is_what_lies_there(&self.first.workload, &self.back, &told);
+        self.back.stop().expect_code(0);
+        self.back.start();
+        self.back.until("anew", COUNT, |one| one.is_caught_up());
+        assert_eq!(
+            listing::told(&self.back),
+            told,
+            "it is told after a restart"
+        );
     }
 
     /// Both sides write on after it was written, and its node dies.
@@ -318,9 +335,15 @@ impl Round {
             "produce topic={LOAD} count=200 keys=60 idempotent=true"
         ));
         self.back.until("again", COUNT, |one| one.is_caught_up());
-        let stop = ["stop", "--mirror", "back", "--topics", TOPICS, "--wait"];
+        let report = self.back.outputs().join("back.json");
+        let stop = ["stop", "--mirror", "back", "--topics", TOPICS, "--report"];
+        let stop = [&stop[..], &[report.to_str().expect("text")]].concat();
         let stopped = self.back.mirrors(&stop).expect_code(0);
         eprintln!("{}", stopped.stdout);
+        assert_eq!(stopped.stdout.matches(": set aside: ").count(), COUNT);
+        let report = std::fs::read(report).expect("it is exported");
+        let report: serde_json::Value = serde_json::from_slice(&report).expect("it is JSON");
+        assert_eq!(listing::of(&report), listing::told(&self.back));
         self.first.ask(&format!(
             "produce topic={LOAD} count=250 keys=60 idempotent=true"
         ));

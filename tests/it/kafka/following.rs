@@ -295,6 +295,7 @@ fn unclean_election_is_followed(cluster: &mut Cluster) {
     let aside = aside.join("followed.cut-0.from-100");
     let ended = following.stop().expect_code(0);
     assert_eq!(ended.number("/cuts/0/to"), 100, "{ended:?}");
+    assert_eq!(ended.number("/cuts/0/set_aside/records"), 400, "{ended:?}");
     vault.assert_partitions_identical(cluster, 3, &partitions);
     let end = vault.end(&partitions[0]).expect("it has records");
     assert!((150..500).contains(&end), "{end}");

@@ -3,6 +3,7 @@
 //! under ids that the source has given as well, and nothing is stopped unless that is forced; or
 //! they add partitions to a mirror topic, or make it anew, and what they made is theirs.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -71,8 +72,11 @@ fn is_refused_or_set_aside(version: &str) {
     let aside = node.data.join("logs.aside").join("intruded-0.from-300");
     let held = compare::read(&aside).expect("it is a partition's directory");
     assert_eq!(held.end(), Some(350), "all that others wrote, and no more");
-    node.mirrors(&["stop", "--mirror", "dr", "--topics", TOPIC, "--wait"])
-        .expect_code(0);
+    is_listed(&node, &aside);
+    let stop = ["stop", "--mirror", "dr", "--topics", TOPIC, "--wait"];
+    let stopped = node.mirrors(&stop).expect_code(0);
+    let words = "intruded-0: set aside: offsets 300 up to 350, 50 records in ";
+    assert!(stopped.stdout.contains(words), "{stopped:?}");
     let offsets = source.offsets(TOPIC);
     let there = destination.offsets(TOPIC);
     assert_eq!(there[0].high_watermark, offsets[0].high_watermark);
@@ -84,6 +88,20 @@ fn is_refused_or_set_aside(version: &str) {
             .unwrap_or_else(|error| panic!("{error}"));
     }
     node.stop().expect_code(0);
+}
+
+/// All that others wrote, by nobody with an id.
+fn is_listed(node: &Node, aside: &Path) {
+    let told = set_aside::told(node);
+    let [told] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(told["path"], aside.display().to_string());
+    let of = |key: &str| set_aside::number(told, key);
+    let ours = (of("from"), of("to"), of("records"));
+    assert_eq!(ours, (300, 350, 50), "{told}");
+    let theirs = set_aside::number(&told["withoutProducer"], "records");
+    assert_eq!(theirs, 50, "{told}");
 }
 
 /// It was begun while another broker led, and ends while the node does: whoever leads after it

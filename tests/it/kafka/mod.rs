@@ -60,6 +60,7 @@ mod replicating;
 mod restarting;
 mod scale;
 mod serving;
+mod set_aside;
 mod sharing;
 mod shifting;
 mod stressing;
