@@ -2,6 +2,7 @@
 //! against each other, our log and the source.
 
 mod destination;
+mod parting;
 mod twins;
 
 use std::path::{Path, PathBuf};
@@ -51,6 +52,11 @@ pub(super) struct VerifyArguments {
     /// With --destination: topics to leave out [default: __.*].
     #[arg(long, value_name = "REGEX", requires = "destination")]
     exclude: Option<String>,
+    /// With --destination: a report of where the destination and --from part is written there, one
+    /// that a mirror's setting peer.report takes: what both have alike needs no history, so that a
+    /// node that has lost its logs, another one, or one for the way back can go on from there.
+    #[arg(long, value_name = "FILE", requires_all = ["destination", "from"])]
+    parting: Option<PathBuf>,
     /// Fail as well where anything is behind, or a replica was not compared.
     #[arg(long)]
     complete: bool,

@@ -41,6 +41,8 @@ pub(super) struct Twin {
     pub(super) epoch: LeaderEpoch,
     /// It ends a transaction in vain, as a stop does with those that are open.
     pub(super) is_abort: bool,
+    /// It is a marker, and no record of anybody's.
+    pub(super) is_control: bool,
 }
 
 impl Twin {
@@ -51,13 +53,15 @@ impl Twin {
             // Nothing was added to it: it is the destination's own, and stays as it is.
         }
         bytes[LEADER_EPOCH].fill(0);
-        let is_abort = batch.is_control() && matches!(control(batch), Ok(Control::Abort { .. }));
+        let is_control = batch.is_control();
+        let is_abort = is_control && matches!(control(batch), Ok(Control::Abort { .. }));
         Twin {
             bytes,
             base: batch.base_offset(),
             next: batch.next_offset(),
             epoch: batch.leader_epoch(),
             is_abort,
+            is_control,
         }
     }
 }

@@ -10,6 +10,7 @@ mod align;
 mod cluster;
 mod parting;
 mod partition;
+mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use stream::Own;
 pub use align::Side;
 pub use cluster::Manners;
 pub use parting::{Course, Why};
+pub use shared::{Alike, Origin, Unvouched};
 
 /// What is to be compared.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +60,8 @@ pub struct Twins {
     pub equal_to: Option<Offset>,
     /// The destination has gone on without the source.
     pub alone: Option<Alone>,
+    /// Up to where source and destination are the same; none where no source was asked.
+    pub common: Option<Result<Alike, Unvouched>>,
     /// What is wrong.
     pub findings: Vec<Finding>,
     /// Logs that were not read, or not to their ends.

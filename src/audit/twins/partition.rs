@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::align::{Mark, Row, Side, Wrong, look};
+use super::align::{Front, Mark, Row, Side, Wrong, look};
 use super::cluster::{Cluster, Question, Reply, Unable, Whom};
 use super::parting::{Course, Parting, Why};
+use super::shared::{Alike, Origin, Shared, Unvouched};
 use super::stream::{Own, Stream, Supply, Wire};
 use super::{Alone, Clusters, Finding, Told, Twins, Unread};
 use crate::io::{Disk, World};
-use crate::model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use crate::model::{BrokerId, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 /// What is doubtful is looked at so often again before it is said.
 const LOOKS_MAX: u32 = 3;
@@ -28,6 +29,9 @@ pub(super) struct Comparing<'a, W: World> {
     before: LeaderEpoch,
     /// The row that is looked at again, and how often it was.
     doubt: Option<(Offset, u32)>,
+    shared: Shared,
+    /// The topic's ids at the source and at the destination, as it is compared.
+    topics: [TopicId; 2],
 }
 
 /// Our log, verified.
@@ -55,6 +59,8 @@ impl<'a, W: World> Comparing<'a, W> {
         id: &'a TopicPartition,
         log: Option<Ours<W::Disk>>,
     ) -> Comparing<'a, W> {
+        let found = clusters.destination.view.find(id);
+        let leader = found.and_then(|(_, partition)| partition.leader);
         let mut comparing = Comparing {
             clusters,
             id,
@@ -64,6 +70,8 @@ impl<'a, W: World> Comparing<'a, W> {
             until: Offset::ZERO,
             before: LeaderEpoch::NONE,
             doubt: None,
+            shared: Shared::with(leader),
+            topics: [TopicId::ZERO; 2],
         };
         comparing.open_source().await;
         if let Some(log) = log {
@@ -81,6 +89,7 @@ impl<'a, W: World> Comparing<'a, W> {
             return;
         };
         let topic = topic.id;
+        self.topics[0] = topic;
         self.is_compacted |= source.is_compacted(&self.id.topic).await;
         let wire = Wire::new(topic, Whom::Leader);
         let opened = opened::<W>(source, self.id, Side::Source, wire).await;
@@ -102,6 +111,7 @@ impl<'a, W: World> Comparing<'a, W> {
         };
         let (topic, mut replicas) = (topic.id, partition.replicas.clone());
         replicas.sort_unstable();
+        self.topics[1] = topic;
         let destination = &mut self.clusters.destination;
         self.is_compacted |= destination.is_compacted(&self.id.topic).await;
         for broker in replicas {
@@ -172,17 +182,14 @@ impl<'a, W: World> Comparing<'a, W> {
         while self.goes_on() {
             self.fill().await;
             let open: Vec<usize> = self.open().collect();
-            let fronts: Vec<_> = open
-                .iter()
-                .map(|nth| self.streams[*nth].stream.front())
-                .collect();
-            let Some(row) = look(&fronts, self.is_compacted) else {
+            let Some(row) = look(&fronts(&self.streams, &open), self.is_compacted) else {
                 break;
             };
             if row.is_doubtful() && self.doubts(row.at) {
                 self.look_again(row.at).await;
                 continue;
             }
+            self.shared.take(&row, &fronts(&self.streams, &open));
             self.settle(&open, &row, course).await;
         }
         let known = course(self.id);
@@ -231,6 +238,7 @@ impl<'a, W: World> Comparing<'a, W> {
                 let (side, at) = (stream.side, stream.next);
                 self.streams[nth].is_closed = true;
                 self.streams[nth].has_failed = true;
+                self.shared.unread(side);
                 match unable.is_fault {
                     true => self.finds(side.to_string(), at, unable.why),
                     false => self.unread(side, unable),
@@ -375,7 +383,32 @@ impl<'a, W: World> Comparing<'a, W> {
             }
         });
         self.twins.logs = told.collect();
+        self.twins.common = self.common();
         self.twins
+    }
+
+    fn common(&mut self) -> Option<Result<Alike, Unvouched>> {
+        let (source, destination) = (self.clusters.source.as_ref()?, &self.clusters.destination);
+        let shared = std::mem::replace(&mut self.shared, Shared::with(None));
+        let end = |is_it: &dyn Fn(Side) -> bool| {
+            let mut all = self.streams.iter().map(|one| &one.stream);
+            let found = all.find(|stream| is_it(stream.side));
+            found.map(|stream| stream.log_end.max(stream.next))
+        };
+        let ends = [
+            end(&|side| side == Side::Source),
+            end(&|side| side != Side::Source && shared.is_one(side)),
+        ];
+        let mut topics = self.topics.into_iter();
+        let named = [&source.view, &destination.view].map(|view| {
+            let found = view.find(self.id);
+            Origin {
+                cluster: view.cluster_id.clone(),
+                topic: topics.next().expect("one of each"),
+                epoch: found.map_or(LeaderEpoch::NONE, |(_, partition)| partition.epoch),
+            }
+        });
+        Some(shared.verdict(ends, &self.twins.findings, named))
     }
 
     /// The mirror was stopped there: the destination has all up to there, and goes on alone, even
@@ -419,6 +452,11 @@ impl<'a, W: World> Comparing<'a, W> {
         let most = most.unwrap_or_default();
         most.since(end.min(most))
     }
+}
+
+fn fronts<'s, W: World>(streams: &'s [Tracked<W>], open: &[usize]) -> Vec<Front<'s>> {
+    let open = open.iter();
+    open.map(|nth| streams[*nth].stream.front()).collect()
 }
 
 /// A log that is read over the wire, once it is known where it begins and ends.

@@ -1,9 +1,13 @@
 //! What is said of logs side by side: batches that differ, that are gone and why, and a destination
 //! that goes on alone.
 
+use super::Finding;
 use super::align::{Front, Mark, Row, Side, Twin, Wrong, look};
 use super::parting::{Course, Parting, Why};
-use crate::model::{BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift};
+use super::shared::{Origin, Shared, Unvouched};
+use crate::model::{
+    BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, ProducerIdShift, TopicId,
+};
 use crate::record::{BatchBuilder, Expect, Marker, Producer, check};
 
 const REPLICA_1: Side = Side::Replica(BrokerId(1));
@@ -253,20 +257,22 @@ fn a_destination_goes_on_alone_where_it_was_let_go() {
     assert_eq!(nothing.why(Course::Unknown), None, "that is loss");
 }
 
+/// A marker at offset 4.
+fn marker(commits: bool) -> Twin {
+    let marker = Marker {
+        offset: Offset::new(4),
+        leader_epoch: LeaderEpoch::new(2),
+        timestamp: 1_000,
+        producer_id: ProducerId::from_wire(7).expect("not negative"),
+        producer_epoch: ProducerEpoch::new(0),
+        coordinator_epoch: 0,
+        commits,
+    };
+    twin(&marker.batch())
+}
+
 #[test]
 fn an_abort_that_only_the_destination_has_is_a_stops() {
-    let marker = |commits| {
-        let marker = Marker {
-            offset: Offset::new(4),
-            leader_epoch: LeaderEpoch::new(2),
-            timestamp: 1_000,
-            producer_id: ProducerId::from_wire(7).expect("not negative"),
-            producer_epoch: ProducerEpoch::new(0),
-            coordinator_epoch: 0,
-            commits,
-        };
-        twin(&marker.batch())
-    };
     let (abort, commit) = (marker(false), marker(true));
     let why = |batch: &Twin| {
         let parting = Parting {
@@ -279,4 +285,169 @@ fn an_abort_that_only_the_destination_has_is_a_stops() {
     };
     assert_eq!(why(&abort), Some(Why::Aborted));
     assert_eq!(why(&commit), None);
+}
+
+const NOBODYS: Origin = Origin {
+    cluster: String::new(),
+    topic: TopicId::ZERO,
+    epoch: LeaderEpoch::NONE,
+};
+
+/// A log that begins there.
+type Log<'a> = (Side, i64, &'a [Twin]);
+
+/// What comes of comparing these logs, where broker 1 leads at the destination: up to where both
+/// sides are the same, and the epochs of the last batch there.
+fn common(logs: &[Log<'_>], is_compacted: bool) -> Result<(i64, i32, i32), Unvouched> {
+    let mut shared = Shared::with(Some(BrokerId(1)));
+    let mut findings = Vec::new();
+    let mut open: Vec<(Log<'_>, usize)> = logs.iter().map(|log| (*log, 0)).collect();
+    loop {
+        let fronts = open.iter().map(|((side, start, batches), nth)| Front {
+            side: *side,
+            start: Offset::new(*start),
+            batch: batches.get(*nth),
+            end: end(&(*side, *start, batches)),
+            gaps: &[],
+        });
+        let fronts: Vec<Front<'_>> = fronts.collect();
+        let Some(row) = look(&fronts, is_compacted) else {
+            break;
+        };
+        shared.take(&row, &fronts);
+        let mut marks = row.marks.iter();
+        open.retain_mut(|((side, _, batches), nth)| {
+            let is_at = batches.get(*nth).is_some_and(|batch| batch.base == row.at);
+            *nth += usize::from(is_at);
+            match marks.next().expect("one for each") {
+                Mark::Wrong(wrong) => {
+                    let (who, at, what) = (side.to_string(), row.at, wrong.to_string());
+                    findings.push(Finding { who, at, what });
+                    false
+                }
+                Mark::Parted(_) => false,
+                _ => true,
+            }
+        });
+    }
+    let ended = |side| logs.iter().find(|log| log.0 == side).map(end);
+    let ends = [ended(Side::Source), ended(REPLICA_1)];
+    let common = shared.verdict(ends, &findings, [NOBODYS, NOBODYS])?;
+    let (source, destination) = (common.source.epoch, common.destination.epoch);
+    Ok((common.to.value(), source.value(), destination.value()))
+}
+
+fn end((_, start, batches): &Log<'_>) -> Offset {
+    batches.last().map_or(Offset::new(*start), |last| last.next)
+}
+
+#[test]
+fn both_sides_part_where_the_last_batch_ends_that_they_have_alike() {
+    let theirs = [batch(0, 5, b"x"), batch(2, 6, b"x"), batch(4, 7, b"x")];
+    let ours = [batch(0, 1, b"x"), batch(2, 3, b"x"), batch(4, 4, b"x")];
+    let (source, leader) = (Side::Source, REPLICA_1);
+    let parts = |theirs: &[Twin], ours: &[Twin]| {
+        let follower = &ours[..1];
+        let logs = [
+            (source, 0, theirs),
+            (leader, 0, ours),
+            (REPLICA_2, 0, follower),
+        ];
+        common(&logs, false)
+    };
+    assert_eq!(parts(&theirs, &ours), Ok((6, 7, 4)), "they do not part");
+    assert_eq!(
+        parts(&theirs, &ours[..2]),
+        Ok((4, 6, 3)),
+        "the source goes on"
+    );
+    assert_eq!(
+        parts(&theirs[..2], &ours),
+        Ok((4, 6, 3)),
+        "the destination does"
+    );
+    let others = [ours[0].clone(), ours[1].clone(), batch(4, 8, b"y")];
+    assert_eq!(parts(&theirs, &others), Ok((4, 6, 3)), "both do");
+    // What is the same again behind a difference has come about otherwise.
+    let within = [ours[0].clone(), batch(2, 3, b"y"), ours[2].clone()];
+    assert_eq!(parts(&theirs, &within), Ok((2, 5, 1)));
+    let lacking = [ours[0].clone(), ours[2].clone()];
+    assert_eq!(parts(&theirs, &lacking), Ok((2, 5, 1)));
+    assert_eq!(parts(&lacking, &ours), Ok((2, 1, 1)));
+}
+
+#[test]
+fn nobody_vouches_for_what_was_not_compared() {
+    let theirs = [batch(0, 5, b"x"), batch(2, 6, b"x"), batch(4, 7, b"x")];
+    let ours = [batch(0, 1, b"x"), batch(2, 3, b"x"), batch(4, 4, b"x")];
+    let (source, leader) = (Side::Source, REPLICA_1);
+    let parts = |start, theirs: &[Twin], ours: &[Twin]| {
+        common(&[(source, start, theirs), (leader, 0, ours)], false)
+    };
+    assert_eq!(parts(2, &theirs[1..], &ours), Ok((6, 7, 4)), "retention");
+    let nothing = Err(Unvouched::Nothing);
+    assert_eq!(parts(4, &theirs[2..], &ours[..2]), nothing, "all of both");
+    assert_eq!(parts(6, &[], &ours), nothing);
+    assert_eq!(
+        parts(0, &[batch(0, 5, b"z")], &ours),
+        nothing,
+        "another topic"
+    );
+    assert_eq!(
+        parts(0, &theirs, &[]),
+        Ok((0, -1, -1)),
+        "nothing was ever there"
+    );
+    let alone = common(&[(leader, 0, &ours)], false);
+    assert_eq!(alone, Err(Unvouched::NoSource));
+    let unled = common(&[(source, 0, &theirs), (REPLICA_2, 0, &ours)], false);
+    assert_eq!(unled, Err(Unvouched::NoLeader));
+    let damaged = [batch(0, 1, b"y")];
+    let logs = |damaged| {
+        [
+            (source, 0, &theirs[..]),
+            (leader, 0, &ours),
+            (REPLICA_2, 0, damaged),
+        ]
+    };
+    let found = common(&logs(&damaged), false);
+    assert!(matches!(found, Err(Unvouched::Differs(_))), "{found:?}");
+    let later = [ours[0].clone(), ours[1].clone(), batch(4, 4, b"y")];
+    let found = common(
+        &[logs(&later)[0], (leader, 0, &ours[..2]), logs(&later)[2]],
+        false,
+    );
+    assert_eq!(found, Ok((4, 6, 3)), "it differs behind the parting");
+}
+
+#[test]
+fn compaction_hides_where_both_sides_part() {
+    let theirs = [batch(0, 5, b"x"), batch(2, 6, b"x"), batch(4, 7, b"x")];
+    let ours = [batch(0, 1, b"x"), batch(2, 3, b"x"), batch(4, 4, b"x")];
+    let parts = |theirs: &[Twin], ours: &[Twin]| {
+        common(&[(Side::Source, 0, theirs), (REPLICA_1, 0, ours)], true)
+    };
+    assert_eq!(parts(&theirs, &ours), Ok((6, 7, 4)));
+    let hidden = |at| Err(Unvouched::Compacted(Offset::new(at)));
+    assert_eq!(
+        parts(&theirs, &[ours[0].clone(), ours[2].clone()]),
+        hidden(2)
+    );
+    assert_eq!(parts(&theirs[1..], &ours), hidden(0));
+    assert_eq!(parts(&[cleaned(0, b"x")], &ours), hidden(0));
+    // The same everywhere is the same.
+    assert_eq!(parts(&theirs[1..], &ours[1..]), Ok((6, 7, 4)));
+    assert_eq!(parts(&theirs[..2], &ours[..2]), Ok((4, 6, 3)));
+}
+
+/// Whoever writes markers writes the same ones for the same producers.
+#[test]
+fn markers_alone_prove_nothing() {
+    let marker = [marker(true)];
+    let parts = |theirs: &[Twin], ours: &[Twin]| {
+        common(&[(Side::Source, 4, theirs), (REPLICA_1, 4, ours)], false)
+    };
+    assert_eq!(parts(&marker, &marker), Err(Unvouched::Nothing));
+    let more = [marker[0].clone(), batch(5, 2, b"x")];
+    assert_eq!(parts(&more, &more), Ok((7, 2, 2)));
 }

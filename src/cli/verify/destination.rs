@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 
 use super::twins::Compared;
-use super::{Ending, Misuse, VerifyArguments, bar, screen};
+use super::{Ending, Misuse, VerifyArguments, bar, parting, screen};
 use crate::audit::twins::{Asked, Course, Manners, News, compare};
 use crate::audit::{AuditFault, Subject};
 use crate::config::Config;
@@ -28,6 +28,10 @@ impl VerifyArguments {
         let selection = Selection::new(topics.unwrap_or(".*"), self.exclude.as_deref());
         let selection = selection.map_err(|fault| Misuse::Argument(fault.to_string()))?;
         uring::probe()?;
+        if let Some(path) = &self.parting {
+            // Nothing of an earlier time is taken for what is found now.
+            parting::clear(path)?;
+        }
         let mut compared = Compared::new(topics.is_some());
         let asked = Asked {
             from: &self.from,
@@ -46,6 +50,9 @@ impl VerifyArguments {
                  topic's whole name"
             ));
             return Ok(Ending::Incomplete);
+        }
+        if let Some(path) = &self.parting {
+            compared.parts(path);
         }
         let was_told = screen::tell(&match self.json {
             true => compared.to_json().to_string(),

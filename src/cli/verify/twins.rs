@@ -1,12 +1,14 @@
 //! What comparing a destination came to, for people and for machines.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::text;
+use super::{parting, text};
 use crate::audit::twins::{Alone, OneSided, Side, Told, Twins};
 use crate::model::{Offset, TopicName, TopicPartition};
+use crate::protocol::mirror_rpc::ExportedStop;
 
 /// More lines of one kind are counted and not shown.
 const LINES_MAX: usize = 20;
@@ -18,12 +20,15 @@ pub(super) struct Compared {
     partitions: Vec<(TopicPartition, Twins)>,
     topics: Vec<(TopicName, OneSided)>,
     faults: Vec<String>,
+    /// Where both sides part was asked for.
+    tells_parting: bool,
 }
 
 impl Compared {
     pub(super) fn new(are_chosen: bool) -> Compared {
         Compared {
             are_chosen,
+            tells_parting: false,
             partitions: Vec::new(),
             topics: Vec::new(),
             faults: Vec::new(),
@@ -78,6 +83,48 @@ impl Compared {
         self.partitions.push((id.clone(), twins));
     }
 
+    /// Writes where both sides part, of each partition of which that is known; where it is not,
+    /// that is a fault.
+    pub(super) fn parts(&mut self, path: &Path) {
+        self.tells_parting = true;
+        let all = self.partitions.iter();
+        let known = all.clone().filter_map(|(id, twins)| {
+            let common = twins.common.as_ref()?.as_ref().ok()?;
+            Some(parting::exported(id, common))
+        });
+        let known: Vec<ExportedStop> = known.collect();
+        let unknown = all.filter_map(|(id, twins)| {
+            let why = match &twins.common {
+                Some(Ok(_)) => return None,
+                Some(Err(why)) => why.to_string(),
+                None => "it was not compared".to_owned(),
+            };
+            Some(format!(
+                "{id}: nobody can tell where both sides part: {why}"
+            ))
+        });
+        self.faults.extend(unknown.collect::<Vec<_>>());
+        if let Err(why) = parting::write(path, &known) {
+            self.faults.push(why);
+        }
+    }
+
+    /// What was found of where both sides part.
+    fn parting(&self) -> impl Iterator<Item = String> {
+        let all = self.partitions.iter().filter(|_| self.tells_parting);
+        all.filter_map(|(id, twins)| {
+            let common = twins.common.as_ref()?.as_ref().ok()?;
+            let of_destination = twins.logs.iter().filter(|told| told.side != Side::Source);
+            let end = of_destination.map(|told| told.read_to).max();
+            let more = end.unwrap_or_default().since(common.to);
+            let more = text::many(more, "offset", "offsets");
+            let to = common.to;
+            Some(format!(
+                "{id}: both sides part at offset {to}; the destination has {more} behind it"
+            ))
+        })
+    }
+
     pub(super) fn partitions(&self) -> usize {
         self.partitions.len()
     }
@@ -129,6 +176,7 @@ impl Compared {
             Some(alone_text(id, twins, alone))
         });
         some(&mut lines, alone, "partitions that go on alone");
+        some(&mut lines, self.parting(), "partitions that part");
         some(&mut lines, self.removed(), "logs that begin later");
         some(&mut lines, self.compacted(), "logs that were compacted");
         let behind = self.behind().map(|(id, told)| behind_text(id, told));
@@ -270,6 +318,10 @@ fn partition_json(id: &TopicPartition, twins: &Twins) -> Value {
     let alone = twins
         .alone
         .map(|Alone { from, why }| json!({ "from": from.value(), "why": why.to_string() }));
+    let common = twins
+        .common
+        .as_ref()
+        .and_then(|common| common.as_ref().ok());
     let findings = twins.findings.iter().map(
         |finding| json!({ "log": finding.who, "offset": finding.at.value(), "what": finding.what }),
     );
@@ -286,6 +338,7 @@ fn partition_json(id: &TopicPartition, twins: &Twins) -> Value {
         "identical_batches": twins.identical,
         "bytes": twins.bytes,
         "equal_to": twins.equal_to.map(Offset::value),
+        "parts_at": common.map(|common| common.to.value()),
         "alone": alone,
         "logs": logs.collect::<Vec<_>>(),
         "findings": findings.collect::<Vec<_>>(),
