@@ -165,7 +165,8 @@ pub async fn seek<W: World>(
             unsound: BTreeMap::new(),
         }),
         (Err(why), None) => Err(format!(
-            "{why}; where it is gone for good, name the report of its stop (peer.report)"
+            "{why}; where it is gone for good, name the report of its stop (peer.report), or one \
+             that is made by comparing both sides (twinlog verify --parting)"
         )),
         (Err(why), Some(path)) => report::read(world.disk(), path, &topics)
             .inspect_err(|_| tracing::warn!("{why}"))

@@ -335,8 +335,10 @@ fn foreign(action: Action, place: &Place, is_led: bool) -> Next {
              the node that mirrors the other way (the mirror's setting peer), and start it again",
         ),
         (Action::Align | Action::Mirror, _) => Next::Refuse(
-            "others have moved the partition away from this node: stop the topic, or delete it at \
-             the destination and have it mirrored anew",
+            "others have moved the partition away from this node: stop the topic to leave it to \
+             them; to go on where both sides part, have them compared then (twinlog verify \
+             --parting FILE), name FILE in the mirror's setting peer.report and start it again; or \
+             delete it at the destination and have it mirrored anew",
         ),
     }
 }
@@ -354,8 +356,10 @@ fn taken(action: Action, place: &Place) -> Next {
         (Action::Stop | Action::Cease | Action::AwaitReplicas, _) => Next::Done,
         (Action::Align | Action::Mirror, _) => Next::Refuse(
             "the destination has a topic of this name that is not ours: delete or rename it there, \
-             exclude the topic from the mirror, or, where it is what this topic was once mirrored \
-             from, name the node that did that (the mirror's setting peer)",
+             exclude the topic from the mirror; or, where it is what this topic was once mirrored \
+             from, name the node that did that (the mirror's setting peer), and where it is a copy \
+             of this topic that no node knows of any more, have both sides compared (twinlog \
+             verify --parting FILE), name FILE in peer.report and start it again",
         ),
     }
 }

@@ -36,9 +36,12 @@ fn not_known(from: Offset, to: Offset, mirror: &MirrorName, topic: &TopicName) -
     format!(
         "nothing of the destination's log, from offset {from} to {to}, is known to be the \
          source's: this node's own log of it was lost, or others have written first; stop the \
-         topic to leave it to the destination as it is (twinlog mirrors stop {which}), or, to \
-         mirror it from its beginning, delete it there (kafka-topics.sh --delete --topic {topic}), \
-         have it recovered (twinlog mirrors recover {which}) and do what is said of it then"
+         topic (twinlog mirrors stop {which}), which leaves it to the destination as it is; then, \
+         to go on where both sides part, have them compared (twinlog verify --destination \
+         HOST:PORT --from HOST:PORT --topics {topic} --parting FILE), name FILE in the mirror's \
+         setting peer.report and start the topic again; or, to mirror it from its beginning, \
+         delete it there instead of stopping it (kafka-topics.sh --delete --topic {topic}), have \
+         it recovered (twinlog mirrors recover {which}) and do what is said of it then"
     )
 }
 

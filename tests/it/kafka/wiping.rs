@@ -1,7 +1,8 @@
 //! A node of ours loses its disk: it shortens nobody's log, says what to do, and what is done then
-//! ends exact.
+//! ends exact. Compared with its source, what the destination has goes on where both sides part.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,18 @@ fn a_node_without_its_disk_shortens_nobodys_log() {
         scene.wiped_while_it_was_stopped();
         scene.wiped_when_it_was_killed();
         scene.its_logs_alone_are_wiped();
+    }
+}
+
+#[test]
+fn what_is_compared_goes_on_where_both_sides_part() {
+    let test = "what_is_compared_goes_on_where_both_sides_part";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    for version in newest_and_another("compared") {
+        let mut scene = Scene::begin(&version);
+        scene.goes_on_where_both_sides_part();
     }
 }
 
@@ -152,6 +165,120 @@ impl Scene {
         self.is_kept(&IDS, "its logs alone are wiped");
         self.is_mirrored_anew();
     }
+}
+
+impl Scene {
+    /// Whoever reaches the destination writes to one of the topics while the node is away, and the
+    /// source goes on. What both have stays where it is.
+    fn goes_on_where_both_sides_part(&mut self) {
+        self.mirrored.node.kill();
+        self.wipes();
+        let mirrored = [LEFT, ANEW].map(|topic| self.mirrored.source.offsets(topic));
+        let mirrored = mirrored.iter().flatten().map(|one| one.high_watermark);
+        let ends: Vec<i64> = mirrored.collect();
+        let ends: [i64; 4] = ends.try_into().expect("two of each topic");
+        let Mirrored {
+            source,
+            destination,
+            ..
+        } = &self.mirrored;
+        for partition in [0, 1] {
+            let theirs = format!("partition={partition} count=40 acks=all seed=7");
+            destination.ask(&format!("produce topic={LEFT} {theirs}"));
+        }
+        for topic in [LEFT, ANEW] {
+            for partition in [0, 1] {
+                let more = format!("partition={partition} count=100 seed=2");
+                source.ask(&format!("produce topic={topic} {more}"));
+            }
+        }
+        self.mirrored.node.start();
+        for topic in [LEFT, ANEW] {
+            self.is_refused(topic, "wiped, to be compared");
+        }
+        let node = &self.mirrored.node;
+        let stop = ["stop", "--mirror", "dr", "--topics", TOPICS, "--wait"];
+        node.mirrors(&stop).expect_code(0);
+        let written = self.mirrored.destination.offsets(LEFT);
+        self.is_compared(&ends);
+        let node = &mut self.mirrored.node;
+        node.stop().expect_code(0);
+        let report = format!("\"peer.report\" = \"{}\"\n", report(node).display());
+        node.configure(&report);
+        node.start();
+        let start = ["start", "--mirror", "dr", "--topics", TOPICS];
+        node.mirrors(&start).expect_code(0);
+        let count = IDS.len();
+        node.until("compared", count, |one| one.is_caught_up());
+        self.is_exact(&ends, &written, "it goes on");
+        let node = &mut self.mirrored.node;
+        let stop = ["stop", "--mirror", "dr", "--topics", TOPICS, "--wait"];
+        node.mirrors(&stop).expect_code(0);
+        self.is_kept(&IDS, "handed over");
+    }
+
+    /// The report names each partition, at the end of what was mirrored.
+    fn is_compared(&self, ends: &[i64; 4]) {
+        let Mirrored {
+            source,
+            destination,
+            node,
+        } = &self.mirrored;
+        let report = report(node);
+        let (from, to) = (source.bootstrap(), destination.bootstrap());
+        let verify = ["verify", "--destination", &to, "--from", &from, "--json"];
+        let path = report.to_str().expect("our paths are text");
+        let more = ["--topics", TOPICS, "--parting", path];
+        let told = program::run(node.outputs(), &[&verify[..], &more].concat());
+        let told = told.expect_code(0).json();
+        let text = fs::read_to_string(&report).expect("it was written");
+        let rows: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let rows = rows.as_array().expect("a list of partitions");
+        assert_eq!(rows.len(), ends.len(), "{text}");
+        for ((topic, partition), end) in IDS.into_iter().zip(ends) {
+            let is_it =
+                |row: &&serde_json::Value| row["topic"] == topic && row["partition"] == partition;
+            let row = rows.iter().find(is_it).expect("each has an entry");
+            assert_eq!(row["lastMirrorOffset"], *end, "{text}\n{told}");
+        }
+    }
+
+    /// All that the source has is at both brokers, and more comes. The node has what follows the
+    /// parting, and has set aside what others wrote.
+    fn is_exact(&mut self, ends: &[i64; 4], written: &[cluster::Partition], when: &str) {
+        for topic in [LEFT, ANEW] {
+            self.mirrored.arrives(topic, when);
+            self.mirrored.until_in_sync(topic, &[1, 2, 9001]);
+            let source = &self.mirrored.source;
+            source.ask(&format!("produce topic={topic} count=60 seed=3"));
+            self.mirrored.arrives(topic, when);
+        }
+        self.is_kept(&IDS, when);
+        let Scene { mirrored, ledger } = self;
+        mirrored.notes(ledger, &IDS);
+        let data = &self.mirrored.node.data;
+        for ((topic, partition), end) in IDS.into_iter().zip(ends) {
+            let log = data.join("logs").join(format!("{topic}-{partition}"));
+            let segments = compare::segments(&log);
+            let first = segments.first().and_then(|path| path.file_stem());
+            let wanted = format!("{end:020}");
+            let is_from_there = first.is_some_and(|first| first == wanted.as_str());
+            assert!(is_from_there, "what both have was copied: {segments:?}");
+        }
+        let aside = |topic, partition, end| {
+            let name = format!("{topic}-{partition}.from-{end}");
+            compare::range(&data.join("logs.aside").join(name))
+        };
+        for (partition, (written, end)) in written.iter().zip(ends).enumerate() {
+            assert!(written.high_watermark > *end, "others wrote to each");
+            let wanted = Some((*end, written.high_watermark));
+            assert_eq!(aside(LEFT, partition, end), wanted);
+        }
+    }
+}
+
+fn report(node: &Node) -> PathBuf {
+    node.outputs().join("parting.json")
 }
 
 fn does_as_it_says(node: &mut Node, why: &str) {

@@ -33,7 +33,7 @@ pub(super) enum ReportFault {
 }
 
 const AGAIN: &str = "export it again (twinlog mirrors stop --report, on the node that mirrors the \
-                     other way)";
+                     other way, or twinlog verify --parting)";
 
 /// Reads a report as what the node would have answered of some topics.
 pub(super) fn read<D: Disk>(
