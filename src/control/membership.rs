@@ -246,7 +246,12 @@ impl Talk {
 }
 
 fn failed(fault: &SessionFault) -> Heard {
-    Heard::Failed(Refusal::Unreachable(fault.to_string()))
+    let mut why = fault.to_string();
+    // What is no Kafka at all does not become one: the operator has to give another address.
+    if matches!(fault, SessionFault::Malformed { .. }) {
+        why = format!("{why}; {}", fault.next_step());
+    }
+    Heard::Failed(Refusal::Unreachable(why))
 }
 
 async fn ask<W: World>(client: &mut Client<W>, question: Question) -> Result<Answer, SessionFault> {

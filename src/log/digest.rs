@@ -64,8 +64,8 @@ pub(super) fn of_header(batch: &Batch<'_>) -> u64 {
     of_bytes(header.expect("a batch has a header"))
 }
 
-/// In words as they are hashed, each of them stored once: a processor waits long for a word that was
-/// stored in parts, half of the time that it takes to hash a header.
+/// In words as they are hashed, each of them stored once: a processor waits long for a word that
+/// was stored in parts, half of the time that it takes to hash a header.
 fn of_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
     let word = |at: usize| {
         let bytes = header[at..].first_chunk();
