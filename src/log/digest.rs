@@ -47,7 +47,7 @@ const FACTOR: u128 = 0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645;
 /// A header in words of eight bytes, the last one filled up.
 const WORDS: usize = HEADER_BYTES.div_ceil(8);
 /// What the word that holds the leader epoch, in its last four bytes, keeps of it.
-const BEFORE_EPOCH: u64 = 0xffff_ffff;
+const BEFORE_EPOCH: u64 = 0xffff_ffff_0000_0000;
 
 /// The digest of batches that follow each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,9 +69,9 @@ pub(super) fn of_header(batch: &Batch<'_>) -> u64 {
 fn of_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
     let word = |at: usize| {
         let bytes = header[at..].first_chunk();
-        u64::from_le_bytes(*bytes.expect("within the header"))
+        u64::from_be_bytes(*bytes.expect("within the header"))
     };
-    let last = word(HEADER_BYTES - 8) >> (8 * (8 * WORDS - HEADER_BYTES));
+    let last = word(HEADER_BYTES - 8) << (8 * (8 * WORDS - HEADER_BYTES));
     let words: [u64; WORDS] = [
         word(0),
         word(8) & BEFORE_EPOCH,
@@ -82,7 +82,7 @@ fn of_bytes(header: &[u8; HEADER_BYTES]) -> u64 {
         word(48),
         last,
     ];
-    XxHash3_64::oneshot(words.map(u64::to_le_bytes).as_flattened())
+    XxHash3_64::oneshot(words.map(u64::to_be_bytes).as_flattened())
 }
 
 /// The value, in hexadecimal digits.

@@ -34,8 +34,7 @@ impl Side {
             own.declare_beside(&nodes[other], mirrors[side], &clusters[other], TOPICS);
             // A coordinator ends what was left open here before all turned round: its marker comes
             // into the mirror where a stock broker leads that meanwhile.
-            let set_aside = "rogue_writes = \"set-aside\"\nheartbeat_interval_ms";
-            own.set("heartbeat_interval_ms", set_aside);
+            own.set("rogue_writes = \"stop\"", "rogue_writes = \"set-aside\"");
         }
         let sides = clusters.into_iter().zip(nodes).zip(mirrors);
         let sides = sides.map(|((cluster, node), mirror)| Side {
