@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::control::destination::fitness::is_ours;
 use crate::control::destination::way_back::{Clusters, Found, Own, Sought, Witnesses, seek};
 use crate::io::World;
 use crate::mirror::{self, LastMirrorEpochs, MirrorName, PartitionKey, Record};
@@ -257,13 +258,15 @@ impl<W: World> Node<W> {
         self.chore_ended(Outcome::Chore(Kind::AskCounterpart, results));
     }
 
-    /// Gets us a replica of what others have, the first one.
+    /// Gets us a replica of what others have, the first one. Another node that had one has it no
+    /// more: it would lead the partition again when it is back, and two nodes would mirror it.
     pub(super) fn join(&mut self, keys: Vec<PartitionKey>) {
         let named = self.named(keys);
         let wanted = named.iter().filter_map(|(id, _)| {
             let membership = self.membership.as_ref()?;
             let (_, partition) = membership.partition(id)?;
-            let is_there = |id: &BrokerId| membership.image().brokers.get(*id).is_some();
+            let brokers = &membership.image().brokers;
+            let is_there = |id: &BrokerId| brokers.get(*id).is_some_and(|one| !is_ours(one));
             let others = partition.replicas.iter().copied().filter(is_there);
             let all = [membership.us].into_iter().chain(others).collect();
             Some((id.clone(), all))

@@ -1,7 +1,9 @@
 //! Two nodes of ours in one destination, each with mirrors of its own: neither is in the other's
 //! way, nothing of the one is laid upon the other, and where one dies stock brokers lead what it
-//! has led.
+//! has led. Compared with its source that goes on by the other node, and the dead one does no harm
+//! when it comes back.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::ledger::{Id, Ledger};
@@ -29,6 +31,22 @@ fn two_nodes_share_a_destination() {
         scene.what_it_led_is_not_taken();
         scene.it_comes_back();
         scene.it_dies_for_good();
+    }
+}
+
+#[test]
+fn another_node_goes_on_with_what_a_dead_one_led() {
+    let test = "another_node_goes_on_with_what_a_dead_one_led";
+    let Some(_turn) = Turn::take(test) else {
+        return;
+    };
+    for version in newest_and_another("taken_over") {
+        let mut scene = Scene::begin(&version);
+        scene.each_partition_has_records();
+        scene.one_dies();
+        let parting = scene.both_sides_part();
+        scene.the_other_takes_over(&parting);
+        scene.the_dead_one_does_no_harm();
     }
 }
 
@@ -132,10 +150,21 @@ impl Scene {
 
     /// Nobody but the other node has ever led what it mirrors.
     fn the_other_goes_on(&mut self, when: &str) {
+        self.mirrored.source.ask(&format!("unload id={TWO}"));
+        for copy in self.is_whole(TWO, when) {
+            assert_eq!(compare::epochs(&copy), [(0, 0)], "{when}");
+        }
         let source = &self.mirrored.source;
-        source.ask(&format!("unload id={TWO}"));
-        let wanted = source.offsets(TWO);
-        self.other.until_topic(when, TWO, |one| one.is_caught_up());
+        source.ask(&format!("load id={TWO} topic={TWO} rate=200"));
+    }
+
+    /// The other node mirrors all of it, and both brokers have what the source has. Where.
+    fn is_whole(&mut self, topic: &str, when: &str) -> Vec<PathBuf> {
+        let source = &self.mirrored.source;
+        let wanted = source.offsets(topic);
+        self.other
+            .until_topic(when, topic, |one| one.is_caught_up());
+        let mut copies = Vec::new();
         for partition in &wanted {
             let theirs = source.log_dir(1).join(partition.directory());
             for broker in [1, 2] {
@@ -149,10 +178,10 @@ impl Scene {
                 compare::agree_but_for_epochs(&theirs, &copy, partition.range())
                     .unwrap_or_else(|difference| panic!("{when}: {difference}"));
                 stamps_are_true(&copy);
-                assert_eq!(compare::epochs(&copy), [(0, 0)], "{when}");
+                copies.push(copy);
             }
         }
-        source.ask(&format!("load id={TWO} topic={TWO} rate=200"));
+        copies
     }
 
     /// The other node is told to mirror it: it says what is in its way, and leaves it alone.
@@ -190,6 +219,112 @@ impl Scene {
         self.the_other_goes_on("alone");
         let stop = ["stop", "--mirror", "beside", "--topics", TWO, "--wait"];
         self.other.mirrors(&stop).expect_code(0);
+        self.other.stop().expect_code(0);
+    }
+}
+
+impl Scene {
+    fn each_partition_has_records(&mut self) {
+        for (_, partition) in IDS {
+            let some = format!("produce topic={ONE} partition={partition} count=200");
+            self.mirrored.source.ask(&some);
+        }
+        self.mirrored.arrives(ONE, "both nodes are there");
+    }
+
+    /// The source goes on, and somebody writes to what the dead node led. Where both sides part, by
+    /// their comparison.
+    fn both_sides_part(&mut self) -> Vec<i64> {
+        let Mirrored {
+            source,
+            destination,
+            ..
+        } = &self.mirrored;
+        for topic in [ONE, TWO] {
+            source.ask(&format!("unload id={topic}"));
+        }
+        for (_, partition) in IDS {
+            let more = format!("partition={partition} count=100 seed=2");
+            source.ask(&format!("produce topic={ONE} {more}"));
+        }
+        let parting = destination.offsets(ONE);
+        for (_, partition) in IDS {
+            let theirs = format!("partition={partition} count=40 acks=all seed=7");
+            destination.ask(&format!("produce topic={ONE} {theirs}"));
+        }
+        let report = self.report();
+        let path = report.to_str().expect("our paths are text");
+        let (from, to) = (source.bootstrap(), destination.bootstrap());
+        let verify = ["verify", "--destination", &to, "--from", &from];
+        let more = ["--topics", ONE, "--parting", path];
+        let told = program::run(self.other.outputs(), &[&verify[..], &more].concat());
+        told.expect_code(0);
+        parting.iter().map(|one| one.high_watermark).collect()
+    }
+
+    fn report(&self) -> PathBuf {
+        self.other.outputs().join("parting.json")
+    }
+
+    /// It goes on from there, whoever has it still by the destination's word.
+    fn the_other_takes_over(&mut self, parting: &[i64]) {
+        self.other.stop().expect_code(0);
+        let report = format!("\"peer.report\" = \"{}\"\n", self.report().display());
+        self.other.configure(&report);
+        self.other.start();
+        let start = ["start", "--mirror", "beside", "--topics", ONE];
+        self.other.mirrors(&start).expect_code(0);
+        self.is_whole(ONE, "taken over");
+        self.mirrored.until_in_sync(ONE, &[1, 2, 9002]);
+        for ((_, partition), from) in IDS.into_iter().zip(parting) {
+            let name = format!("{ONE}-{partition}.from-{from}");
+            let aside = self.other.data.join("logs.aside").join(name);
+            let (begins, end) = compare::range(&aside).expect("what others wrote is set aside");
+            assert!(begins == *from && end > begins, "{aside:?}: {begins} {end}");
+        }
+        self.goes_on_with_it("taken over");
+    }
+
+    /// What comes is mirrored, by the node that leads it already: nobody else is elected.
+    fn goes_on_with_it(&mut self, when: &str) {
+        let before = self.is_whole(ONE, when);
+        let before: Vec<_> = before.iter().map(|copy| compare::epochs(copy)).collect();
+        for (_, partition) in IDS {
+            let more = format!("partition={partition} count=60 seed=3");
+            let source = &self.mirrored.source;
+            source.ask(&format!("produce topic={ONE} {more}"));
+        }
+        let after = self.is_whole(ONE, when);
+        let after: Vec<_> = after.iter().map(|copy| compare::epochs(copy)).collect();
+        assert_eq!(before, after, "{when}");
+        let Scene {
+            mirrored, ledger, ..
+        } = self;
+        mirrored.keep(ledger, &IDS, &[1, 2], when);
+    }
+
+    /// It was told by nobody, and wants what it had. It gets none of it, and says why.
+    fn the_dead_one_does_no_harm(&mut self) {
+        let when = "the dead one is back";
+        let node = &mut self.mirrored.node;
+        node.start();
+        let failed = node.until_topic(when, ONE, |one| one.state == "FAILED");
+        for one in failed {
+            let why = one.error.unwrap_or_default();
+            assert!(why.contains("moved the partition away"), "{why}");
+        }
+        self.goes_on_with_it(when);
+        self.mirrored.until_in_sync(ONE, &[1, 2, 9002]);
+        let told = self.replicas(ONE);
+        assert!(!told.contains("9001"), "{told}");
+        let recover = ["recover", "--mirror", "dr", "--topics", ONE];
+        self.mirrored.node.mirrors(&recover).expect_code(0);
+        self.goes_on_with_it("it is told to have another try");
+        self.is_whole(TWO, when);
+        let stop = ["stop", "--mirror", "dr", "--topics", ONE, "--wait"];
+        self.mirrored.node.mirrors(&stop).expect_code(0);
+        self.goes_on_with_it("it leaves it to the other");
+        self.mirrored.node.stop().expect_code(0);
         self.other.stop().expect_code(0);
     }
 }
