@@ -54,12 +54,15 @@ pub(super) struct Described {
 impl Node {
     /// A node that keeps vaults.
     pub(super) fn vault(beside: &Cluster, name: &str) -> Node {
-        Node::new(beside, name, "[destination]\nkind = \"vault\"\n")
+        let vault = "[destination]\nkind = \"vault\"\n";
+        Node::new(beside, name, &free_ports(2), vault)
     }
 
     /// A node that is a broker of `destination`.
     pub(super) fn member(destination: &Cluster, name: &str) -> Node {
-        let port = free_ports(1)[0];
+        // At once: one that is asked for later may be one of the others.
+        let ports = free_ports(3);
+        let port = ports[2];
         let controllers = destination.controllers();
         let controllers = controllers.replace(',', "\", \"");
         let text = format!(
@@ -68,14 +71,13 @@ impl Node {
              unfit = \"register\"\nrogue_writes = \"stop\"\n\
              session_timeout_ms = 6000\nheartbeat_interval_ms = 1000\n"
         );
-        Node::new(destination, name, &text)
+        Node::new(destination, name, &ports, &text)
     }
 
-    fn new(beside: &Cluster, name: &str, destination: &str) -> Node {
+    fn new(beside: &Cluster, name: &str, ports: &[u16], destination: &str) -> Node {
         let dir = beside.dir().join(format!("{name}-node"));
         let outputs = dir.join("output");
         std::fs::create_dir_all(&outputs).expect("target is writable");
-        let ports = free_ports(2);
         let admin = format!("127.0.0.1:{}", ports[0]);
         let metrics = format!("127.0.0.1:{}", ports[1]);
         let data = dir.join("data");
