@@ -41,7 +41,7 @@ pub struct Left {
     pub partitions: usize,
     /// Topics that were opened to writers.
     pub opened: BTreeSet<TopicName>,
-    /// Topics that are still closed to writers by a fence of ours.
+    /// Topics that are still closed to writers by a fence of ours, but for what other nodes mirror.
     pub closed: BTreeSet<TopicName>,
 }
 
@@ -138,7 +138,9 @@ pub async fn depart<W: World>(
             });
         }
     }
+    let image = see(world, opening, leaving).await?.image;
     let closed = fence::standing(&mut client).await?.unwrap_or_default();
+    let closed = &closed - &fence::of_other_nodes(node, &image);
     if leaving.opens_fences && !closed.is_empty() {
         let lowered = fence::lower(&mut client, &closed).await?;
         if let Fences::Done { refused, .. } = lowered {

@@ -13,8 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::DestinationFault;
+use super::fitness::is_ours;
 use crate::io::{Clock, World};
-use crate::model::TopicName;
+use crate::kraft::{Image, Partition};
+use crate::model::{BrokerId, TopicName};
 use crate::session::{Client, Operation, Permission, Refusal, TopicEntry};
 
 /// Nobody's name: whoever finds it denied knows whose fence it is.
@@ -151,6 +153,18 @@ pub async fn standing<W: World>(
 ) -> Result<Option<BTreeSet<TopicName>>, DestinationFault> {
     let found = Found::look(client).await?;
     Ok(found.map(|found| &found.closed & &found.labelled))
+}
+
+/// Topics that another node of ours has gone on with: fences about them are not `us`'s to lower.
+#[must_use]
+pub fn of_other_nodes(us: BrokerId, image: &Image) -> BTreeSet<TopicName> {
+    let is_node = |id: &BrokerId| image.brokers.get(*id).is_some_and(is_ours);
+    let is_theirs = |partition: &Partition| {
+        !partition.replicas.contains(&us) && partition.replicas.iter().any(is_node)
+    };
+    let topics = image.topics.iter().map(|(_, topic)| topic);
+    let theirs = topics.filter(|topic| topic.partitions.values().any(is_theirs));
+    theirs.map(|topic| topic.name.clone()).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

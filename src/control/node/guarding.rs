@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::control::destination::Brokers;
-use crate::control::destination::fence::{Fences, lower, raise};
+use crate::control::destination::fence::{Fences, lower, of_other_nodes, raise};
 use crate::control::destination::producer_ids::{
     self, Barrier, BarrierFault, Mark, Registered, drain, push,
 };
@@ -297,7 +297,11 @@ impl<W: World> Node<W> {
     /// Closes or opens topics to writers.
     pub(super) fn fence(&mut self, kind: Kind, keys: Vec<PartitionKey>) {
         let named = self.named(keys);
-        let topics: BTreeSet<TopicName> = named.iter().map(|(id, _)| id.topic.clone()).collect();
+        let mut topics: BTreeSet<TopicName> =
+            named.iter().map(|(id, _)| id.topic.clone()).collect();
+        if let (Kind::Unfence, Some(membership)) = (kind, &self.membership) {
+            topics = &topics - &of_other_nodes(membership.us, membership.image());
+        }
         let world = self.world.clone();
         self.by_controller(kind, named, move |mut client, ids| async move {
             let fences = match kind {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::ledger::{Id, Ledger};
 use super::mirrored::{Mirrored, stamps_are_true};
-use super::node::Node;
+use super::node::{APART, Node};
 use super::*;
 
 const ONE: &str = "one.load";
@@ -16,6 +16,14 @@ const TWO: &str = "two.load";
 const IDS: [Id; 2] = [(ONE, 0), (ONE, 1)];
 /// Made while both nodes are there.
 const LATER: [(&str, i64); 2] = [("one.later", 9001), ("two.later", 9002)];
+/// There can be a write fence. Everybody is a super user here, and none is kept out by it.
+const WALLED: [(&str, &str); 2] = [
+    (
+        "authorizer.class.name",
+        "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    ),
+    ("super.users", "User:ANONYMOUS"),
+];
 const WITHIN: Duration = Duration::from_secs(60);
 
 #[test]
@@ -24,7 +32,7 @@ fn two_nodes_share_a_destination() {
         return;
     };
     for version in newest() {
-        let mut scene = Scene::begin(&version);
+        let mut scene = Scene::begin(&version, &APART);
         scene.topics_are_laid_upon_stock_brokers();
         scene.a_stop_waits_for_no_node();
         scene.one_dies();
@@ -41,7 +49,8 @@ fn another_node_goes_on_with_what_a_dead_one_led() {
         return;
     };
     for version in newest_and_another("taken_over") {
-        let mut scene = Scene::begin(&version);
+        let walled = [&APART[..], &WALLED].concat();
+        let mut scene = Scene::begin(&version, &walled);
         scene.each_partition_has_records();
         scene.one_dies();
         let parting = scene.both_sides_part();
@@ -58,9 +67,11 @@ struct Scene {
 }
 
 impl Scene {
-    fn begin(version: &str) -> Scene {
+    fn begin(version: &str, settings: &[(&str, &str)]) -> Scene {
         let workload = Arc::new(Workload::start(version));
-        let mut mirrored = Mirrored::begin(&workload, "sharing", "one\\..*");
+        let source = Cluster::start(&workload, "sharing-source", 1, &[]);
+        let destination = Cluster::start(&workload, "sharing-destination", 2, settings);
+        let mut mirrored = Mirrored::between(source, destination, "one\\..*");
         let mut other = Node::member(&mirrored.destination, "other");
         other.set("id = 9001", "id = 9002");
         other.declare("beside", &mirrored.source, "two\\..*");
@@ -324,7 +335,29 @@ impl Scene {
         let stop = ["stop", "--mirror", "dr", "--topics", ONE, "--wait"];
         self.mirrored.node.mirrors(&stop).expect_code(0);
         self.goes_on_with_it("it leaves it to the other");
-        self.mirrored.node.stop().expect_code(0);
+        self.is_fenced("it leaves it to the other");
+        self.mirrored.node.kill();
+        self.is_unregistered();
+        self.goes_on_with_it("it is unregistered");
+        self.is_fenced("it is unregistered");
         self.other.stop().expect_code(0);
+    }
+
+    /// The fences about what the other node mirrors are its own.
+    fn is_fenced(&self, when: &str) {
+        for topic in [ONE, TWO] {
+            let denied = format!("denied topic={topic}");
+            let denied = self.mirrored.destination.ask(&denied).lines;
+            assert_eq!(denied, ["User:*", "User:twinlog-fence"], "{when}: {topic}");
+        }
+    }
+
+    /// Once its session has expired.
+    fn is_unregistered(&self) {
+        let begun = Instant::now();
+        while self.mirrored.unregister().code != Some(0) {
+            assert!(begun.elapsed() < WITHIN, "it stays registered");
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 }
