@@ -43,6 +43,21 @@ fn a_report_stands_for_the_node_that_wrote_it() {
     }
 }
 
+/// Neither that node nor a report of it is left.
+#[test]
+fn a_comparison_stands_for_the_report() {
+    let Some(_turn) = Turn::take("a_comparison_stands_for_the_report") else {
+        return;
+    };
+    for version in newest_and_another("compared_back") {
+        let mut round = Round::begin(&version, "compared");
+        let left = round.leaves_nothing();
+        round.is_compared(&left);
+        round.comes_back_by_the_comparison(&left);
+        round.hands_back();
+    }
+}
+
 /// A failover is tried out, and its end is that all goes on as it was.
 #[test]
 fn after_a_drill_the_first_direction_goes_on() {
@@ -238,6 +253,87 @@ impl Round {
         std::fs::write(&path, whole).expect("target is writable");
         self.is_tried_again(Described::is_caught_up);
         self.are_equal("by the report");
+    }
+
+    /// The node is gone with all that it knew, and both sides write on.
+    fn leaves_nothing(&mut self) -> Vec<Described> {
+        let stop = ["stop", "--mirror", "dr", "--topics", TOPICS, "--wait"];
+        self.there.mirrors(&stop).expect_code(0);
+        let left = self.there.describe();
+        self.there.kill();
+        std::fs::remove_dir_all(&self.there.data).expect("it was there");
+        for (cluster, seed) in [(&self.first, 2), (&self.second, 3)] {
+            let records = format!("topic={LOAD} count=150 keys=60 seed={seed}");
+            cluster.ask(&format!("produce {records}"));
+            cluster.ask(&format!("produce {records} idempotent=true"));
+        }
+        left
+    }
+
+    /// What it says first is done.
+    fn is_compared(&mut self, left: &[Described]) {
+        let before = self.first.offsets(LOAD);
+        self.back.start();
+        let start = ["start", "--mirror", "back", "--topics", TOPICS];
+        self.back.mirrors(&start).expect_code(0);
+        self.is_refused(&["twinlog verify --parting", "peer.report"]);
+        let report = self.report();
+        let (to, from) = (self.first.bootstrap(), self.second.bootstrap());
+        let verify = ["verify", "--destination", &to, "--from", &from];
+        let path = report.to_str().expect("our paths are text");
+        let more = ["--topics", TOPICS, "--parting", path];
+        let told = program::run(self.back.outputs(), &[&verify[..], &more].concat());
+        // They differ behind that, and it says so.
+        let told = told.expect_code(1);
+        eprintln!("{}", told.stdout);
+        assert_eq!(
+            told.stdout.matches("both sides part at offset").count(),
+            COUNT
+        );
+        let text = std::fs::read(&report).expect("it was written");
+        let rows: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        let rows = rows.as_array().expect("a list of partitions");
+        assert_eq!(rows.len(), COUNT, "{rows:?}");
+        for row in rows {
+            let is_it = |one: &&Described| row["partition"] == one.partition;
+            let one = left.iter().find(is_it).expect("it was mirrored");
+            assert_eq!(row["lastMirrorOffset"], one.last_mirror_offset, "{row}");
+        }
+        let after = self.first.offsets(LOAD);
+        assert_eq!(format!("{after:?}"), format!("{before:?}"), "it only reads");
+    }
+
+    /// What both have is not moved, and what the first cluster alone has is set aside.
+    fn comes_back_by_the_comparison(&mut self, left: &[Described]) {
+        let ends = self.first.offsets(LOAD);
+        self.back.stop().expect_code(0);
+        let report = format!("\"peer.report\" = \"{}\"\n", self.report().display());
+        self.back.configure(&report);
+        self.back.start();
+        self.is_tried_again(Described::is_caught_up);
+        self.are_equal("by the comparison");
+        let (mut common, mut new) = (0, 0);
+        for (one, was) in left.iter().zip(&ends) {
+            let (from, to) = (one.last_mirror_offset, was.high_watermark);
+            assert!(to > from, "{one:?} {was:?}");
+            let aside = self.set_aside(one.partition);
+            assert_eq!(aside.len(), 1, "{one:?}");
+            assert_eq!(compare::range(&aside[0]), Some((from, to)), "{one:?}");
+            let dir = self.second.log_dir(1).join(was.directory());
+            for batch in compare::read(&dir).expect("it is whole").whole {
+                let bytes = if batch.base < from {
+                    &mut common
+                } else {
+                    &mut new
+                };
+                *bytes += batch.bytes.len() as i64;
+            }
+        }
+        // Numbers are up to a second old.
+        std::thread::sleep(Duration::from_millis(1500));
+        let moved = self.back.summed("shard_bytes_total");
+        eprintln!("{moved} bytes were moved; {new} are new, {common} are on both sides");
+        assert!(moved >= new && moved < new + common / 4, "{moved}");
     }
 
     /// What was refused is tried again until it is refused in these words, or no more.
