@@ -42,6 +42,10 @@ pub fn set_aside<D: Disk>(
         return Ok(None);
     }
     disk.create_dir(into).map_err(at(into))?;
+    // What goes from the log is not to be gone from here after a power loss.
+    if let Some(parent) = into.parent() {
+        disk.sync_dir(parent).map_err(at(parent))?;
+    }
     let log = dir.file_name().unwrap_or_default().to_string_lossy();
     let name = format!("{log}.from-{}", cut.end);
     // What an earlier try has left in it is worth nothing, and takes room.

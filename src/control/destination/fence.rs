@@ -155,15 +155,18 @@ pub async fn standing<W: World>(
     Ok(found.map(|found| &found.closed & &found.labelled))
 }
 
-/// Topics that another node of ours has gone on with: fences about them are not `us`'s to lower.
+/// Topics that another node of ours has gone on with: fences about them are not `us`'s to lower,
+/// where we have no part in them any more.
 #[must_use]
 pub fn of_other_nodes(us: BrokerId, image: &Image) -> BTreeSet<TopicName> {
     let is_node = |id: &BrokerId| image.brokers.get(*id).is_some_and(is_ours);
-    let is_theirs = |partition: &Partition| {
-        !partition.replicas.contains(&us) && partition.replicas.iter().any(is_node)
-    };
+    let is_theirs = |partition: &Partition| partition.replicas.iter().any(is_node);
+    let is_ours_too = |partition: &Partition| partition.replicas.contains(&us);
     let topics = image.topics.iter().map(|(_, topic)| topic);
-    let theirs = topics.filter(|topic| topic.partitions.values().any(is_theirs));
+    let theirs = topics.filter(|topic| {
+        let mut all = topic.partitions.values();
+        all.any(is_theirs) && !topic.partitions.values().any(is_ours_too)
+    });
     theirs.map(|topic| topic.name.clone()).collect()
 }
 

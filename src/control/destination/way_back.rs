@@ -13,7 +13,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::io::World;
 use crate::mirror::{State, WayBack};
@@ -246,6 +246,9 @@ fn read(answer: &Answer, clusters: &Clusters, one: &Sought) -> Result<Told, Foun
         if let Some(own) = own(answer, clusters, one) {
             return Ok(own);
         }
+        if let Witness::Report(path) = by {
+            return Err(unnamed(path));
+        }
         return never(format!(
             "{by} never mirrored the topic from this cluster ({}): the destination's topic of that \
              name is another one; delete or rename it there, or exclude the topic from the mirror",
@@ -274,12 +277,24 @@ fn read(answer: &Answer, clusters: &Clusters, one: &Sought) -> Result<Told, Foun
     let mut partitions = topic.partitions.iter();
     match partitions.find(|told| told.partition_index == index) {
         Some(partition) => stopped_at(by, partition, one),
-        None => never(
+        None => match by {
+            Witness::Report(path) => Err(unnamed(path)),
+            Witness::Peer => never(
             "the partition was never mirrored from this cluster, so that what it holds is its own: \
              stop the topic, or delete it there to have all of it copied"
                 .to_owned(),
-        ),
+        )},
     }
+}
+
+/// What a report leaves out it says nothing about.
+fn unnamed(path: &Path) -> Found {
+    Found::Never(format!(
+        "the report {} (the mirror's setting peer.report) says nothing of the partition as one \
+         that was mirrored from this cluster: export the report of its stop, or compare both \
+         clusters (twinlog verify --parting), and name that one",
+        path.display()
+    ))
 }
 
 /// Where we have stopped ourselves, and the counterpart has moved nothing since: it mirrors between
@@ -386,19 +401,13 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
         }
         from = from.min(epoch_end);
     }
-    if is_own {
-        match (seen.behind, seen.behind_there) {
-            (Behind::Unknown, _) | (_, Behind::Unknown) => {
-                return Found::Later("a leader does not tell what follows our stop".to_owned());
+    if told.whose != Whose::Theirs {
+        match (seen.behind, seen.beside, seen.behind_there) {
+            (Behind::Unknown, ..) | (_, Behind::Unknown, _) | (.., Behind::Unknown) => {
+                return Found::Later("a leader does not tell what follows the stop".to_owned());
             }
-            (Behind::Batch { .. }, there) if seen.behind == there => {
-                return Found::Never(format!(
-                    "both sides have the same behind offset {}, where this node has stopped last: \
-                     it was mirrored back, and the node that mirrors the other way knows nothing \
-                     of that any more; delete the topic on the side that is to be the copy to have \
-                     all of it copied",
-                    told.to
-                ));
+            (_, Behind::Batch { .. }, there) if seen.beside == there => {
+                return Found::Never(outdated(told));
             }
             _ => {}
         }
@@ -415,8 +424,10 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
         ));
     }
     // One in which nothing was written leaves no trace with whoever leads next: it would be missed
-    // when the other direction is resumed.
-    let with_records = seen.led_end.map(|(epoch, _)| epoch.min(told.led_epoch));
+    // when the other direction is resumed. Whoever leads in it still tells of it.
+    let before = seen.led_before.filter(|(_, end)| *end >= from);
+    let with_records = before.or(seen.led_end);
+    let with_records = with_records.map(|(epoch, _)| epoch.min(told.led_epoch));
     let parting = WayBack {
         topic: one.topic,
         from,
@@ -425,6 +436,25 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
         is_aligned: false,
     };
     Found::At { parting, end }
+}
+
+/// What was told is true no more: the sides part later by now.
+fn outdated(told: Told) -> String {
+    let to = told.to;
+    match told.whose {
+        Whose::Reported => format!(
+            "both sides have the same behind offset {to}, where they part by the report: it is an \
+             old one; export the report of the last stop, or compare both clusters anew (twinlog \
+             verify --parting), and name that one (peer.report)"
+        ),
+        Whose::Own | Whose::Theirs => format!(
+            "both sides have the same behind offset {to}, where this node has stopped last: it was \
+             mirrored back, and the node that mirrors the other way knows nothing of that any \
+             more; compare both clusters (twinlog verify --parting) and name that report \
+             (peer.report), or delete the topic on the side that is to be the copy to have all of \
+             it copied"
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -218,7 +218,8 @@ impl LowIds {
                 self.look_at = now.after(pause);
                 // Whoever was seen may be where nobody answers now.
                 self.seen.extend(running.below);
-                if self.known != Known::All {
+                // Who has not answered now has before; what we may not see was never seen.
+                if self.known != Known::All || matches!(known, Known::Closed(_)) {
                     self.known = known;
                 }
             }

@@ -175,6 +175,15 @@ impl<W: World> Node<W> {
                 unsought.push((key, Found::Never(cause.to_string())));
                 continue;
             }
+            if let Some(node) = one.and_then(|one| self.led_by_another_node(&one.id)) {
+                let why = format!(
+                    "node {node} leads it at the destination, and mirrors it: stop it there \
+                     (twinlog mirrors stop), or leave it out here; then have it tried again \
+                     (twinlog mirrors recover)"
+                );
+                unsought.push((key, Found::Never(why)));
+                continue;
+            }
             let membership = self.membership.as_ref();
             let one = one.and_then(|one| {
                 let (topic, _) = membership?.partition(&one.id)?;
@@ -191,6 +200,15 @@ impl<W: World> Node<W> {
             }
         }
         (sought, unsought)
+    }
+
+    /// Another node of ours, which is alive where it leads.
+    fn led_by_another_node(&self, id: &TopicPartition) -> Option<BrokerId> {
+        let membership = self.membership.as_ref()?;
+        let (_, partition) = membership.partition(id)?;
+        let leader = partition.leader.filter(|leader| *leader != membership.us)?;
+        let broker = membership.image().brokers.get(leader)?;
+        is_ours(broker).then_some(leader)
     }
 
     pub(super) fn sought_of(

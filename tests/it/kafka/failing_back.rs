@@ -241,7 +241,10 @@ impl Round {
         change("ledEpoch", serde_json::Value::Null);
         self.is_refused(&["report.json", "ledEpoch", "export it again"]);
         change("sourceClusterId", "another".into());
-        self.is_refused(&["report.json", "never mirrored the topic from this cluster"]);
+        self.is_refused(&[
+            "report.json",
+            "says nothing of the partition as one that was mirrored",
+        ]);
         for stop in said.as_array_mut().expect("a list of partitions") {
             let lmo = stop["lastMirrorOffset"].as_i64().expect("a number");
             stop["lastMirrorOffset"] = (lmo - 1).into();

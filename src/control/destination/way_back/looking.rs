@@ -25,10 +25,13 @@ pub(super) struct Seen {
     pub(super) epoch_end: Option<(LeaderEpoch, Offset)>,
     /// What lies there behind a stop that is reported, or our own.
     pub(super) behind: Behind,
-    /// The same at the source, for a stop of our own.
+    /// What lies behind it on both sides from where both have anything.
+    pub(super) beside: Behind,
     pub(super) behind_there: Behind,
     /// The same as that of the epoch at the source.
     pub(super) led_end: Option<(LeaderEpoch, Offset)>,
+    /// The same of the epochs before that one.
+    pub(super) led_before: Option<(LeaderEpoch, Offset)>,
 }
 
 /// The batch that has an offset, or the one that follows it.
@@ -53,9 +56,13 @@ pub(super) async fn look<W: World>(
 ) -> BTreeMap<TopicPartition, Seen> {
     let mut seen: BTreeMap<TopicPartition, Seen> = BTreeMap::new();
     let mut here: BTreeMap<&BrokerAddress, Vec<(&Sought, Told)>> = BTreeMap::new();
+    let mut doubted: BTreeMap<&BrokerAddress, Vec<(&Sought, Told)>> = BTreeMap::new();
     let mut there: BTreeMap<&BrokerAddress, Vec<EpochAsked>> = BTreeMap::new();
     for (one, said) in told {
         here.entry(&one.leader).or_default().push((one, *said));
+        if let (Some((leader, _)), true) = (&one.source, said.whose != Whose::Theirs) {
+            doubted.entry(leader).or_default().push((one, *said));
+        }
         if let Some((leader, leader_epoch)) = &one.source
             && said.led_epoch.is_some()
         {
@@ -72,13 +79,7 @@ pub(super) async fn look<W: World>(
             tracing::warn!("{fault}");
         }
     }
-    let mut own: BTreeMap<&BrokerAddress, Vec<(&Sought, LeaderEpoch, Offset)>> = BTreeMap::new();
-    for (one, said) in told {
-        if let (Whose::Own, Some((leader, epoch))) = (said.whose, &one.source) {
-            own.entry(leader).or_default().push((one, *epoch, said.to));
-        }
-    }
-    for (leader, asked) in own {
+    for (leader, asked) in doubted {
         if let Err(fault) = look_there(world, opening, leader, &asked, &mut seen).await {
             tracing::warn!("{fault}");
         }
@@ -86,8 +87,9 @@ pub(super) async fn look<W: World>(
     for (leader, asked) in there {
         match epoch_ends(world, opening, leader, &asked).await {
             Ok(ends) => {
-                for (id, end) in ends {
-                    seen.entry(id).or_default().led_end = Some(end);
+                for (id, (end, before)) in ends {
+                    let seen = seen.entry(id).or_default();
+                    (seen.led_end, seen.led_before) = (Some(end), before);
                 }
             }
             Err(fault) => tracing::warn!("{fault}"),
@@ -130,23 +132,37 @@ async fn look_here<W: World>(
     Ok(())
 }
 
-/// What lies at the source behind stops of our own.
+/// What lies at the source behind stops that are not the counterpart's own word, and what the
+/// destination has in the same place.
 async fn look_there<W: World>(
     world: &W,
     opening: Opening,
     leader: &BrokerAddress,
-    asked: &[(&Sought, LeaderEpoch, Offset)],
+    asked: &[(&Sought, Told)],
     seen: &mut BTreeMap<TopicPartition, Seen>,
 ) -> Result<(), SessionFault> {
-    let mut client = Client::connect(world, leader, opening).await?;
-    for (one, leader_epoch, to) in asked {
+    let of = |one: &Sought| {
+        let (_, leader_epoch) = one.source.clone()?;
         let id = one.here.id.clone();
-        let of = PartitionAsked {
-            id: id.clone(),
-            leader_epoch: *leader_epoch,
+        Some(PartitionAsked { id, leader_epoch })
+    };
+    let all: Vec<PartitionAsked> = asked.iter().filter_map(|(one, _)| of(one)).collect();
+    let mut client = Client::connect(world, leader, opening).await?;
+    let starts = client.list_offsets(&all, Bound::Start).await?;
+    let starts: BTreeMap<TopicPartition, Offset> = starts
+        .into_iter()
+        .filter_map(|(id, start)| Some((id, start.ok()?)))
+        .collect();
+    for (one, said) in asked {
+        let seen = seen.entry(one.here.id.clone()).or_default();
+        let start = starts.get(&one.here.id);
+        let (Some(start), Some(start_here), Some(of)) = (start, seen.start, of(one)) else {
+            continue;
         };
-        let behind = behind(&mut client, one.source_topic, &of, *to).await?;
-        seen.entry(id).or_default().behind_there = behind;
+        let at = said.to.max(*start).max(start_here);
+        seen.behind_there = behind(&mut client, one.source_topic, &of, at).await?;
+        let mut here = Client::connect(world, &one.leader, opening).await?;
+        seen.beside = behind(&mut here, one.topic, &one.here, at).await?;
     }
     Ok(())
 }
@@ -194,14 +210,34 @@ fn first(records: &[u8]) -> Behind {
     }
 }
 
+/// The end of the largest epoch that is not above the one that is asked for, and the same of those
+/// before that.
+type Ends = ((LeaderEpoch, Offset), Option<(LeaderEpoch, Offset)>);
+
 async fn epoch_ends<W: World>(
     world: &W,
     opening: Opening,
     leader: &BrokerAddress,
     asked: &[EpochAsked],
-) -> Result<Vec<(TopicPartition, (LeaderEpoch, Offset))>, SessionFault> {
+) -> Result<Vec<(TopicPartition, Ends)>, SessionFault> {
     let mut client = Client::connect(world, leader, opening).await?;
     let ends = client.epoch_ends(asked).await?.into_iter();
     let known = ends.filter_map(|(id, end)| Some((id, end.ok().flatten()?)));
-    Ok(known.collect())
+    let known: Vec<_> = known.collect();
+    let earlier = asked.iter().filter(|one| one.epoch.value() > 0);
+    let earlier = earlier.map(|one| EpochAsked {
+        partition: one.partition.clone(),
+        epoch: LeaderEpoch::new(one.epoch.value() - 1),
+    });
+    let earlier: Vec<EpochAsked> = earlier.collect();
+    let mut before = BTreeMap::new();
+    if !earlier.is_empty() {
+        let ends = client.epoch_ends(&earlier).await?.into_iter();
+        before.extend(ends.filter_map(|(id, end)| Some((id, end.ok().flatten()?))));
+    }
+    let both = known.into_iter().map(|(id, end)| {
+        let before = before.remove(&id);
+        (id, (end, before))
+    });
+    Ok(both.collect())
 }

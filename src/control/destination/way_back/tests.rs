@@ -146,8 +146,10 @@ fn seen() -> Seen {
         end: Some(Offset::new(730)),
         epoch_end: end(3, 600),
         behind: Behind::Nothing,
+        beside: Behind::Nothing,
         behind_there: Behind::Nothing,
         led_end: end(6, 502),
+        led_before: end(5, 300),
     }
 }
 
@@ -216,6 +218,15 @@ fn an_epoch_without_records_is_not_the_one_where_the_sides_part() {
     };
     assert_eq!(parting.from, Offset::new(500));
     assert_eq!(parting.epoch, LeaderEpoch::new(5), "has the last records");
+    let still_leads = Seen {
+        led_end: Some((LeaderEpoch::new(6), Offset::new(500))),
+        led_before: Some((LeaderEpoch::new(4), Offset::new(500))),
+        ..seen()
+    };
+    let Found::At { parting, .. } = parts_at(still_leads) else {
+        panic!("it is known");
+    };
+    assert_eq!(parting.epoch, LeaderEpoch::new(4), "has the last records");
 }
 
 #[test]
@@ -319,7 +330,14 @@ fn where_the_counterpart_has_moved_nothing_our_own_stop_counts() {
     refused(&said_by(Witness::Peer, elsewhere), &handed_over());
     // It may have moved something since.
     let report = Witness::Report("/report".into());
-    refused(&said_by(report, nothing_of_it()), &handed_over());
+    let found = read(
+        &said_by(report, nothing_of_it()),
+        &clusters(),
+        &handed_over(),
+    );
+    let is_it = matches!(&found, Err(Found::Never(why))
+        if why.contains("says nothing of the partition") && !why.contains("delete"));
+    assert!(is_it, "{found:?}");
 }
 
 #[test]
@@ -336,8 +354,10 @@ fn our_own_stop_counts_no_further_than_each_side_goes() {
         end: Some(Offset::new(450)),
         epoch_end: end(5, 403),
         behind: Behind::Nothing,
+        beside: Behind::Nothing,
         behind_there: Behind::Nothing,
         led_end: end(2, 420),
+        led_before: end(1, 300),
     };
     let from = |seen| match judge(&sought(), own, seen) {
         Found::At { parting, end } => {
@@ -370,6 +390,7 @@ fn our_own_stop_counts_no_further_than_each_side_goes() {
     assert!(matches!(judge(&sought(), own, gone), Found::Never(_)));
     let both = |here, there| Seen {
         behind: here,
+        beside: here,
         behind_there: there,
         ..seen
     };
@@ -401,6 +422,33 @@ fn a_report_of_an_earlier_stop_is_refused_by_name() {
         if why.contains("/old.json") && why.contains("399") && why.contains("400"));
     assert!(is_it, "{found:?}");
     assert!(read(&report(400), &clusters(), &handed_over()).is_ok());
+}
+
+/// Believed for ever, it would have all that was mirrored since set aside and cut off.
+#[test]
+fn a_report_is_of_no_use_once_the_sides_part_later() {
+    let reported = Told {
+        whose: Whose::Reported,
+        ..said()
+    };
+    let both = |here, there| Seen {
+        beside: here,
+        behind_there: there,
+        ..seen()
+    };
+    let found = judge(&sought(), reported, both(behind(500, 7), behind(500, 7)));
+    let is_it = matches!(&found, Found::Never(why)
+        if why.contains("an old one") && why.contains("--parting"));
+    assert!(is_it, "{found:?}");
+    let parted = judge(&sought(), reported, both(behind(500, 7), behind(500, 8)));
+    assert_eq!(parted, at(500, 100));
+    for unknown in [
+        both(Behind::Unknown, Behind::Nothing),
+        both(Behind::Nothing, Behind::Unknown),
+    ] {
+        let found = judge(&sought(), reported, unknown);
+        assert!(matches!(found, Found::Later(_)), "{found:?}");
+    }
 }
 
 #[test]

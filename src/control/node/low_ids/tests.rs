@@ -101,6 +101,20 @@ fn who_may_not_look_everywhere_does_not_know() {
 }
 
 #[test]
+fn a_right_that_is_taken_away_or_a_new_topic_is_missed() {
+    let mut low = looking();
+    low.looked(Instant::default(), Running::default());
+    assert_eq!(doubt(&low, &[]), None);
+    low.looked(
+        Instant::default(),
+        untold(ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+    );
+    assert!(low.closed(Some(id(1_000))).is_some());
+    low.looked(Instant::default(), Running::default());
+    assert_eq!(low.closed(Some(id(1_000))), None);
+}
+
+#[test]
 fn what_was_seen_stays_until_everybody_has_answered() {
     let mut low = looking();
     low.looked(Instant::default(), found(17, of_partition()));
