@@ -32,7 +32,7 @@ fn two_nodes_share_a_destination() {
         return;
     };
     for version in newest() {
-        let mut scene = Scene::begin(&version, &APART);
+        let mut scene = Scene::begin(&version, "sharing", &APART);
         scene.topics_are_laid_upon_stock_brokers();
         scene.a_stop_waits_for_no_node();
         scene.one_dies();
@@ -50,7 +50,7 @@ fn another_node_goes_on_with_what_a_dead_one_led() {
     };
     for version in newest_and_another("taken_over") {
         let walled = [&APART[..], &WALLED].concat();
-        let mut scene = Scene::begin(&version, &walled);
+        let mut scene = Scene::begin(&version, "taken-over", &walled);
         scene.each_partition_has_records();
         scene.one_dies();
         let parting = scene.both_sides_part();
@@ -67,10 +67,10 @@ struct Scene {
 }
 
 impl Scene {
-    fn begin(version: &str, settings: &[(&str, &str)]) -> Scene {
+    fn begin(version: &str, name: &str, settings: &[(&str, &str)]) -> Scene {
         let workload = Arc::new(Workload::start(version));
-        let source = Cluster::start(&workload, "sharing-source", 1, &[]);
-        let destination = Cluster::start(&workload, "sharing-destination", 2, settings);
+        let source = Cluster::start(&workload, &format!("{name}-source"), 1, &[]);
+        let destination = Cluster::start(&workload, &format!("{name}-destination"), 2, settings);
         let mut mirrored = Mirrored::between(source, destination, "one\\..*");
         let mut other = Node::member(&mirrored.destination, "other");
         other.set("id = 9001", "id = 9002");

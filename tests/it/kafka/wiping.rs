@@ -25,7 +25,7 @@ fn a_node_without_its_disk_shortens_nobodys_log() {
         return;
     };
     for version in oldest_and_newest() {
-        let mut scene = Scene::begin(&version);
+        let mut scene = Scene::begin(&version, "wiping");
         scene.wiped_while_it_was_stopped();
         scene.wiped_when_it_was_killed();
         scene.its_logs_alone_are_wiped();
@@ -39,7 +39,7 @@ fn what_is_compared_goes_on_where_both_sides_part() {
         return;
     };
     for version in newest_and_another("compared") {
-        let mut scene = Scene::begin(&version);
+        let mut scene = Scene::begin(&version, "wiped-compared");
         scene.goes_on_where_both_sides_part();
     }
 }
@@ -50,9 +50,9 @@ struct Scene {
 }
 
 impl Scene {
-    fn begin(version: &str) -> Scene {
+    fn begin(version: &str, name: &str) -> Scene {
         let workload = Arc::new(Workload::start(version));
-        let mut mirrored = Mirrored::begin(&workload, "wiping", TOPICS);
+        let mut mirrored = Mirrored::begin(&workload, name, TOPICS);
         for topic in [LEFT, ANEW] {
             let source = &mirrored.source;
             source.ask(&format!("create topic={topic} partitions=2"));
