@@ -1,6 +1,7 @@
 //! Settings that were set, by what they are of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::TopicName;
 
@@ -16,9 +17,12 @@ impl ResourceKind {
 }
 
 /// Settings by kind, name of the thing, and name of the setting.
+type All = BTreeMap<(ResourceKind, String), BTreeMap<String, String>>;
+
+/// Settings; images share them until they change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Configs {
-    all: BTreeMap<(ResourceKind, String), BTreeMap<String, String>>,
+    all: Arc<All>,
 }
 
 impl Configs {
@@ -40,18 +44,21 @@ impl Configs {
 
     pub(crate) fn set(&mut self, kind: i8, resource: &str, name: &str, value: Option<&str>) {
         let key = (ResourceKind(kind), resource.to_owned());
-        let settings = self.all.entry(key.clone()).or_default();
+        let all = Arc::make_mut(&mut self.all);
+        let settings = all.entry(key.clone()).or_default();
         match value {
             Some(value) => drop(settings.insert(name.to_owned(), value.to_owned())),
             None => drop(settings.remove(name)),
         }
         if settings.is_empty() {
-            self.all.remove(&key);
+            all.remove(&key);
         }
     }
 
     pub(super) fn forget_topic(&mut self, topic: &TopicName) {
         let key = (ResourceKind::TOPIC, topic.as_str().to_owned());
-        self.all.remove(&key);
+        if self.all.contains_key(&key) {
+            Arc::make_mut(&mut self.all).remove(&key);
+        }
     }
 }

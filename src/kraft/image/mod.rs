@@ -9,6 +9,7 @@ mod delta;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::{BrokerEpoch, BrokerId, PartitionIndex, ProducerId, TopicId, TopicName, Uuid};
 use crate::protocol::metadata_record::MetadataRecord;
@@ -35,7 +36,7 @@ pub struct Image {
     /// Features with a level.
     pub features: BTreeMap<String, i16>,
     /// Rights and denials, by id.
-    pub rights: BTreeMap<Uuid, Right>,
+    pub rights: Arc<BTreeMap<Uuid, Right>>,
     /// Producer ids below it have been given out.
     pub next_producer: Option<ProducerId>,
 }
@@ -165,21 +166,20 @@ impl Image {
             Is::FeatureLevel { name, level } => self.set_feature(name, level),
             Is::ProducerIds { next } => self.next_producer = next,
             Is::AccessControlEntry(right) => {
-                self.rights.insert(
-                    right.id,
-                    Right {
-                        resource_kind: right.resource_kind,
-                        resource: right.resource.to_owned(),
-                        pattern: right.pattern,
-                        principal: right.principal.to_owned(),
-                        host: right.host.to_owned(),
-                        operation: right.operation,
-                        permission: right.permission,
-                    },
-                );
+                let entry = Right {
+                    resource_kind: right.resource_kind,
+                    resource: right.resource.to_owned(),
+                    pattern: right.pattern,
+                    principal: right.principal.to_owned(),
+                    host: right.host.to_owned(),
+                    operation: right.operation,
+                    permission: right.permission,
+                };
+                self.rights_mut().insert(right.id, entry);
             }
             Is::RemoveAccessControlEntry { id } => {
-                self.rights.remove(&id).ok_or(ImageFault::NoRight { id })?;
+                let gone = self.rights_mut().remove(&id);
+                gone.ok_or(ImageFault::NoRight { id })?;
             }
             Is::BeginTransaction
             | Is::EndTransaction
@@ -187,6 +187,10 @@ impl Image {
             | Is::Passed { .. } => {}
         }
         Ok(())
+    }
+
+    fn rights_mut(&mut self) -> &mut BTreeMap<Uuid, Right> {
+        Arc::make_mut(&mut self.rights)
     }
 
     fn set_feature(&mut self, name: &str, level: i16) {

@@ -159,6 +159,37 @@ fn being_taken_off_the_replicas_is_news() {
     assert!(news[0].partition.is_some(), "others still have it");
 }
 
+/// There is an image for each change, and more than one of them is kept.
+#[test]
+fn images_share_what_has_not_changed() {
+    let mut image = with_topic();
+    let other = TopicId::new([8; 16]);
+    let topic = spoken::topic("payments", other);
+    apply(&mut image, &[topic]).expect("it fits");
+    let before = image.clone();
+    let mut change = PartitionChange::of(TOPIC, number(0));
+    change.isr = Some(vec![BrokerId(1)]);
+    apply(&mut image, &[spoken::change_partition(&change)]).expect("it fits");
+    let is_shared = |id| {
+        std::ptr::eq(
+            image.topics.get(id).expect("it is there"),
+            before.topics.get(id).expect("it is there"),
+        )
+    };
+    assert!(is_shared(other) && !is_shared(TOPIC));
+    let isr = |image: &Image| {
+        image
+            .topics
+            .partition(TOPIC, number(0))
+            .expect("it is there")
+            .isr
+            .clone()
+    };
+    assert_eq!(isr(&image), [BrokerId(1)]);
+    assert_ne!(isr(&before), isr(&image), "what was before stays");
+    assert!(std::sync::Arc::ptr_eq(&image.rights, &before.rights));
+}
+
 #[test]
 fn settings_have_defaults_and_bounds() {
     let mut image = with_topic();

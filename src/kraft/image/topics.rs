@@ -1,6 +1,7 @@
 //! Topics and partitions, as the metadata log has them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Delta, ImageFault};
 use crate::model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId, TopicName};
@@ -40,18 +41,18 @@ pub struct Topic {
     pub partitions: BTreeMap<PartitionIndex, Partition>,
 }
 
-/// All topics.
+/// All topics. Images share what has not changed between them: there is one for each change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topics {
-    by_id: BTreeMap<TopicId, Topic>,
-    by_name: BTreeMap<TopicName, TopicId>,
+    by_id: BTreeMap<TopicId, Arc<Topic>>,
+    by_name: Arc<BTreeMap<TopicName, TopicId>>,
 }
 
 impl Topics {
     /// A topic by its id.
     #[must_use]
     pub fn get(&self, id: TopicId) -> Option<&Topic> {
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(Arc::as_ref)
     }
 
     /// A topic's id by its name.
@@ -68,16 +69,17 @@ impl Topics {
 
     /// All, by their ids.
     pub fn iter(&self) -> impl Iterator<Item = (TopicId, &Topic)> {
-        self.by_id.iter().map(|(id, topic)| (*id, topic))
+        self.by_id.iter().map(|(id, topic)| (*id, topic.as_ref()))
     }
 
     pub(super) fn add(&mut self, name: TopicName, id: TopicId) -> Result<(), ImageFault> {
         if self.by_name.contains_key(&name) || self.by_id.contains_key(&id) {
             return Err(ImageFault::NameTaken { name });
         }
-        self.by_name.insert(name.clone(), id);
+        Arc::make_mut(&mut self.by_name).insert(name.clone(), id);
         let partitions = BTreeMap::new();
-        self.by_id.insert(id, Topic { name, partitions });
+        let topic = Topic { name, partitions };
+        self.by_id.insert(id, Arc::new(topic));
         Ok(())
     }
 
@@ -91,14 +93,14 @@ impl Topics {
         for (number, partition) in &gone.partitions {
             delta.partition(id, *number, &gone.name, Some(partition));
         }
-        self.by_name.remove(&gone.name);
-        Ok(gone.name)
+        Arc::make_mut(&mut self.by_name).remove(&gone.name);
+        Ok(gone.name.clone())
     }
 
     fn topic(&mut self, topic: TopicId) -> Result<&mut Topic, ImageFault> {
-        self.by_id
-            .get_mut(&topic)
-            .ok_or(ImageFault::NoTopic { topic })
+        let found = self.by_id.get_mut(&topic);
+        let found = found.ok_or(ImageFault::NoTopic { topic })?;
+        Ok(Arc::make_mut(found))
     }
 
     pub(super) fn put(
