@@ -401,17 +401,6 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
         }
         from = from.min(epoch_end);
     }
-    if told.whose != Whose::Theirs {
-        match (seen.behind, seen.beside, seen.behind_there) {
-            (Behind::Unknown, ..) | (_, Behind::Unknown, _) | (.., Behind::Unknown) => {
-                return Found::Later("a leader does not tell what follows the stop".to_owned());
-            }
-            (_, Behind::Batch { .. }, there) if seen.beside == there => {
-                return Found::Never(outdated(told));
-            }
-            _ => {}
-        }
-    }
     if let (Whose::Reported, Behind::Batch { begins, .. }) = (told.whose, seen.behind)
         && begins < from
     {
@@ -422,6 +411,17 @@ fn judge(one: &Sought, told: Told, seen: Seen) -> Found {
              (peer.report)",
             told.to
         ));
+    }
+    if told.whose != Whose::Theirs {
+        match (seen.behind, seen.beside, seen.behind_there) {
+            (Behind::Unknown, ..) | (_, Behind::Unknown, _) | (.., Behind::Unknown) => {
+                return Found::Later("a leader does not tell what follows the stop".to_owned());
+            }
+            (_, Behind::Batch { .. }, there) if seen.beside == there => {
+                return Found::Never(outdated(told));
+            }
+            _ => {}
+        }
     }
     // One in which nothing was written leaves no trace with whoever leads next: it would be missed
     // when the other direction is resumed. Whoever leads in it still tells of it.
