@@ -73,7 +73,8 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
             (one.topic == "zoo.tiny") == (one.state == "PAUSED")
         });
         // Nor does anybody else write to it: clients are shown nobody who leads it.
-        let refused = destination.try_ask("produce topic=zoo.tiny count=1 p.max.block.ms=3000");
+        let patience = "p.request.timeout.ms=2000 p.delivery.timeout.ms=3000 p.max.block.ms=3000";
+        let refused = destination.try_ask(&format!("produce topic=zoo.tiny count=1 {patience}"));
         refused.expect_err("a mirror that is paused is still one");
         source.ask("produce topic=zoo.tiny count=100");
         let end = |all: &[node::Described]| {
