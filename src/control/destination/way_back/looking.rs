@@ -159,10 +159,15 @@ async fn look_there<W: World>(
         let (Some(start), Some(start_here), Some(of)) = (start, seen.start, of(one)) else {
             continue;
         };
-        let at = said.to.max(*start).max(start_here);
+        let looked_at = said.to.max(start_here);
+        let at = looked_at.max(*start);
         seen.behind_there = behind(&mut client, one.source_topic, &of, at).await?;
-        let mut here = Client::connect(world, &one.leader, opening).await?;
-        seen.beside = behind(&mut here, one.topic, &one.here, at).await?;
+        seen.beside = seen.behind;
+        if at != looked_at {
+            // The source has no longer what lies right behind the stop.
+            let mut here = Client::connect(world, &one.leader, opening).await?;
+            seen.beside = behind(&mut here, one.topic, &one.here, at).await?;
+        }
     }
     Ok(())
 }
