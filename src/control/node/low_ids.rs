@@ -275,7 +275,7 @@ impl<W: World> Node<W> {
         let is_no_mirror = |topic: &TopicName| registry.topic(topic).is_none();
         let mut led = led(membership.image(), is_no_mirror);
         // What we lead takes no producers.
-        led.remove(&membership.us);
+        led.by.remove(&membership.us);
         membership.low_ids.is_looking = true;
         let largest = membership.ids.largest();
         let brokers: Brokers = membership

@@ -138,14 +138,14 @@ fn a_stop_is_refused_while_producers_may_be_taken_for_others() {
 fn is_refused_unless_forced(version: &str) {
     let workload = Arc::new(Workload::start(version));
     let source = Cluster::start(&workload, "twins-source", 1, &[]);
-    let destination = Cluster::start(&workload, "twins-destination", 1, &APART);
+    let destination = Cluster::start(&workload, "twins-destination", 2, &APART);
     // The first ids of either cluster are the same ones.
-    for (cluster, topic) in [
-        (&source, "mirrored"),
-        (&source, "urgent"),
-        (&destination, "theirs"),
+    for (cluster, topic, broker) in [
+        (&source, "mirrored", 1),
+        (&source, "urgent", 1),
+        (&destination, "theirs", 2),
     ] {
-        cluster.ask(&format!("create topic={topic} assign=1"));
+        cluster.ask(&format!("create topic={topic} assign={broker}"));
         let produce = format!("produce topic={topic} count=10 acks=all idempotent=true");
         cluster.ask(&produce);
         cluster.ask(&produce);
@@ -166,17 +166,7 @@ fn is_refused_unless_forced(version: &str) {
         .expect_code(1)
         .expect_said(&["theirs-0", "--force"]);
     node.until("it goes on", 2, |one| one.is_caught_up());
-    // One that was ordered when nobody was known to be in danger waits when it falls due.
-    node.stop().expect_code(0);
-    let wishes = node.data.join("planned-stops");
-    std::fs::write(wishes, "mirrored\n").expect("the node's own directory");
-    node.start();
-    node.until_topic("it says why it waits", "mirrored", |one| {
-        let error = one.error.as_deref().unwrap_or_default();
-        one.is_caught_up() && error.contains("theirs-0")
-    });
-    std::thread::sleep(STILL + Duration::from_secs(2));
-    node.until("it waits", 2, |one| one.state == "MIRRORING");
+    waits_when_it_falls_due(&destination, &mut node);
     node.mirrors(&[&wait[..], &["--planned", "--force"]].concat())
         .expect_code(0);
     node.until_topic("stopped", "mirrored", |one| one.state == "STOPPED");
@@ -189,6 +179,41 @@ fn is_refused_unless_forced(version: &str) {
     node.start();
     node.until_topic("stopped", "urgent", |one| one.state == "STOPPED");
     node.stop().expect_code(0);
+}
+
+/// A stop that was ordered when nobody was known to be in danger: it waits for whoever knows of
+/// producers and is away, and then for what that one tells.
+fn waits_when_it_falls_due(destination: &Cluster, node: &mut Node) {
+    node.stop().expect_code(0);
+    let wishes = node.data.join("planned-stops");
+    std::fs::write(wishes, "mirrored\n").expect("the node's own directory");
+    destination.pause(2);
+    until_nobody_leads(destination, "theirs");
+    node.start();
+    let waits = |node: &mut Node, what: &str, why: &str| {
+        node.until_topic(what, "mirrored", |one| {
+            let error = one.error.as_deref().unwrap_or_default();
+            one.is_caught_up() && error.contains(why)
+        });
+        std::thread::sleep(STILL + Duration::from_secs(2));
+        node.until("it waits", 2, |one| one.state == "MIRRORING");
+    };
+    waits(node, "nobody can tell", "theirs-0 does not tell");
+    destination.resume(2);
+    waits(node, "it is told", "written to theirs-0");
+}
+
+fn until_nobody_leads(cluster: &Cluster, topic: &str) {
+    let describe = format!("describe topic={topic}");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let described = cluster.try_ask(&describe);
+        if described.is_ok_and(|said| said.words().all(|words| words[1] == "-1")) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{topic} is led");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl<W: World> Survey<'_, W> {
         facts.authorizer = self.authorizer(at).await;
         let mut led = led(&facts.seen.image, |_| true);
         // Nodes of ours lead mirrors, whose producers are the source's.
-        led.retain(|broker, _| brokers.contains_key(broker));
+        led.by.retain(|broker, _| brokers.contains_key(broker));
         let all = Mark::beyond(crate::model::ProducerId::from_wire(i64::MAX), 0);
         facts.producers = running_below(self.world, self.opening, &brokers, led, all).await;
     }

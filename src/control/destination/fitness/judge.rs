@@ -6,6 +6,7 @@ use super::gather::{MIN_ISR, PLAINTEXT, SESSION_TIMEOUT, stock};
 use super::{Facts, Finding, Joining, Level, is_ours};
 use crate::kraft::{Broker, Image, METADATA_VERSION};
 use crate::model::{BrokerId, TopicName};
+use crate::protocol::ErrorCode;
 use crate::session::{Operation, Origin, Rights};
 
 /// From this level on (Kafka 4.3) a broker that is cordoned gets no replicas but those that are
@@ -434,11 +435,28 @@ impl Findings {
                         for stops with --force";
             self.add(Level::Warn, about, found, next);
         }
-        if !running.untold.is_empty() {
-            let found = format!("{} partitions do not tell theirs", running.untold.len());
-            let next = "grant READ on topics: without it a stop needs --force, and you to see \
-                        yourself that no idempotent producer runs there";
-            self.add(Level::Warn, about, found, next);
+        let (closed, silent): (Vec<_>, Vec<_>) = running
+            .untold
+            .iter()
+            .partition(|(_, why)| why.code == ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+        for (untold, next) in [
+            (
+                closed,
+                "grant READ on topics: without it a stop needs --force, and you to see yourself \
+                 that no idempotent producer runs there",
+            ),
+            (
+                silent,
+                "look at their leaders: as long as they do not, stops wait, but for those with \
+                 --force",
+            ),
+        ] {
+            if let Some((id, why)) = untold.first() {
+                let count = untold.len();
+                let found =
+                    format!("{count} partitions do not tell theirs, {id} among them: {why}");
+                self.add(Level::Warn, about, found, next);
+            }
         }
         let Some((highest, seen)) = running.below.last_key_value() else {
             if running.untold.is_empty() && running.silent.is_empty() {

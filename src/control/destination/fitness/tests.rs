@@ -294,13 +294,17 @@ fn what_nobody_can_prevent_is_said() {
         let text = only(&facts, Level::Warn, "producers");
         assert!(text.contains("17") && text.contains(words), "{text}");
     }
-    let mut facts = fit();
-    let refusal = Refusal {
-        code: ErrorCode::TOPIC_AUTHORIZATION_FAILED,
-        said: String::new(),
-    };
-    facts.producers.untold.insert(id, refusal);
-    only(&facts, Level::Warn, "producers");
+    for (code, words) in [
+        (ErrorCode::TOPIC_AUTHORIZATION_FAILED, "READ"),
+        (ErrorCode::LEADER_NOT_AVAILABLE, "leaders"),
+    ] {
+        let mut facts = fit();
+        let said = String::new();
+        let refusal = Refusal { code, said };
+        facts.producers.untold.insert(id.clone(), refusal);
+        let text = only(&facts, Level::Warn, "producers");
+        assert!(text.contains("orders-3") && text.contains(words), "{text}");
+    }
 }
 
 /// Its producer ids would not be used up, as if it were a node.

@@ -17,7 +17,7 @@ use crate::session::SessionFault;
 
 pub use drain::{Drained, drain};
 pub use push::{Pushed, Registered, push};
-pub use running::{Running, Seen, led, running_below};
+pub use running::{Led, Running, Seen, led, running_below};
 
 /// Ids in one block (`ProducerIdsBlock.PRODUCER_ID_BLOCK_SIZE`).
 const BLOCK: i64 = 1_000;

@@ -1,6 +1,6 @@
 //! Producers that run at the destination under ids that the source may have given out as well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::super::Brokers;
@@ -10,6 +10,7 @@ use super::Mark;
 use crate::io::World;
 use crate::kraft::Image;
 use crate::model::{BrokerId, ProducerId, TopicName, TopicPartition};
+use crate::protocol::ErrorCode;
 use crate::session::{ActiveProducer, BrokerAddress, Client, Opening, Refusal, SessionFault};
 
 /// Partitions in one question.
@@ -50,13 +51,20 @@ impl fmt::Display for Seen {
     }
 }
 
+/// Partitions whose producers matter, by who can tell them.
+#[derive(Clone, Debug, Default)]
+pub struct Led {
+    /// Those that are led, by their leaders.
+    pub by: BTreeMap<BrokerId, Vec<TopicPartition>>,
+    /// Those that nobody leads: whoever has written there comes back with its leader, under the
+    /// same id.
+    pub by_nobody: Vec<TopicPartition>,
+}
+
 /// The partitions of wanted topics, by who leads them. Where a node of ours has a replica it is a
 /// mirror, of that node or of another one: ids that are found there are its source's.
-pub fn led(
-    image: &Image,
-    is_wanted: impl Fn(&TopicName) -> bool,
-) -> BTreeMap<BrokerId, Vec<TopicPartition>> {
-    let mut led: BTreeMap<BrokerId, Vec<TopicPartition>> = BTreeMap::new();
+pub fn led(image: &Image, is_wanted: impl Fn(&TopicName) -> bool) -> Led {
+    let mut led = Led::default();
     let topics = image.topics.iter();
     for (_, topic) in topics.filter(|(_, topic)| is_wanted(&topic.name)) {
         for (number, partition) in &topic.partitions {
@@ -66,9 +74,12 @@ pub fn led(
             };
             let brokers = partition.replicas.iter();
             let mut brokers = brokers.filter_map(|id| image.brokers.get(*id));
-            let is_mirror = brokers.any(is_ours);
-            if let Some(leader) = partition.leader.filter(|_| !is_mirror) {
-                led.entry(leader).or_default().push(id);
+            if brokers.any(is_ours) {
+                continue;
+            }
+            match partition.leader {
+                Some(leader) => led.by.entry(leader).or_default().push(id),
+                None => led.by_nobody.push(id),
             }
         }
     }
@@ -83,12 +94,12 @@ pub async fn running_below<W: World>(
     world: &W,
     opening: Opening,
     brokers: &Brokers,
-    mut led: BTreeMap<BrokerId, Vec<TopicPartition>>,
+    mut led: Led,
     mark: Mark,
 ) -> Running {
     let asked = brokers.iter().map(|(broker, at)| {
         let (broker, at, world) = (*broker, at.clone(), world.clone());
-        let partitions = led.remove(&broker).unwrap_or_default();
+        let partitions = led.by.remove(&broker).unwrap_or_default();
         async move {
             let mut running = Running::default();
             let asked = (broker, &at, &*partitions);
@@ -110,9 +121,14 @@ pub async fn running_below<W: World>(
         all.remember.extend(one.remember);
     }
     // Who leads something, and is not there to be asked.
-    let absent: BTreeSet<BrokerId> = led.into_keys().collect();
     let why = |broker| (broker, "it is not known where it listens".to_owned());
-    all.silent.extend(absent.into_iter().map(why));
+    all.silent.extend(led.by.into_keys().map(why));
+    let nobody = Refusal {
+        code: ErrorCode::LEADER_NOT_AVAILABLE,
+        said: "nobody leads it".to_owned(),
+    };
+    let unled = led.by_nobody.into_iter();
+    all.untold.extend(unled.map(|id| (id, nobody.clone())));
     all
 }
 

@@ -1,6 +1,9 @@
 //! When the barrier stands, and that it falls with a broker's life and a higher mark.
 
 use super::*;
+use crate::kraft::{Delta, Image};
+use crate::model::{PartitionIndex, TopicId, TopicName, TopicPartition};
+use crate::protocol::metadata_record::{MetadataRecord, spoken};
 
 fn id(value: i64) -> ProducerId {
     ProducerId::from_wire(value).expect("not negative")
@@ -42,4 +45,29 @@ fn the_barrier_stands_when_allocator_and_all_brokers_are_past() {
         [one],
         "the other gave a higher one"
     );
+}
+
+/// Whoever has written to what nobody leads comes back with it.
+#[test]
+fn what_nobody_leads_is_not_forgotten() {
+    let orders = TopicId::new([7; 16]);
+    let records = [
+        spoken::topic("orders", orders),
+        spoken::laid(orders, 0, &[1, 2], &[1, 2]),
+        spoken::laid(orders, 1, &[1], &[]),
+    ];
+    let mut image = Image::default();
+    for bytes in &records {
+        let record = MetadataRecord::read(bytes).expect("sound");
+        image.apply(record, &mut Delta::default()).expect("it fits");
+    }
+    let partition = |number| TopicPartition {
+        topic: TopicName::new("orders").expect("legal"),
+        partition: PartitionIndex::new(number).expect("not negative"),
+    };
+    let found = led(&image, |_| true);
+    assert_eq!(found.by, [(BrokerId(1), vec![partition(0)])].into());
+    assert_eq!(found.by_nobody, [partition(1)]);
+    let none = led(&image, |_| false);
+    assert!(none.by.is_empty() && none.by_nobody.is_empty());
 }

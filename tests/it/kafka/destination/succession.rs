@@ -1,10 +1,9 @@
 //! Partitions change hands between brokers, and what the new leader has is compared with what the
 //! old one had.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use twinlog::control::destination::producer_ids::{Mark, running_below};
+use twinlog::control::destination::producer_ids::{Led, Mark, running_below};
 use twinlog::control::destination::reassign;
 use twinlog::control::destination::succession::{Left, LeftEnd, Verdict, compare};
 use twinlog::control::destination::topics::create;
@@ -94,7 +93,10 @@ async fn is_the_same(world: &RealWorld, brokers: &Brokers, left: &[Left]) {
 /// The producers of before are known by their ids.
 async fn are_watched(world: &RealWorld, cluster: &Cluster, brokers: &Brokers) {
     let led = (0..PARTITIONS).map(|index| partition("many", index));
-    let led = BTreeMap::from([(BrokerId(2), led.collect::<Vec<_>>())]);
+    let led = Led {
+        by: [(BrokerId(2), led.collect())].into(),
+        by_nobody: Vec::new(),
+    };
     let below = |mark| running_below(world, OPENING, brokers, led.clone(), mark);
     cluster.ask("produce topic=many count=10 acks=all idempotent=true");
     let beyond = Mark::beyond(ProducerId::from_wire(1_000_000), 0);
