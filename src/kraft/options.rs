@@ -14,7 +14,8 @@ pub struct Options {
     pub request_timeout_ms: u32,
     /// How long the controller may hold a fetch back for want of records, in milliseconds.
     pub fetch_wait_ms: u32,
-    /// Bytes of the metadata log, or of its snapshot, that one answer may hold.
+    /// Bytes of the metadata log, or of its snapshot, that one answer may hold. A heartbeat that
+    /// falls due meanwhile waits until an answer is taken in.
     pub fetch_bytes_max: u32,
     /// The first wait after a failure, in milliseconds; it doubles with every further one.
     pub retry_backoff_ms: u32,
@@ -34,7 +35,7 @@ impl Default for Options {
             session_timeout_ms: 9_000,
             request_timeout_ms: 4_000,
             fetch_wait_ms: 500,
-            fetch_bytes_max: 8 << 20,
+            fetch_bytes_max: 1 << 20,
             retry_backoff_ms: 50,
             retry_backoff_max_ms: 1_000,
             denied_backoff_ms: 10_000,
