@@ -214,22 +214,26 @@ impl Scene {
     fn replicas_are_the_same(&self, partitions: &[cluster::Partition]) {
         for partition in partitions {
             let name = partition.directory();
-            let first = self.source.log_dir(1).join(&name);
-            let others = [
+            let replicas = [
+                self.source.log_dir(1),
                 self.source.log_dir(2),
                 self.destination.log_dir(1),
                 self.destination.log_dir(2),
-            ];
-            for logs in others {
+            ]
+            .map(|logs| logs.join(&name));
+            for replica in &replicas {
+                // Whoever was restarted last may lack what the others have.
                 let wanted = partition.high_watermark;
                 let deadline = Instant::now() + Duration::from_secs(60);
-                let end = || compare::read(&logs.join(&name)).ok()?.end();
+                let end = || compare::read(replica).ok()?.end();
                 while end().unwrap_or_default() < wanted {
                     assert!(Instant::now() < deadline, "{name}: {:?} of {wanted}", end());
                     std::thread::sleep(Duration::from_millis(100));
                 }
-                let same =
-                    compare::agree_but_for_epochs(&first, &logs.join(&name), partition.range());
+            }
+            let [first, others @ ..] = &replicas;
+            for replica in others {
+                let same = compare::agree_but_for_epochs(first, replica, partition.range());
                 same.unwrap_or_else(|difference| panic!("{difference}"));
             }
         }
