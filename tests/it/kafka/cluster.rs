@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::jars::{self, Release};
@@ -490,14 +491,23 @@ log.cleaner.dedupe.buffer.size=4194304
 log.cleaner.io.buffer.size=262144
 ";
 
-/// Ports that nobody listens on now. All are held until the last is found, so they differ.
+/// Ports that are chosen: below those that the kernel gives to whoever connects somewhere, so that
+/// one is still free when its owner is started again.
+const PORTS: Range<u32> = 18_000..32_000;
+
+/// Ports that nobody listens on now, and that this process does not give away a second time soon.
 pub(super) fn free_ports(count: usize) -> Vec<u16> {
-    let held =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
-    let held: Vec<TcpListener> = held.collect();
-    held.iter()
-        .map(|port| port.local_addr().expect("it is bound").port())
-        .collect()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let next = || {
+        let number = GIVEN.fetch_add(1, Ordering::Relaxed);
+        // Other processes that run tests begin elsewhere.
+        let place = std::process::id().wrapping_mul(211).wrapping_add(number);
+        let port = PORTS.start + place % (PORTS.end - PORTS.start);
+        u16::try_from(port).expect("the range is one of ports")
+    };
+    let ports = std::iter::repeat_with(next).filter(is_free);
+    ports.take(count).collect()
 }
 
 /// 22 characters of URL-safe base 64, as Kafka's ids are; different for every run.

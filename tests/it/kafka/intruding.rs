@@ -157,8 +157,13 @@ fn is_refused_unless_forced(version: &str) {
     let stop = ["stop", "--mirror", "dr", "--topics", "mirrored"];
     let deadline = Instant::now() + Duration::from_secs(60);
     let plan = [&stop[..], &["--dry-run"]].concat();
-    while !node.mirrors(&plan).stdout.contains("theirs-0") {
-        assert!(Instant::now() < deadline, "nobody looks for producers");
+    loop {
+        let told = node.mirrors(&plan).stdout;
+        if told.contains("theirs-0") {
+            break;
+        }
+        let is_late = Instant::now() >= deadline;
+        assert!(!is_late, "nobody looks: {told}\n{}", node.said());
         std::thread::sleep(Duration::from_millis(100));
     }
     let wait = [&stop[..], &["--wait"]].concat();
