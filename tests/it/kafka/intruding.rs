@@ -138,18 +138,21 @@ fn a_stop_is_refused_while_producers_may_be_taken_for_others() {
 fn is_refused_unless_forced(version: &str) {
     let workload = Arc::new(Workload::start(version));
     let source = Cluster::start(&workload, "twins-source", 1, &[]);
-    let destination = Cluster::start(&workload, "twins-destination", 2, &APART);
-    // The first ids of either cluster are the same ones.
-    for (cluster, topic, broker) in [
-        (&source, "mirrored", 1),
-        (&source, "urgent", 1),
-        (&destination, "theirs", 2),
+    let mut destination = Cluster::start(&workload, "twins-destination", 2, &APART);
+    // The first ids of either cluster are the same ones, where one broker gives them all out.
+    destination.stop(2);
+    for (cluster, topic) in [
+        (&source, "mirrored"),
+        (&source, "urgent"),
+        (&destination, "theirs"),
     ] {
-        cluster.ask(&format!("create topic={topic} assign={broker}"));
+        cluster.ask(&format!("create topic={topic} assign=1"));
         let produce = format!("produce topic={topic} count=10 acks=all idempotent=true");
         cluster.ask(&produce);
         cluster.ask(&produce);
     }
+    destination.restart(2);
+    destination.ask("reassign topic=theirs partition=0 replicas=2");
     let mut node = Node::member(&destination, "twins");
     node.declare("dr", &source, "mirrored|urgent");
     node.start();
