@@ -84,7 +84,7 @@ use workload::Workload;
 const DEFAULT_VERSION: &str = "4.3.1";
 
 /// So many tests run brokers at a time: a test waits for its brokers more than it works.
-const TURNS: u32 = 2;
+const TURNS: u32 = 3;
 /// How often a turn is looked for.
 const TURN_LOOK: std::time::Duration = std::time::Duration::from_millis(200);
 
