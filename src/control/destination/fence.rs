@@ -246,34 +246,4 @@ fn entry(topic: &TopicName, principal: &str) -> TopicEntry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> TopicName {
-        TopicName::new(text).expect("legal")
-    }
-
-    #[test]
-    fn what_others_have_closed_is_theirs() {
-        let (open, ours, theirs, cut) = (name("open"), name("ours"), name("theirs"), name("cut"));
-        let entries = vec![
-            entry(&ours, LABEL),
-            entry(&ours, EVERYBODY),
-            entry(&theirs, EVERYBODY),
-            entry(&theirs, "User:somebody"),
-            entry(&cut, LABEL),
-        ];
-        let found = Found::of(entries);
-        let topics = BTreeSet::from([open.clone(), ours, theirs.clone(), cut.clone()]);
-        let missing = found.to_add(&topics);
-        let expected = [
-            entry(&cut, LABEL),
-            entry(&cut, EVERYBODY),
-            entry(&open, LABEL),
-            entry(&open, EVERYBODY),
-        ];
-        assert_eq!(missing, expected);
-        assert_eq!(found.foreign(&topics), BTreeSet::from([theirs]));
-        assert_eq!(found.foreign(&BTreeSet::from([open])), BTreeSet::new());
-    }
-}
+mod tests;
