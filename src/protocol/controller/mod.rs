@@ -1,4 +1,5 @@
-//! What a broker and its controller say to each other: each request once, written and its answer
+//! What a broker and its controller say to each other, and what any broker says of controllers:
+//! each request once, written and its answer
 //! read by hand.
 //!
 //! All of these are of the flexible encoding in every version that is spoken here. Answers are
@@ -10,6 +11,7 @@ mod heartbeat;
 mod metadata_fetch;
 mod partitions;
 mod producer_ids;
+mod quorum;
 mod registration;
 
 use super::fetch::Endpoint;
@@ -25,6 +27,7 @@ pub use metadata_fetch::{
 };
 pub use partitions::{AlterPartition, AlterPartitionAnswer, IsrAnswer, IsrChange};
 pub use producer_ids::{AllocateProducerIds, ProducerIdsAnswer};
+pub use quorum::{DescribeQuorum, QuorumAnswer};
 pub use registration::{Registration, RegistrationAnswer};
 
 /// A request to a controller.

@@ -213,6 +213,66 @@ fn a_heartbeat_says_what_is_cordoned_only_to_those_who_listen() {
     assert_eq!(older[..4], 41i32.to_be_bytes());
 }
 
+/// A quorum of 101 to 103 that 102 leads; 103 has no listener, 102 has two, and 1 observes.
+fn quorum() -> Vec<u8> {
+    let replica = |to: &mut Writer<'_>, id: i32| {
+        to.i32(id);
+        to.bytes(&[3; 16]);
+        for number in [42, -1, -1] {
+            to.i64(number);
+        }
+        to.no_tags();
+    };
+    let node = |to: &mut Writer<'_>, (id, ports): (i32, &[u16])| {
+        to.i32(id);
+        to.list(ports.iter(), |to, port| {
+            to.text(Some("CONTROLLER"));
+            to.text(Some("localhost"));
+            to.u16(*port);
+            to.no_tags();
+        });
+        to.no_tags();
+    };
+    let nodes: [(i32, &[u16]); 4] = [(1, &[1]), (101, &[9]), (102, &[7, 8]), (103, &[])];
+    written(|to| {
+        to.i32(7);
+        to.no_tags();
+        to.i16(0);
+        to.text(None);
+        to.list([()].into_iter(), |to, ()| {
+            to.text(Some(METADATA_TOPIC));
+            to.list([()].into_iter(), |to, ()| {
+                to.i32(0);
+                to.i16(0);
+                to.text(None);
+                to.i32(102);
+                to.i32(5);
+                to.i64(42);
+                to.list([101, 102, 103].into_iter(), replica);
+                to.list([1].into_iter(), replica);
+                to.no_tags();
+            });
+            to.no_tags();
+        });
+        to.list(nodes.into_iter(), node);
+        to.no_tags();
+    })
+}
+
+#[test]
+fn whoever_leads_the_quorum_is_named_first_and_who_only_observes_is_not() {
+    let asked = frame(&DescribeQuorum, 2, 7, "twinlog");
+    let header = 4 + 2 + 2 + 4 + 2 + 7 + 1;
+    assert_eq!(asked[4..8], [0, 55, 0, 2]);
+    let name = METADATA_TOPIC.as_bytes();
+    let fields = [&[2, 19][..], name, &[2, 0, 0, 0, 0, 0, 0, 0]];
+    assert_eq!(asked[header..], fields.concat());
+    let read = answer::<DescribeQuorum>(&quorum(), 2, 7).expect("sound");
+    let voters = read.voters.iter().map(|voter| (voter.broker.0, voter.port));
+    assert_eq!(voters.collect::<Vec<_>>(), [(102, 7), (101, 9)]);
+    assert_eq!(read.error, ErrorCode::NONE);
+}
+
 fn block() -> Vec<u8> {
     content(|to| {
         to.i32(0);
@@ -309,6 +369,7 @@ fn damaged_answers_are_refused_or_read_but_never_worse() {
         altered(),
         assigned(),
         block(),
+        quorum(),
     ]
     .iter()
     .enumerate()
@@ -318,7 +379,8 @@ fn damaged_answers_are_refused_or_read_but_never_worse() {
             2 => answer::<SnapshotFetch>(bytes, 1, 7).is_ok(),
             3 => answer::<AlterPartition>(bytes, 3, 7).is_ok(),
             4 => answer::<AssignReplicas>(bytes, 0, 7).is_ok(),
-            _ => answer::<AllocateProducerIds>(bytes, 0, 7).is_ok(),
+            5 => answer::<AllocateProducerIds>(bytes, 0, 7).is_ok(),
+            _ => answer::<DescribeQuorum>(bytes, 2, 7).is_ok(),
         };
         assert!(read(sound));
         for end in 0..sound.len() {
