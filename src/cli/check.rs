@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Ending, Misuse};
 use crate::control::Selection;
 use crate::control::destination::fitness::Joining;
+use crate::control::membership::Bootstrap;
 use crate::model::BrokerId;
 use crate::session::BrokerAddress;
 
@@ -161,7 +162,7 @@ impl CheckArguments {
         }
         if has_ring && !self.destination.is_empty() {
             let joining = Joining {
-                controllers: self.destination,
+                bootstrap: Bootstrap::of(self.destination),
                 listener: self.listener,
                 node: self.id.map(BrokerId),
                 session_timeout_ms: self.session_timeout_ms,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::Misuse;
 use crate::config::Config;
 use crate::control::MemberOptions;
-use crate::control::membership::{MemberOrder, Parting, take_part};
+use crate::control::membership::{Bootstrap, MemberOrder, Parting, take_part};
 use crate::control::node::{Event, Hearing, Kept, MemberTies, ShardTie};
 use crate::io::World;
 use crate::kraft::{self, Member};
@@ -218,7 +218,10 @@ impl Plant {
             previous_epoch: kept.previous_epoch(),
             is_cordoned: true,
         };
-        let controllers = member.controllers.clone();
+        let Bootstrap {
+            controllers,
+            brokers,
+        } = member.bootstrap.clone();
         let options = self.config.kraft.clone();
         let (orders, orders_out) = mpsc::channel(ORDERS_MAX);
         let events = events.clone();
@@ -226,8 +229,9 @@ impl Plant {
         let thread = uring::spawn_thread("membership", None, move |world| async move {
             let member = Member::new(identity, options, controllers, seed);
             let mut hearing = Hearing::new(events.clone(), lease);
+            let security = Security::Plaintext;
             let parting =
-                take_part(world, member, Security::Plaintext, orders_out, &mut hearing).await;
+                take_part(world, member, security, brokers, orders_out, &mut hearing).await;
             hearing.end().await;
             let why = match parting {
                 Parting::Left => "it has left".to_owned(),

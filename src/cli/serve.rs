@@ -68,7 +68,7 @@ fn unfit(config: &Config) -> Result<Option<String>, Misuse> {
         return Ok(None);
     }
     let joining = Joining {
-        controllers: member.controllers,
+        bootstrap: member.bootstrap,
         listener: Some(member.listener_name),
         node: Some(member.id),
         session_timeout_ms: config.kraft.session_timeout_ms,

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Ending, Misuse, screen, text};
 use crate::control::destination::departure::{Leaving, Left, depart};
+use crate::control::membership::Bootstrap;
 use crate::model::{BrokerId, TopicName};
 use crate::session::{BrokerAddress, Opening, Security};
 use crate::uring;
@@ -40,7 +41,7 @@ impl UnregisterArguments {
     pub(super) fn run(self) -> Result<Ending, Misuse> {
         uring::probe()?;
         let leaving = Leaving {
-            controllers: self.controllers,
+            bootstrap: Bootstrap::of(self.controllers),
             node: BrokerId(self.id),
             opens_fences: self.open_fences,
         };

@@ -40,9 +40,17 @@ fn entry(section: &Section, key: &Key, defaults: &Config) -> String {
         "# {}\n# {}.\n{} = {}\n",
         key.sentence,
         allowed(section, key),
-        key.name,
+        key_of(key.name),
         written(&key.value(defaults))
     )
+}
+
+/// A key as TOML takes it: a dot would make a table of what stands before it.
+pub(super) fn key_of(name: &str) -> String {
+    match name.contains('.') {
+        true => format!("\"{name}\""),
+        false => name.to_owned(),
+    }
 }
 
 /// What the key may be.

@@ -89,7 +89,7 @@ const DESTINATION: Section = Section {
     keys: &[
         Key {
             name: "kind",
-            sentence: "Which of the two; a member needs node.id and the three keys that follow.",
+            sentence: "Which of the two; a member needs node.id, whom to begin with, a listener.",
             kind: Kind::Text,
             place: |config| Place::Choice(&mut config.node.destination.kind),
         },
@@ -98,6 +98,12 @@ const DESTINATION: Section = Section {
             sentence: "Controllers of the cluster to begin with.",
             kind: Kind::List,
             place: |config| Place::Addresses(&mut config.node.destination.controllers),
+        },
+        Key {
+            name: "bootstrap.servers",
+            sentence: "Brokers of the cluster, which are asked where its controllers listen.",
+            kind: Kind::List,
+            place: |config| Place::Addresses(&mut config.node.destination.bootstrap_servers),
         },
         Key {
             name: "listener_name",

@@ -96,9 +96,33 @@ impl Reading<'_> {
 
     fn section(&mut self, section: &'static Section, table: &DeTable<'_>) {
         let mut suspect = BTreeSet::new();
+        self.keys(section, "", table, &mut suspect);
+        for &(low, high) in section.ordered {
+            if !suspect.contains(low) && !suspect.contains(high) {
+                self.compare(section, low, high);
+            }
+        }
+    }
+
+    /// A part of a section. TOML makes tables of the dots in a key without quotes.
+    fn keys(
+        &mut self,
+        section: &'static Section,
+        above: &str,
+        table: &DeTable<'_>,
+        suspect: &mut BTreeSet<&'static str>,
+    ) {
         for (name, value) in table {
-            let full = full(section, name.get_ref());
-            let Some(key) = section.keys.iter().find(|key| key.name == name.get_ref()) else {
+            let name_here = format!("{above}{}", name.get_ref());
+            let beginning = format!("{name_here}.");
+            let is_beginning = |key: &Key| key.name.starts_with(&beginning);
+            let below = value.get_ref().as_table();
+            if let Some(below) = below.filter(|_| section.keys.iter().any(is_beginning)) {
+                self.keys(section, &beginning, below, suspect);
+                continue;
+            }
+            let full = full(section, &name_here);
+            let Some(key) = section.keys.iter().find(|key| key.name == name_here) else {
                 let names = section.keys.iter().map(|key| key.name.to_owned());
                 let known = names.collect::<Vec<_>>().join(", ");
                 self.blame(name.span(), &full, Wrong::UnknownKey { known });
@@ -113,11 +137,6 @@ impl Reading<'_> {
                     suspect.insert(key.name);
                     self.blame(name.span(), &full, wrong);
                 }
-            }
-        }
-        for &(low, high) in section.ordered {
-            if !suspect.contains(low) && !suspect.contains(high) {
-                self.compare(section, low, high);
             }
         }
     }

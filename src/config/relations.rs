@@ -20,8 +20,7 @@ struct Found<'l> {
 impl Found<'_> {
     /// Blames a key; where the file does not mention it, the line is that of another key.
     fn blame(&mut self, key: &str, other: &str, why: &str) {
-        let is_wrong = |fault: &Fault| [key, other].contains(&fault.key.as_str());
-        if self.faults.iter().any(is_wrong) {
+        if self.is_blamed(key) || self.is_blamed(other) {
             return;
         }
         let line = self.lines.get(key).or_else(|| self.lines.get(other));
@@ -32,16 +31,18 @@ impl Found<'_> {
         });
     }
 
+    fn is_blamed(&self, key: &str) -> bool {
+        self.faults.iter().any(|fault| fault.key == key)
+    }
+
     fn destination(&mut self, config: &Config) {
         const KIND: &str = "destination.kind";
+        const CONTROLLERS: &str = "destination.controllers";
+        const BROKERS: &str = "destination.bootstrap.servers";
         let destination = &config.node.destination;
         let is_member = destination.kind == DestinationKind::Member;
         let set = [
             ("node.id", config.node.id.is_some()),
-            (
-                "destination.controllers",
-                !destination.controllers.is_empty(),
-            ),
             (
                 "destination.listener_name",
                 !destination.listener_name.is_empty(),
@@ -53,7 +54,15 @@ impl Found<'_> {
                 self.blame(key, KIND, "a member needs it, and it is not set");
             }
         }
+        let [controllers, brokers] = [&destination.controllers, &destination.bootstrap_servers];
+        let whom = [(CONTROLLERS, controllers), (BROKERS, brokers)];
+        let whom = whom.map(|(key, addresses)| (key, !addresses.is_empty()));
+        if is_member && whom.iter().all(|(_, is_set)| !is_set) && !self.is_blamed(BROKERS) {
+            let why = "a member needs it, or destination.\"bootstrap.servers\", and neither is set";
+            self.blame(CONTROLLERS, KIND, why);
+        }
         let own = [("destination.advertised", destination.advertised.is_some())];
+        let own = own.into_iter().chain(whom);
         for (key, is_set) in set.into_iter().skip(1).chain(own) {
             if !is_member && is_set {
                 let why = "a vault has no use for it: set destination.kind = \"member\" as well";

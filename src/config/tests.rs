@@ -68,7 +68,7 @@ fn the_document_has_every_key_with_a_sentence() {
     for (section, key) in keys() {
         let (_, after) = text.split_once(&format!("[{section}]\n")).expect(section);
         let (before, _) = after
-            .split_once(&format!("\n{} = ", key.name))
+            .split_once(&format!("\n{} = ", document::key_of(key.name)))
             .expect(key.name);
         let comment: Vec<&str> = before.lines().rev().take(2).collect();
         assert!(comment[0].ends_with('.'), "{}", key.name);
@@ -91,6 +91,7 @@ const EVERY_KEY: &str = "\
     admin.connections_max = 4\n\
     destination.kind = \"member\"\n\
     destination.controllers = [\"c:5\", 'd:6']\n\
+    destination.\"bootstrap.servers\" = [\"e:7\"]\n\
     destination.listener_name = \"INTERNAL\"\n\
     destination.listen = \"0.0.0.0:7\"\n\
     destination.advertised = \"me:8\"\n\
@@ -186,6 +187,7 @@ fn node() -> NodeOptions {
         destination: DestinationOptions {
             kind: DestinationKind::Member,
             controllers: vec![address("c:5"), address("d:6")],
+            bootstrap_servers: vec![address("e:7")],
             listener_name: "INTERNAL".to_owned(),
             listen: Some(address("0.0.0.0:7")),
             advertised: Some(address("me:8")),

@@ -4,13 +4,18 @@
 //! It runs on a thread of its own: whoever is to hear of news must not hold it up, or heartbeats
 //! come late.
 
+mod finding;
+
 use tokio::sync::mpsc;
 
+use self::finding::Search;
 use crate::io::{Clock, World};
 use crate::kraft::{Answer, Lane, Member, News, Offer, Question, Refusal, Step, Wish};
 use crate::model::Instant;
 use crate::protocol::controller::{IsrChange, Registration};
 use crate::session::{BrokerAddress, Client, Opening, Security, SessionFault};
+
+pub use self::finding::Bootstrap;
 
 /// Events of three lanes that may wait before anyone looks.
 const EVENTS_MAX: usize = 64;
@@ -71,11 +76,13 @@ struct Line {
 }
 
 /// Takes part in a cluster until it is left, refused, or nobody gives orders any more. `hear` is
-/// told of all news in their order, with the member as it is then.
+/// told of all news in their order, with the member as it is then. While the member is lost,
+/// `brokers` are asked where the controllers listen.
 pub async fn take_part<W: World>(
     world: W,
     mut member: Member,
     security: Security,
+    brokers: Vec<BrokerAddress>,
     mut orders: mpsc::Receiver<MemberOrder>,
     hear: &mut dyn Hear,
 ) -> Parting {
@@ -87,6 +94,7 @@ pub async fn take_part<W: World>(
         open: [None, None, None],
         conversations: 0,
     };
+    let mut search = Search::new(&world, brokers, security);
     let mut wish = Wish::Serve;
     loop {
         let clock = world.clock();
@@ -101,7 +109,11 @@ pub async fn take_part<W: World>(
             }
         }
         hear.turned(&member);
-        let deadline = member.next_deadline();
+        let search_at = match member.is_lost() {
+            true => search.go_on(clock.now()),
+            false => None,
+        };
+        let deadline = member.next_deadline().into_iter().chain(search_at).min();
         let deadline = deadline.unwrap_or(Instant::from_nanos(u64::MAX));
         tokio::select! {
             biased;
@@ -116,6 +128,10 @@ pub async fn take_part<W: World>(
                     member.wish(new);
                 }
                 Some(MemberOrder::Propose(change)) => member.propose(change),
+            },
+            found = search.ended() => match found {
+                Ok(controllers) => member.found(&controllers),
+                Err(why) => member.not_found(why),
             },
             () = clock.sleep_until(deadline) => {}
         }

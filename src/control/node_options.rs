@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::membership::Bootstrap;
 use crate::mirror::{MirrorName, MirrorSettings, RetryOptions};
 use crate::model::{BrokerAddress, BrokerId};
 
@@ -45,6 +46,8 @@ pub struct DestinationOptions {
     pub kind: DestinationKind,
     /// Controllers of the destination to begin with.
     pub controllers: Vec<BrokerAddress>,
+    /// Brokers of it that are asked where its controllers listen.
+    pub bootstrap_servers: Vec<BrokerAddress>,
     /// The destination's inter-broker listener.
     pub listener_name: String,
     /// Where we serve it.
@@ -104,8 +107,8 @@ pub enum RogueWrites {
 pub struct MemberOptions {
     /// Our broker id.
     pub id: BrokerId,
-    /// Controllers to begin with.
-    pub controllers: Vec<BrokerAddress>,
+    /// Whom to begin with.
+    pub bootstrap: Bootstrap,
     /// The inter-broker listener.
     pub listener_name: String,
     /// Where we serve it.
@@ -152,7 +155,10 @@ impl NodeOptions {
         let advertised = destination.advertised.clone();
         Some(MemberOptions {
             id: self.id.expect(CHECKED),
-            controllers: destination.controllers.clone(),
+            bootstrap: Bootstrap {
+                controllers: destination.controllers.clone(),
+                brokers: destination.bootstrap_servers.clone(),
+            },
             listener_name: destination.listener_name.clone(),
             min_insync_replicas: destination.min_insync_replicas,
             advertised: advertised.unwrap_or_else(|| listen.clone()),
@@ -181,6 +187,7 @@ impl Default for NodeOptions {
             destination: DestinationOptions {
                 kind: DestinationKind::default(),
                 controllers: Vec::new(),
+                bootstrap_servers: Vec::new(),
                 listener_name: String::new(),
                 listen: None,
                 advertised: None,

@@ -26,7 +26,7 @@ impl Member {
         }
         match link {
             Link::Down { not_before } if now >= *not_before => {
-                let to = self.quorum.candidate();
+                let to = self.quorum.candidate()?;
                 Some(self.connect(Lane::Log, to))
             }
             Link::Open { .. } if self.doom.is_none() => {

@@ -14,6 +14,7 @@ use super::{
 use crate::model::Instant;
 use crate::protocol::ErrorCode;
 use crate::protocol::controller::{AlterPartition, AlterPartitionAnswer, IsrChange};
+use crate::protocol::fetch::Endpoint;
 use crate::session::BrokerAddress;
 use crate::stdx::prng::Prng;
 
@@ -42,11 +43,11 @@ pub struct Member {
 }
 
 impl Member {
-    /// A broker that is not registered yet, with controllers to begin with. `seed` spreads its
-    /// waits.
+    /// A broker that is not registered yet, with controllers to begin with; without any it does
+    /// nothing until they are [found](Member::found). `seed` spreads its waits.
     ///
     /// # Panics
-    /// No controllers, or options that contradict themselves.
+    /// Options that contradict themselves.
     #[must_use]
     pub fn new(
         identity: Identity,
@@ -105,6 +106,23 @@ impl Member {
     /// of it. Not before [`News::Begun`], and forgotten with the life in which it was proposed.
     pub fn propose(&mut self, change: IsrChange) {
         self.proposals.put(change);
+    }
+
+    /// Whether somebody else should be asked where the controllers listen: none of those that we
+    /// know answers, or we know none.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        !self.is_over && self.quorum.is_lost()
+    }
+
+    /// Somebody has said where controllers listen.
+    pub fn found(&mut self, controllers: &[Endpoint]) {
+        self.quorum.learn_endpoints(controllers);
+    }
+
+    /// Nobody could say it.
+    pub fn not_found(&mut self, why: Refusal) {
+        self.tell_trouble(why);
     }
 
     /// The next thing to do at `now`, until there is none.
@@ -190,7 +208,10 @@ impl Member {
     }
 
     fn deadline_of(&self, lane: Lane) -> Option<Instant> {
-        let has_whom = lane == Lane::Log || self.quorum.active().is_some();
+        let has_whom = match lane {
+            Lane::Log => !self.quorum.is_empty(),
+            _ => self.quorum.active().is_some(),
+        };
         match &self.links[lane.index()] {
             Link::Down { not_before } => has_whom.then_some(*not_before),
             Link::Opening { .. } | Link::Asked { .. } => None,

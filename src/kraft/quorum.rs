@@ -25,10 +25,8 @@ pub(super) struct Quorum {
 }
 
 impl Quorum {
-    /// # Panics
-    /// There is nobody to begin with.
+    /// With controllers to begin with; where there are none, they have to be learnt first.
     pub(super) fn new(bootstrap: Vec<BrokerAddress>) -> Quorum {
-        assert!(!bootstrap.is_empty(), "there is a controller to begin with");
         Quorum {
             bootstrap,
             learned: Vec::new(),
@@ -51,17 +49,33 @@ impl Quorum {
         self.active.as_ref()
     }
 
-    /// Whom to try next: whoever was named as the leader, else one after the other.
-    pub(super) fn candidate(&mut self) -> BrokerAddress {
+    /// Whom to try next, if we know of anybody: whoever was named as the leader, else one after the
+    /// other.
+    pub(super) fn candidate(&mut self) -> Option<BrokerAddress> {
         if let Some(hint) = self.hint.take() {
-            return hint;
+            return Some(hint);
         }
+        let known = self.known();
+        let turn = self.turn.checked_rem(known.len())?;
+        self.turn = turn + 1;
+        Some(known[turn].clone())
+    }
+
+    fn known(&self) -> Vec<BrokerAddress> {
         let learned = self.learned.iter().map(BrokerAddress::from);
         let mut known = self.bootstrap.clone();
         known.extend(learned.filter(|at| !self.bootstrap.contains(at)));
-        let candidate = known[self.turn % known.len()].clone();
-        self.turn = (self.turn + 1) % known.len();
-        candidate
+        known
+    }
+
+    /// We know of no controller.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bootstrap.is_empty() && self.learned.is_empty()
+    }
+
+    /// As many attempts have failed, one after the other, as there are controllers that we know.
+    pub(super) fn is_lost(&self) -> bool {
+        self.failures as usize >= self.known().len()
     }
 
     /// Takes in what a controller has said of the leadership. What is older than what we know is
@@ -154,13 +168,13 @@ mod tests {
     #[test]
     fn whoever_is_named_is_tried_next_and_then_all_in_turn() {
         let mut quorum = Quorum::new(vec![at(1), at(2)]);
-        assert_eq!(quorum.candidate(), at(1));
+        assert_eq!(quorum.candidate(), Some(at(1)));
         assert!(quorum.learn(&told(103, 4, &[(103, 3)])));
         assert!(quorum.turn_to_leader(&at(1)));
-        assert_eq!(quorum.candidate(), at(3));
+        assert_eq!(quorum.candidate(), Some(at(3)));
         assert!(!quorum.turn_to_leader(&at(3)), "it has denied it itself");
         let turns = [2, 3, 1].map(|_| quorum.candidate());
-        assert_eq!(turns, [at(2), at(3), at(1)]);
+        assert_eq!(turns, [at(2), at(3), at(1)].map(Some));
     }
 
     #[test]
@@ -169,7 +183,7 @@ mod tests {
         quorum.learn(&told(103, 4, &[(103, 3), (102, 2)]));
         assert!(!quorum.learn(&told(102, 3, &[])));
         assert!(quorum.turn_to_leader(&at(1)));
-        assert_eq!((quorum.candidate(), quorum.epoch()), (at(3), 4));
+        assert_eq!((quorum.candidate(), quorum.epoch()), (Some(at(3)), 4));
         assert!(quorum.learn(&told(-1, 5, &[])));
         assert!(!quorum.turn_to_leader(&at(1)), "nobody leads");
         assert_eq!(quorum.epoch(), 5);
@@ -184,5 +198,27 @@ mod tests {
         let failed = [0; 4].map(|_| quorum.failed());
         assert_eq!(failed, [None, Some(0), Some(1), Some(2)]);
         assert_eq!(quorum.active(), None);
+    }
+
+    #[test]
+    fn whoever_knows_nobody_or_hears_nobody_is_lost_until_controllers_are_learnt() {
+        let mut quorum = Quorum::new(Vec::new());
+        assert!(quorum.is_empty() && quorum.is_lost());
+        assert_eq!(quorum.candidate(), None);
+        quorum.learn_endpoints(&told(-1, -1, &[(101, 1), (102, 2)]).endpoints);
+        assert!(!quorum.is_empty() && !quorum.is_lost());
+        let turns = [(); 3].map(|()| quorum.candidate());
+        assert_eq!(turns, [at(1), at(2), at(1)].map(Some));
+        let lost = [(); 2].map(|()| {
+            quorum.failed();
+            quorum.is_lost()
+        });
+        assert_eq!(lost, [false, true], "not before each was tried");
+        // One of them listens somewhere else by now.
+        quorum.learn_endpoints(&told(-1, -1, &[(102, 9)]).endpoints);
+        let turns = [(); 2].map(|()| quorum.candidate());
+        assert!(turns.contains(&Some(at(9))), "{turns:?}");
+        quorum.confirm(&at(9));
+        assert!(!quorum.is_lost());
     }
 }

@@ -11,8 +11,8 @@ use crate::session::BrokerAddress;
 pub enum Refusal {
     /// Another cluster than the one that we mean.
     #[error(
-        "the controllers at {at} are of another cluster than {expected}: correct `controllers`, \
-         or begin with an empty data directory"
+        "the controllers at {at} are of another cluster than {expected}: correct `controllers` \
+         or `bootstrap.servers`, or begin with an empty data directory"
     )]
     OtherCluster {
         /// Whom we asked.
@@ -109,6 +109,12 @@ pub enum Refusal {
          controller.quorum.bootstrap.servers or controller.quorum.voters"
     )]
     NoController(BrokerAddress),
+    /// No broker says where the controllers listen.
+    #[error(
+        "no broker says where the controllers listen: {0}; correct `bootstrap.servers`, or name \
+         the controllers' addresses in `controllers`"
+    )]
+    NotFound(String),
     /// A controller cannot be spoken to.
     #[error("{0}")]
     Unreachable(String),

@@ -5,6 +5,7 @@ mod corpora;
 mod counting;
 mod demo;
 mod failed_sync;
+mod finding;
 mod full_disk;
 mod fuzzed;
 mod inspecting;

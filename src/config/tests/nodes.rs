@@ -1,6 +1,7 @@
 //! What has to hold between the keys of a node, and the mirrors that it declares.
 
 use super::*;
+use crate::control::membership::Bootstrap;
 use crate::mirror::SettingKind;
 
 const MEMBER: &str = "\
@@ -33,23 +34,53 @@ fn a_member_is_told_where_it_belongs() {
     let config = Config::parse(MEMBER).expect("sound");
     let member = config.node.member().expect("a member");
     assert_eq!(member.id, BrokerId(9001));
-    assert_eq!(member.controllers, [address("127.0.0.1:20000")]);
+    let expected = Bootstrap::of(vec![address("127.0.0.1:20000")]);
+    assert_eq!(member.bootstrap, expected);
     assert_eq!(member.listener_name, "INTERNAL");
     assert_eq!(member.listen, address("127.0.0.1:9294"));
     assert_eq!(member.advertised, member.listen);
     assert_eq!(Config::default().node.member(), None);
 }
 
+/// By Kafka's own name, with quotes or without, alone or beside controllers.
+#[test]
+fn a_member_may_find_its_controllers_through_brokers() {
+    const CONTROLLERS: &str = "controllers = [\"127.0.0.1:20000\"]\n";
+    let here = || vec![address("127.0.0.1:20000")];
+    let servers = || vec![address("a:1"), address("b:2")];
+    for key in ["\"bootstrap.servers\"", "bootstrap.servers"] {
+        let brokers = format!("{key} = [\"a:1\", \"b:2\"]\n");
+        for (lines, controllers) in [
+            (brokers.clone(), Vec::new()),
+            (format!("{CONTROLLERS}{brokers}"), here()),
+        ] {
+            let text = MEMBER.replace(CONTROLLERS, &lines);
+            let config = Config::parse(&text).unwrap_or_else(|faults| panic!("{faults:?}"));
+            let expected = Bootstrap {
+                controllers,
+                brokers: servers(),
+            };
+            assert_eq!(config.node.member().expect("a member").bootstrap, expected);
+        }
+    }
+    let said = complaints("[destination]\nbootstrap.server = [\"a:1\"]\n");
+    let known = "destination.bootstrap.server: no such key; its section has kind, controllers, \
+                 bootstrap.servers, ";
+    assert!(said[0].contains(known), "{said:?}");
+}
+
 #[test]
 fn a_member_lacks_nothing_and_a_vault_has_nothing_of_a_member() {
     let said = complaints("\n[destination]\nkind = \"member\"\n");
-    let keys = [
-        "node.id",
-        "destination.controllers",
-        "destination.listener_name",
-        "destination.listen",
-    ];
-    let lacking = keys.map(|key| format!("line 3: {key}: a member needs it, and it is not set"));
+    let keys = ["node.id", "destination.listener_name", "destination.listen"];
+    let mut lacking = keys
+        .map(|key| format!("line 3: {key}: a member needs it, and it is not set"))
+        .to_vec();
+    lacking.push(
+        "line 3: destination.controllers: a member needs it, or destination.\"bootstrap.servers\", \
+         and neither is set"
+            .to_owned(),
+    );
     assert_eq!(said, lacking);
     let said = complaints("[destination]\nlisten = \"a:1\"\nadvertised = \"b:1\"\n");
     let vault = "a vault has no use for it: set destination.kind = \"member\" as well";
@@ -60,7 +91,17 @@ fn a_member_lacks_nothing_and_a_vault_has_nothing_of_a_member() {
             format!("line 3: destination.advertised: {vault}"),
         ]
     );
+    let said = complaints("[destination]\n\"bootstrap.servers\" = [\"b:1\"]\n");
+    assert_eq!(
+        said,
+        [format!("line 2: destination.bootstrap.servers: {vault}")]
+    );
     // Of a key that is wrong by itself nothing more is said.
+    let brokers = MEMBER.replace("controllers", "\"bootstrap.servers\"");
+    let expected = "line 5: destination.bootstrap.servers: '20000' is not HOST:PORT, such as \
+                    broker-1.example:9092 or [::1]:9092";
+    let wrong = brokers.replace("127.0.0.1:20000", "20000");
+    assert_eq!(complaints(&wrong), [expected]);
     let wrong = MEMBER.replace("127.0.0.1:9294", "9294");
     let expected = "line 7: destination.listen: '9294' is not HOST:PORT, such as \
                     broker-1.example:9092 or [::1]:9092";

@@ -8,12 +8,13 @@ use super::fence::{self, Fences};
 use super::fitness::{NODE_LISTENER, is_ours};
 use super::watch::{Seen, WatchFault, look};
 use super::{DestinationFault, reassign};
+use crate::control::membership::Bootstrap;
 use crate::io::{Clock, World};
 use crate::kraft::{Image, Partition};
 use crate::model::{BrokerId, TopicName, TopicPartition};
 use crate::protocol::ErrorCode;
 use crate::protocol::controller::Unregister;
-use crate::session::{BrokerAddress, Client, Opening, SessionFault};
+use crate::session::{Client, Opening, SessionFault};
 
 /// How long replicas may take to leave.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -25,7 +26,7 @@ const NAMES_MAX: usize = 5;
 #[derive(Clone, Debug)]
 pub struct Leaving {
     /// Controllers to begin with.
-    pub controllers: Vec<BrokerAddress>,
+    pub bootstrap: Bootstrap,
     /// The node.
     pub node: BrokerId,
     /// Whether topics that are closed to writers as mirrors are opened.
@@ -157,8 +158,8 @@ async fn see<W: World>(
     opening: Opening,
     leaving: &Leaving,
 ) -> Result<Seen, DepartureFault> {
-    let controllers = &leaving.controllers;
-    Ok(look(world, controllers, opening.security, opening.timeout).await?)
+    let bootstrap = &leaving.bootstrap;
+    Ok(look(world, bootstrap, opening.security, opening.timeout).await?)
 }
 
 /// A partition that a node is to be taken off.

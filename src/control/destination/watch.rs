@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::control::membership::{Hear, MemberOrder, Parting, take_part};
+use crate::control::membership::{Bootstrap, Hear, MemberOrder, Parting, take_part};
 use crate::io::{Clock, World};
 use crate::kraft::{Identity, Image, Member, News, Options, Refusal, Wish};
 use crate::model::{BrokerEpoch, BrokerId, Uuid};
@@ -45,13 +45,13 @@ fn after(last: &Option<Refusal>) -> String {
     last.map(|last| format!(": {last}")).unwrap_or_default()
 }
 
-/// Reads the metadata log to its end, from whichever of the controllers is the active one.
+/// Reads the metadata log to its end, from whichever controller is the active one.
 ///
 /// # Errors
 /// None of them lets us, or not in time.
 pub async fn look<W: World>(
     world: &W,
-    controllers: &[BrokerAddress],
+    bootstrap: &Bootstrap,
     security: Security,
     within: Duration,
 ) -> Result<Seen, WatchFault> {
@@ -65,12 +65,17 @@ pub async fn look<W: World>(
         previous_epoch: BrokerEpoch::NONE,
         is_cordoned: false,
     };
-    let mut member = Member::new(identity, Options::default(), controllers.to_vec(), 0);
+    let Bootstrap {
+        controllers,
+        brokers,
+    } = bootstrap.clone();
+    let is_alone = controllers.len() == 1 && brokers.is_empty();
+    let mut member = Member::new(identity, Options::default(), controllers, 0);
     member.wish(Wish::Watch);
     let (orders, orders_out) = mpsc::channel(1);
     let mut looking = Looking {
         orders: Some(orders),
-        is_alone: controllers.len() == 1,
+        is_alone,
         cluster_id: String::new(),
         controller: None,
         image: None,
@@ -78,7 +83,7 @@ pub async fn look<W: World>(
     };
     let deadline = world.clock().now().after(within);
     tokio::select! {
-        parting = take_part(world.clone(), member, security, orders_out, &mut looking) => {
+        parting = take_part(world.clone(), member, security, brokers, orders_out, &mut looking) => {
             if let Parting::Refused(why) = parting {
                 return Err(WatchFault::Refused(why));
             }

@@ -67,6 +67,7 @@ impl Node {
         };
         let each = controllers.split(',');
         let controllers = each.map(|at| at.parse().expect("an address")).collect();
+        let (security, brokers) = (Security::Plaintext, Vec::new());
         let (orders, orders_out) = mpsc::channel(4);
         let (said_in, said) = sync_channel(10_000);
         let thread = uring::spawn_thread("member", None, move |world| async move {
@@ -76,7 +77,7 @@ impl Node {
                 // A test that has failed does not listen any more.
                 drop(said_in.send(Said { news, image }));
             };
-            take_part(world, member, Security::Plaintext, orders_out, &mut hear).await
+            take_part(world, member, security, brokers, orders_out, &mut hear).await
         });
         Node {
             id,

@@ -31,6 +31,10 @@ const SETTINGS: [&str; 8] = [
 const INTER_BROKER: &str = "inter.broker.listener.name";
 /// Names the listener where nobody has named it.
 const INTER_BROKER_SECURITY: &str = "security.inter.broker.protocol";
+const NAME_CONTROLLERS: &str = "name the addresses of controller.quorum.bootstrap.servers or \
+                                controller.quorum.voters, and grant CLUSTER_ACTION on the cluster";
+const NAME_BROKERS: &str = "name brokers that run, of Kafka 3.9 or newer, and grant DESCRIBE on \
+                            the cluster";
 pub(super) const SESSION_TIMEOUT: &str = "broker.session.timeout.ms";
 pub(super) const MIN_ISR: &str = "min.insync.replicas";
 /// `SecurityProtocol.PLAINTEXT`.
@@ -38,17 +42,18 @@ pub(super) const PLAINTEXT: i16 = 0;
 
 /// Looks at a cluster that a node is to join. What could not be found out is a finding as well.
 pub async fn survey<W: World>(world: &W, opening: Opening, joining: &Joining) -> Vec<Finding> {
-    let controllers = &joining.controllers;
-    let seen = match look(world, controllers, opening.security, opening.timeout).await {
+    let bootstrap = &joining.bootstrap;
+    let seen = match look(world, bootstrap, opening.security, opening.timeout).await {
         Ok(seen) => seen,
         Err(fault) => {
             return vec![Finding {
                 level: Level::Refuse,
                 about: "controllers",
                 found: fault.to_string(),
-                next: "name the addresses of controller.quorum.bootstrap.servers or \
-                       controller.quorum.voters, and grant CLUSTER_ACTION on the cluster"
-                    .to_owned(),
+                next: match bootstrap.brokers.is_empty() {
+                    true => NAME_CONTROLLERS.to_owned(),
+                    false => format!("{NAME_BROKERS}, or {NAME_CONTROLLERS}"),
+                },
             }];
         }
     };

@@ -10,6 +10,7 @@ use std::fmt;
 use super::Brokers;
 use super::producer_ids::Running;
 use super::watch::Seen;
+use crate::control::membership::Bootstrap;
 use crate::kraft::{Broker, Offer, are_a_nodes};
 use crate::model::{BrokerId, TopicName};
 use crate::session::{BrokerAddress, Refusal, Rights, SessionFault, Settings, TopicRights};
@@ -66,7 +67,7 @@ impl fmt::Display for Finding {
 #[derive(Clone, Debug)]
 pub struct Joining {
     /// Controllers to begin with.
-    pub controllers: Vec<BrokerAddress>,
+    pub bootstrap: Bootstrap,
     /// The inter-broker listener, where it is known.
     pub listener: Option<String>,
     /// The id that we want, where it is chosen.

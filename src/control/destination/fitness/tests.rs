@@ -106,7 +106,7 @@ fn fit() -> Facts {
 
 fn joining(node: i32) -> Joining {
     Joining {
-        controllers: Vec::new(),
+        bootstrap: Bootstrap::default(),
         listener: None,
         node: Some(BrokerId(node)),
         session_timeout_ms: 9_000,

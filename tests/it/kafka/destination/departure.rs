@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use twinlog::control::destination::fitness::NODE_LISTENER;
 use twinlog::control::destination::topics::create;
 use twinlog::control::destination::watch::look;
+use twinlog::control::membership::Bootstrap;
 use twinlog::kraft::{Offer, are_a_nodes, claimed};
 use twinlog::model::Offset;
 use twinlog::protocol::controller::Heartbeat;
@@ -45,7 +46,8 @@ fn a_node_that_has_ended_leaves_without_a_trace() {
         let replicas: Vec<&str> = described.words().map(|words| words[2]).collect();
         assert_eq!(replicas, ["1+2"]);
         on_control(async |world| {
-            let seen = look(&world, &[controller], Security::Plaintext, WITHIN).await;
+            let controllers = Bootstrap::of(vec![controller]);
+            let seen = look(&world, &controllers, Security::Plaintext, WITHIN).await;
             let seen = seen.unwrap_or_else(|fault| panic!("{fault}"));
             assert!(seen.image.brokers.get(US).is_none());
         });
@@ -60,7 +62,7 @@ async fn is_told_apart(cluster: &Cluster, world: &RealWorld, controller: &Broker
     let named_alike = unregister(cluster, US.0).expect_code(1);
     let said = &named_alike.stderr;
     assert!(said.contains("is no node of twinlog"), "{said}");
-    let controllers = [controller.clone()];
+    let controllers = Bootstrap::of(vec![controller.clone()]);
     let seen = look(world, &controllers, Security::Plaintext, WITHIN).await;
     let seen = seen.unwrap_or_else(|fault| panic!("{fault}"));
     for id in [BrokerId(1), BrokerId(2)] {
