@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::mirrored::Mirrored;
 use super::node::Node;
+use super::stale::Stale;
 use super::*;
 
 /// Written all the time, by an idempotent producer and by transactions.
@@ -116,11 +117,14 @@ impl Scene {
     }
 
     fn node_stands_still(&mut self) {
+        let mut follower = Stale::begin(&self.mirrored.destination, LOAD);
         let begun = Instant::now();
         self.mirrored.node.pause();
         self.until_stock(LOAD);
         std::thread::sleep(FROZEN.saturating_sub(begun.elapsed()));
+        follower.asks_again();
         self.mirrored.node.resume();
+        follower.finds_no_leader();
         self.until_ours(LOAD);
         self.settles("frozen and woken");
     }
