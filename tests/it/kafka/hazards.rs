@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::asking::{Heard, Replicas, heard};
 use super::cluster::{Partition, Voters};
 use super::mirrored::Mirrored;
-use super::node::APART;
+use super::node::{APART, Node};
 use super::*;
 
 /// How long what somebody does by himself may take.
@@ -35,6 +35,8 @@ fn outlives_the_active_controller(source: Cluster, voters: Voters) -> Cluster {
     let workload = Arc::clone(&source.workload);
     let destination = Cluster::start_voters(&workload, &name, (3, 3), voters, &APART);
     let mut mirrored = Mirrored::between(source, destination, "kept");
+    mirrored.node = Node::member_of_brokers(&mirrored.destination, "member");
+    mirrored.node.declare("dr", &mirrored.source, "kept");
     mirrored.source.ask("load id=kept topic=kept rate=300");
     mirrored.node.start();
     mirrored.until_in_sync("kept", &[1, 2, 3, 9001]);

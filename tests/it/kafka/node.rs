@@ -74,6 +74,20 @@ impl Node {
         Node::new(destination, name, &ports, &text)
     }
 
+    /// A node that is a broker of `destination`, and is told of its brokers only.
+    pub(super) fn member_of_brokers(destination: &Cluster, name: &str) -> Node {
+        let node = Node::member(destination, name);
+        let list = |addresses: String| addresses.replace(',', "\", \"");
+        node.set(
+            &format!("controllers = [\"{}\"]", list(destination.controllers())),
+            &format!(
+                "\"bootstrap.servers\" = [\"{}\"]",
+                list(destination.bootstrap())
+            ),
+        );
+        node
+    }
+
     fn new(beside: &Cluster, name: &str, ports: &[u16], destination: &str) -> Node {
         let dir = beside.dir().join(format!("{name}-node"));
         let outputs = dir.join("output");
@@ -336,6 +350,11 @@ impl Node {
     /// The vault of a mirror.
     pub(super) fn vault_of(&self, mirror: &str) -> PathBuf {
         self.data.join(mirror)
+    }
+
+    /// Where its operators find it.
+    pub(super) fn admin(&self) -> &str {
+        &self.admin
     }
 
     /// Where the program's output is kept.

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use twinlog::model::BrokerId;
+
 use super::node::{APART, Node};
 use super::*;
 
@@ -60,10 +62,13 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
         source.ask("menagerie prefix=zoo. seed=5 rf=1 tiny=500");
         let count = source.offsets("zoo\\..*").len();
         let mut destination = Cluster::start(&workload, "serving-destination", 2, &APART);
-        let mut node = Node::member(&destination, "member");
+        let mut node = Node::member_of_brokers(&destination, "member");
         node.declare("dr", &source, "zoo\\..*");
+        let operators = node.admin().replace("127.0.0.1", "localhost");
+        node.set("[admin]", &format!("[admin]\nadvertised = \"{operators}\""));
         node.start();
         node.until("caught up", count, |one| one.is_caught_up());
+        tells_nodes_where_its_operators_find_it(&destination, &operators);
         what_is_no_mirror_leaves(&destination);
         // Nothing comes while it is paused, and nothing is missing once it goes on.
         let tiny = ["--mirror", "dr", "--topics", "zoo.tiny"];
@@ -103,6 +108,17 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
         }
         node.stop().expect_code(0);
     }
+}
+
+/// Other nodes find it by a listener of its registration, whatever the address is that it binds.
+fn tells_nodes_where_its_operators_find_it(destination: &Cluster, advertised: &str) {
+    let image = stale::seen(destination).image;
+    let us = image.brokers.get(BrokerId(9001)).expect("registered");
+    let names: Vec<&str> = us.listeners.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["INTERNAL", "TWINLOG"]);
+    let listener = us.listener("TWINLOG").expect("just seen");
+    let at = format!("{}:{}", listener.host, listener.port);
+    assert_eq!(at, advertised);
 }
 
 /// A topic that is laid upon the node, some of it upon the node alone, is led by stock brokers

@@ -51,7 +51,7 @@ fn is_unfit(workload: &Arc<Workload>, version: &str) {
 
 /// A node that is to be a broker there does not even begin.
 fn is_not_joined(cluster: &Cluster) {
-    let node = Node::member(cluster, "unfit");
+    let node = Node::member_of_brokers(cluster, "unfit");
     node.set("unfit = \"register\"", "unfit = \"refuse\"");
     let refused = node.run().expect_code(1);
     let says = ["not fit", "listeners", "inter.broker.listener.name"];
