@@ -4,6 +4,7 @@
 use super::cluster::free_ports;
 use super::gate::{
     API_VERSIONS, DESCRIBE_CONFIGS, FETCH, Gate, LIST_OFFSETS, METADATA, OFFSET_FOR_LEADER_EPOCH,
+    Passed,
 };
 use super::vault::Vault;
 use super::*;
@@ -29,6 +30,33 @@ const LIKE_2_8: &[(i16, i16)] = &[
     (DESCRIBE_CONFIGS, 4),
 ];
 
+/// What a source may speak: a name, and the newest versions that pass.
+pub(super) const CASES: [(&str, &[(i16, i16)]); 9] = [
+    ("fetch-4", &[(FETCH, 4)]),
+    ("fetch-7", &[(FETCH, 7)]),
+    ("fetch-9", &[(FETCH, 9)]),
+    ("fetch-11", &[(FETCH, 11)]),
+    ("fetch-12", &[(FETCH, 12)]),
+    ("fetch-13", &[(FETCH, 13)]),
+    ("fetch-18", &[(FETCH, 18)]),
+    ("like-2.1", LIKE_2_1),
+    ("like-2.8", LIKE_2_8),
+];
+
+/// The newest version of a request that passes, where there is a bound.
+pub(super) fn newest_of(request: i16, caps: &[(i16, i16)]) -> Option<i16> {
+    let found = caps.iter().find(|(key, _)| *key == request);
+    found.map(|(_, cap)| *cap)
+}
+
+/// The newest version that passes was spoken.
+pub(super) fn fetched_in_newest(name: &str, caps: &[(i16, i16)], fetched: Passed) {
+    let cap = newest_of(FETCH, caps).expect("every case has one");
+    // Every release knows 17; whether 18 is spoken is up to its broker.
+    assert!(fetched.version <= cap, "{name}: {fetched:?}");
+    assert_eq!(fetched.version.min(17), cap.min(17), "{name}");
+}
+
 /// A broker that can also be reached through a gate, and the gate.
 pub(super) fn gated(version: &str, name: &str, settings: &[(&str, &str)]) -> (Cluster, Gate) {
     gated_as("127.0.0.1", version, name, settings)
@@ -42,17 +70,36 @@ pub(super) fn gated_as(
     settings: &[(&str, &str)],
 ) -> (Cluster, Gate) {
     let workload = Arc::new(Workload::start(version));
-    let behind = free_ports(1)[0];
-    let gate = Gate::open(behind, from);
-    let listeners = format!("{{before}},GATE://127.0.0.1:{behind}");
-    let advertised = format!("{{before}},GATE://127.0.0.1:{}", gate.port);
+    let (cluster, mut gates) = behind_gates(&workload, name, &[from], settings);
+    (cluster, gates.remove(0))
+}
+
+/// A broker with a gate for each address: whoever comes through one of them is told of no other
+/// way.
+pub(super) fn behind_gates(
+    workload: &Arc<Workload>,
+    name: &str,
+    from: &[&str],
+    settings: &[(&str, &str)],
+) -> (Cluster, Vec<Gate>) {
+    let mut gates = Vec::new();
+    let mut ways = ["{before}"; 3].map(str::to_owned);
+    for ((nth, from), behind) in from.iter().enumerate().zip(free_ports(from.len())) {
+        let gate = Gate::open(behind, from);
+        let [listeners, advertised, protocols] = &mut ways;
+        listeners.push_str(&format!(",GATE{nth}://127.0.0.1:{behind}"));
+        advertised.push_str(&format!(",GATE{nth}://{}", gate.bootstrap()));
+        protocols.push_str(&format!(",GATE{nth}:PLAINTEXT"));
+        gates.push(gate);
+    }
+    let [listeners, advertised, protocols] = &ways;
     let mut all = vec![
         ("listeners", listeners.as_str()),
         ("advertised.listeners", advertised.as_str()),
-        ("listener.security.protocol.map", "{before},GATE:PLAINTEXT"),
+        ("listener.security.protocol.map", protocols.as_str()),
     ];
     all.extend(settings);
-    (Cluster::start(&workload, name, 1, &all), gate)
+    (Cluster::start(workload, name, 1, &all), gates)
 }
 
 #[test]
@@ -63,11 +110,9 @@ fn whatever_version_the_source_speaks_the_copy_is_the_same() {
     for version in versions() {
         let (source, gate) = gated(&version, "older", &[]);
         source.ask("menagerie prefix=zoo. seed=21 tiny=10");
-        for cap in [4, 7, 9, 11, 12, 13, 18] {
-            copies_the_same(&source, &gate, &format!("fetch-{cap}"), &[(FETCH, cap)]);
+        for (name, caps) in CASES {
+            copies_the_same(&source, &gate, name, caps);
         }
-        copies_the_same(&source, &gate, "like-2.1", LIKE_2_1);
-        copies_the_same(&source, &gate, "like-2.8", LIKE_2_8);
     }
 }
 
@@ -81,14 +126,8 @@ fn copies_the_same(source: &Cluster, gate: &Gate, name: &str, caps: &[(i16, i16)
     let equal = vault.assert_identical(source, 1, &source.offsets(TOPICS));
     assert!(equal.partitions > 60 && equal.batches > 400, "{equal:?}");
     let fetched = gate.take(FETCH);
-    let (_, cap) = caps
-        .iter()
-        .find(|(key, _)| *key == FETCH)
-        .expect("every case has one");
-    // Every release knows 17; whether 18 is spoken is up to its broker.
-    assert!(fetched.version <= *cap, "{name}: {fetched:?}");
-    assert_eq!(fetched.version.min(17), (*cap).min(17), "{name}");
-    let is_nameless = caps.iter().any(|(key, cap)| *key == METADATA && *cap < 10);
+    fetched_in_newest(name, caps, fetched);
+    let is_nameless = newest_of(METADATA, caps).is_some_and(|cap| cap < 10);
     assert_eq!(
         copied.stderr.contains("no topic ids"),
         is_nameless,
