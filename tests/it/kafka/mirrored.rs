@@ -214,7 +214,8 @@ pub(super) fn stamps_are_true(dir: &Path) {
     let epochs = compare::epochs(dir);
     let batches = compare::read(dir).unwrap_or_else(|fault| panic!("{fault}"));
     for batch in &batches.whole {
-        let begun = epochs.iter().take_while(|(_, start)| *start <= batch.base);
+        // Before the log start, which may lie within a batch, no epoch is known.
+        let begun = epochs.iter().take_while(|(_, start)| *start < batch.next);
         let (epoch, _) = *begun.last().expect("every offset has an epoch");
         let stamp = batch.bytes[12..16].try_into().expect("four");
         let stamp = i32::from_be_bytes(stamp);
