@@ -14,9 +14,9 @@ use super::*;
 
 const PARTITIONS: u64 = 500;
 /// Kafka's FETCH_SESSION_ID_NOT_FOUND.
-const SESSION_NOT_FOUND: i16 = 70;
+pub(super) const SESSION_NOT_FOUND: i16 = 70;
 /// The newest version without sessions.
-const NO_SESSIONS: i16 = 6;
+pub(super) const NO_SESSIONS: i16 = 6;
 /// What a request or an answer may have when nothing has moved.
 const IDLE_BYTES_MAX: u64 = 150;
 
@@ -33,12 +33,12 @@ fn idle_partitions_cost_nothing_and_a_session_that_is_evicted_is_begun_anew() {
         let mut following = vault.follow_from(&gate.bootstrap(), "idle");
         vault.await_caught_up(&source, "idle", &mut following);
         let in_sessions = watched(&gate);
-        evict(&source, &gate);
+        let evicted = evict(&source, &gate);
         source.ask("produce topic=idle count=5000 seed=2");
         let partitions = vault.await_caught_up(&source, "idle", &mut following);
         assert!(gate.take_errors().contains(&SESSION_NOT_FOUND));
         await_that(&mut following, "new sessions are begun", || {
-            !gate.take_sessions().is_empty()
+            has_begun_anew(&gate, &evicted)
         });
         following.stop().expect_code(0);
         vault.assert_identical(&source, 1, &partitions);
@@ -73,12 +73,12 @@ fn compare_costs(version: &str, in_sessions: Passed, without: Passed) {
 }
 
 /// Takes its sessions away from whoever came through the gate, as a broker does that needs the
-/// room for others.
-fn evict(source: &Cluster, gate: &Gate) {
+/// room for others. Says which.
+pub(super) fn evict(source: &Cluster, gate: &Gate) -> Vec<i32> {
     let sessions = gate.take_sessions();
     assert!(!sessions.is_empty(), "there are sessions");
     let mut broker = TcpStream::connect(source.bootstrap()).expect("it runs");
-    for id in sessions {
+    for &id in &sessions {
         let ask = Ask {
             max_wait_ms: 0,
             min_bytes: 0,
@@ -96,6 +96,14 @@ fn evict(source: &Cluster, gate: &Gate) {
         let mut answer = vec![0; i32::from_be_bytes(length) as usize];
         broker.read_exact(&mut answer).expect("it answers");
     }
+    sessions
+}
+
+/// Whether there is a session that is none of those: of one of them an answer may have been under
+/// way when it was evicted.
+pub(super) fn has_begun_anew(gate: &Gate, evicted: &[i32]) -> bool {
+    let sessions = gate.take_sessions();
+    sessions.iter().any(|id| !evicted.contains(id))
 }
 
 #[test]

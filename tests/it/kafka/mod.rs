@@ -63,6 +63,7 @@ mod serving;
 mod set_aside;
 mod sharing;
 mod shifting;
+mod sourced;
 mod stale;
 mod stressing;
 mod taking_back;

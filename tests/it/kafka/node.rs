@@ -114,10 +114,14 @@ impl Node {
 
     /// Adds a mirror to the configuration.
     pub(super) fn declare(&self, name: &str, source: &Cluster, include: &str) {
+        self.declare_at(name, &source.bootstrap(), include);
+    }
+
+    /// Adds a mirror of a source that is found elsewhere than where its brokers are.
+    pub(super) fn declare_at(&self, name: &str, bootstrap: &str, include: &str) {
         self.configure(&format!(
-            "[[mirrors]]\nname = \"{name}\"\n\"bootstrap.servers\" = \"{}\"\n\
-             \"topics.include\" = ['{include}']\n",
-            source.bootstrap()
+            "[[mirrors]]\nname = \"{name}\"\n\"bootstrap.servers\" = \"{bootstrap}\"\n\
+             \"topics.include\" = ['{include}']\n"
         ));
     }
 
@@ -279,6 +283,16 @@ impl Node {
         told
     }
 
+    /// Waits until something is so that is not told by the node.
+    pub(super) fn await_that(&mut self, what: &str, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + WITHIN;
+        while !is_so() {
+            self.assert_alive();
+            assert!(Instant::now() < deadline, "{what}: {}", self.said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until there are so many partitions, and all are as `is_it` says.
     pub(super) fn until(
         &mut self,
@@ -339,6 +353,18 @@ impl Node {
             let is_late = Instant::now() >= deadline;
             assert!(!is_late, "{topic}: {step}: {all:#?}\n{}", self.said());
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Stops mirrors, all of them at once, and waits until they are handed over.
+    pub(super) fn stop_mirrors(&self, mirrors: &[&str]) {
+        let begin = |mirror: &&str| {
+            let args = ["stop", "--mirror", mirror, "--topics", ".*", "--wait"];
+            self.begin_mirrors(&args)
+        };
+        let stopping: Vec<Running> = mirrors.iter().map(begin).collect();
+        for stop in stopping {
+            stop.await_end(WITHIN).expect_code(0);
         }
     }
 
