@@ -1,6 +1,6 @@
 //! A source that lies, and a way to it that is bad: damage is refused by name, never stored, costs
 //! no memory, and is nobody else's trouble. A proxy lies, here before a made-up source; before a
-//! real broker it does so in `kafka/lied_to.rs`.
+//! real broker it does so in `kafka/lied_to.rs`, and to a member in `kafka/misled.rs`.
 #![expect(
     clippy::disallowed_methods,
     reason = "tests stand outside: real sockets, threads and programs"
@@ -130,7 +130,7 @@ fn lied_to(lie: Lie, often: Often) -> (Place, Ended) {
     let plan = Plan {
         lie,
         often,
-        topic: "lies",
+        topic: "lies".to_owned(),
         offset: DAMAGED,
     };
     let proxy = Proxy::start(source, plan);
@@ -161,7 +161,7 @@ fn about(lie: Lie, often: Often) -> Plan {
     Plan {
         lie,
         often,
-        topic: "lies",
+        topic: "lies".to_owned(),
         offset: DAMAGED,
     }
 }
@@ -325,7 +325,7 @@ fn what_cannot_be_seen_on_arrival_is_found_by_a_comparison() {
         // The last batch of all: no neighbour speaks against it.
         lie: Lie::Records(InRecords::OffsetOfTheNeighbour),
         often: Often::Once,
-        topic: "lies",
+        topic: "lies".to_owned(),
         offset: BATCHES - 1,
     };
     let proxy = Proxy::start(source, plan);

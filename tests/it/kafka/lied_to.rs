@@ -45,6 +45,24 @@ fn a_real_broker_may_be_lied_about() {
     told.followed(InRecords::PayloadBit);
 }
 
+/// A proxy before the only broker of a cluster.
+pub(super) fn before(cluster: &Cluster, plan: Plan) -> Proxy {
+    let bootstrap = cluster.bootstrap();
+    let port = bootstrap
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok());
+    Proxy::start(port.expect("a port"), plan)
+}
+
+/// What a lie is called where a name has letters, digits and little else.
+pub(super) fn name(lie: Lie) -> String {
+    let words = format!("{lie:?}");
+    let parts = words.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join("-")
+}
+
 struct Told<'a> {
     cluster: &'a Cluster,
     config: &'a str,
@@ -52,24 +70,17 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn proxy(&self, lie: Lie, often: Often) -> Proxy {
-        let bootstrap = self.cluster.bootstrap();
-        let port = bootstrap
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse().ok());
         let plan = Plan {
             lie,
             often,
-            topic: "lied.lies",
+            topic: "lied.lies".to_owned(),
             offset: DAMAGED,
         };
-        Proxy::start(port.expect("a port"), plan)
+        before(self.cluster, plan)
     }
 
     fn vault(&self, lie: Lie, often: Often) -> Vault {
-        let name: String = format!("{lie:?}-{often:?}");
-        let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-        Vault::new(self.cluster, &name)
+        Vault::new(self.cluster, &format!("{}-{often:?}", name(lie)))
     }
 
     fn args<'v>(&'v self, vault: &'v Vault, from: &'v str) -> [&'v str; 10] {

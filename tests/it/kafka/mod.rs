@@ -50,6 +50,7 @@ mod ledger;
 mod lied_to;
 mod member;
 mod mirrored;
+mod misled;
 mod mistaken;
 mod node;
 mod older;

@@ -35,6 +35,7 @@ const HUGE_FIELD_BYTES: usize = 80 << 21;
 /// How often the lie is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Often {
+    Never,
     Once,
     Always,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Plan {
     pub(crate) lie: Lie,
     pub(crate) often: Often,
     /// The topic that is lied about; its partition 0.
-    pub(crate) topic: &'static str,
+    pub(crate) topic: String,
     /// The offset in whose batch the lie is.
     pub(crate) offset: i64,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Plan {
 pub(crate) struct Proxy {
     /// Where it listens.
     pub(crate) port: u16,
-    told: Arc<AtomicU32>,
+    shared: Arc<Shared>,
 }
 
 impl Proxy {
@@ -62,13 +63,17 @@ impl Proxy {
     pub(crate) fn start(upstream: u16, plan: Plan) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
         let port = listener.local_addr().expect("it is bound").port();
-        let told = Arc::new(AtomicU32::new(0));
         let shared = Arc::new(Shared {
+            often: Mutex::new(plan.often),
             plan,
             port,
-            told: Arc::clone(&told),
+            told: AtomicU32::new(0),
             seen: Mutex::new(Seen::default()),
         });
+        let proxy = Proxy {
+            port,
+            shared: Arc::clone(&shared),
+        };
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let shared = Arc::clone(&shared);
@@ -76,19 +81,26 @@ impl Proxy {
                 std::thread::spawn(move || drop(shared.pass_on(client, upstream)));
             }
         });
-        Proxy { port, told }
+        proxy
     }
 
     /// How often it has lied.
     pub(crate) fn told(&self) -> u32 {
-        self.told.load(Ordering::SeqCst)
+        self.shared.told()
+    }
+
+    /// From now on it lies so often, whatever its plan said.
+    pub(crate) fn lies(&self, often: Often) {
+        *self.shared.often.lock().expect("nobody panics with it") = often;
     }
 }
 
 struct Shared {
     plan: Plan,
+    /// At first what the plan says.
+    often: Mutex<Often>,
     port: u16,
-    told: Arc<AtomicU32>,
+    told: AtomicU32,
     seen: Mutex<Seen>,
 }
 
@@ -143,7 +155,15 @@ impl Shared {
 
     /// Whether it is time for a lie.
     fn is_due(&self) -> bool {
-        self.told() == 0 || self.plan.often == Often::Always
+        match self.often() {
+            Often::Never => false,
+            Often::Once => self.told() == 0,
+            Often::Always => true,
+        }
+    }
+
+    fn often(&self) -> Often {
+        *self.often.lock().expect("nobody panics with it")
     }
 
     /// Every broker is where the proxy is.
@@ -167,8 +187,11 @@ impl Shared {
 
     /// Where logs begin and end may be a lie.
     fn bounds(&self, asked: &Asked, request: &[u8], answer: &[u8]) -> Vec<u8> {
-        let told = self.told();
-        let is_once = self.plan.often == Often::Once;
+        let (told, often) = (self.told(), self.often());
+        if often == Often::Never {
+            return answer.to_vec();
+        }
+        let is_once = often == Often::Once;
         let (which, offset) = match self.plan.lie {
             Lie::Beginning(start) if told == 0 || !is_once => (EARLIEST, start),
             Lie::Ending(end) if told == 0 || !is_once => (LATEST, end),
