@@ -1,7 +1,8 @@
 //! Applications around a failover, on every client library: what they wrote is read once and where
 //! it was, what they had not committed never shows, and they go on under the names that they had.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::applications::Application;
 use super::node::{APART, Node};
@@ -11,6 +12,9 @@ use super::*;
 /// What groups see: everything, or only what is committed. `gone` stands in the value of every
 /// record whose transaction was aborted, or was open when the mirror was stopped.
 const LEVELS: [(&str, bool); 2] = [("all", false), ("committed", true)];
+
+/// What stands in the values of those that were open.
+const OPEN: [&str; 2] = ["gone-4", "gone-again"];
 
 /// A record as an application saw it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,38 +49,25 @@ fn applications_go_on_where_they_were() {
             "stop", "--mirror", "dr", "--topics", ".*", "--wait", "--json",
         ];
         let report = node.mirrors(&args).expect_code(0);
-        positions_are_ends(&report.json(), &ends, &applications);
+        shop.is_left_where_it_ends(&report.json(), &ends);
+        nothing_is_open(&destination);
         shop.goes_on(&source, &destination);
         shop.takes_more(&destination);
         node.stop().expect_code(0);
         // Whoever succeeds the new leaders has all of that as well.
         destination.stop(2);
         shop.is_whole(&destination);
+        destination.stop(1);
+        for broker in [1, 2] {
+            shop.is_aborted_twice(&destination.log_dir(broker), &ends);
+        }
     }
 }
 
-/// The report of the stop: each partition ended where the source's did, and every transaction that
-/// was open there, one for each application in two partitions, was aborted.
-fn positions_are_ends(
-    report: &serde_json::Value,
-    ends: &[cluster::Partition],
-    applications: &[Application],
-) {
-    let rows = report.as_array().expect("a row for each partition");
-    let mut aborted = 0;
-    for row in rows {
-        let end = ends.iter().find(|end| {
-            row["topic"] == end.topic.as_str() && row["partition"] == i64::from(end.index)
-        });
-        let end = end.unwrap_or_else(|| panic!("{row}"));
-        assert_eq!(row["lastMirrorOffset"], end.high_watermark, "{row}");
-        // The source's own, which has risen since the other topic was written.
-        let epoch = if end.topic == "shop.compacted" { 0 } else { 2 };
-        assert!(row["lastMirrorEpoch"].as_i64() >= Some(epoch), "{row}");
-        aborted += row["abortedTransactions"].as_array().map_or(0, Vec::len);
-    }
-    assert_eq!(rows.len(), ends.len());
-    assert_eq!(aborted, 2 * applications.len());
+/// Who reads only what is committed comes to the end of every log.
+fn nothing_is_open(destination: &Cluster) {
+    let ends = |more: &str| destination.ask(&format!("offsets topics=shop\\..*{more}"));
+    assert_eq!(ends(" committed=true").lines, ends("").lines);
 }
 
 /// Topics of several applications, and what was written to them.
@@ -111,6 +102,9 @@ impl<'a> Shop<'a> {
             deal(source, application, ("one", "commit"), "kept-3");
             deal(source, application, ("open", "open"), "gone-4");
             deal(source, application, ("one", "commit"), "kept-5");
+            // Whoever takes the id up has the coordinator end what was open under it.
+            deal(source, application, ("twice", "open"), "gone-twice");
+            deal(source, application, ("twice", "open"), "gone-again");
             put(source, application, "money", "kept-6", 20);
         }
         let mut shop = Shop {
@@ -147,6 +141,43 @@ impl<'a> Shop<'a> {
         records(&application.ask(cluster, &format!("take {group} topics={topics}{more}")))
     }
 
+    /// The report of the stop: each partition ended where the source's did, and every transaction
+    /// that was open there, two for each application in two partitions, was aborted.
+    fn is_left_where_it_ends(&self, report: &serde_json::Value, ends: &[cluster::Partition]) {
+        let rows = report.as_array().expect("a row for each partition");
+        let mut aborted = 0;
+        for row in rows {
+            let end = ends.iter().find(|end| {
+                row["topic"] == end.topic.as_str() && row["partition"] == i64::from(end.index)
+            });
+            let end = end.unwrap_or_else(|| panic!("{row}"));
+            assert_eq!(row["lastMirrorOffset"], end.high_watermark, "{row}");
+            // The source's own, which has risen since the other topic was written.
+            let epoch = if end.topic == "shop.compacted" { 0 } else { 2 };
+            assert!(row["lastMirrorEpoch"].as_i64() >= Some(epoch), "{row}");
+            let all = row["abortedTransactions"].as_array().into_iter().flatten();
+            let since = all.filter_map(|one| one["firstOffset"].as_i64());
+            let since: BTreeSet<i64> = since.collect();
+            assert_eq!(since, self.open_since(end), "{row}");
+            aborted += since.len();
+        }
+        assert_eq!(rows.len(), ends.len());
+        assert_eq!(aborted, 2 * 2 * self.applications.len());
+    }
+
+    /// Where the transactions begin that nobody has ended at the source.
+    fn open_since(&self, partition: &cluster::Partition) -> BTreeSet<i64> {
+        let is_here = |record: &&Record| {
+            record.topic == partition.topic && record.partition == partition.index
+        };
+        let since = OPEN.map(|tag| {
+            let all = self.written.iter().filter(is_here);
+            let all = all.filter(|record| record.value.contains(tag));
+            all.map(|record| record.offset).min()
+        });
+        since.into_iter().flatten().collect()
+    }
+
     /// Each group goes on at the destination: with what it read at the source it has seen
     /// everything, each record once and where it was.
     fn goes_on(&self, source: &Cluster, destination: &Cluster) {
@@ -178,6 +209,7 @@ impl<'a> Shop<'a> {
                 ("open", "commit", "kept-8"),
                 ("open", "abort", "gone-9"),
                 ("two", "commit", "kept-10"),
+                ("twice", "commit", "kept-11"),
             ] {
                 more.extend(deal(destination, application, (id, end), tag));
             }
@@ -197,11 +229,60 @@ impl<'a> Shop<'a> {
             assert!(old.is_subset(&read), "{level}");
             let more: Vec<&Record> = read.difference(&old).collect();
             let writers = self.applications.len();
-            // Of each 5 * 40 records by new producers, and 3 or 4 transactions of 20.
-            let expected = writers * if committed { 260 } else { 280 };
+            // Of each 5 * 40 records by new producers, and 4 or 5 transactions of 20.
+            let expected = writers * if committed { 280 } else { 300 };
             assert_eq!(more.len(), expected, "{level}");
         }
     }
+
+    /// Of the id that was taken up while a transaction was open under it, one broker has both
+    /// transactions, and both are aborted: the first by the source's coordinator, in an epoch that
+    /// shuts its producer out, and the second by us, behind all that is the source's.
+    fn is_aborted_twice(&self, logs: &Path, ends: &[cluster::Partition]) {
+        let money = ends.iter().filter(|end| end.topic.ends_with("-money"));
+        let mut partitions = 0;
+        for end in money {
+            let held = compare::read(&logs.join(end.directory())).expect("it is readable");
+            let mut writers: BTreeMap<i64, Vec<&compare::Batch>> = BTreeMap::new();
+            for batch in &held.whole {
+                writers.entry(batch.producer().0).or_default().push(batch);
+            }
+            let is_it = |batches: &&Vec<&compare::Batch>| is_taken_up(batches, end.high_watermark);
+            let found = writers.values().filter(is_it).count();
+            assert_eq!(found, 1, "{end:?}: {:?}", told(&writers));
+            partitions += 1;
+        }
+        assert_eq!(partitions, 2 * self.applications.len());
+    }
+}
+
+/// Whether these are two transactions of one id, the second of which took the id up while the
+/// first was open and was open itself where the source's log ended.
+fn is_taken_up(batches: &[&compare::Batch], end: i64) -> bool {
+    let parts: Vec<&[&compare::Batch]> =
+        batches.split_inclusive(|batch| batch.is_marker()).collect();
+    let [first, second] = parts[..] else {
+        return false;
+    };
+    let of = |part: &[&compare::Batch]| match part {
+        [written @ .., marker] if marker.is_abort() && !written.is_empty() => {
+            let epochs = [written[0], marker].map(|batch| batch.producer().1);
+            Some((epochs, marker.base))
+        }
+        _ => None,
+    };
+    let (Some((first, fenced_at)), Some((second, ended_at))) = (of(first), of(second)) else {
+        return false;
+    };
+    first[0] < first[1] && first[1] < second[0] && fenced_at < end && end <= ended_at
+}
+
+/// For each producer where its batches begin, their epochs, and which of them are aborts.
+fn told(writers: &BTreeMap<i64, Vec<&compare::Batch>>) -> BTreeMap<i64, Vec<(i64, i16, bool)>> {
+    let tell = |batch: &&compare::Batch| (batch.base, batch.producer().1, batch.is_abort());
+    let all = writers.iter();
+    all.map(|(id, batches)| (*id, batches.iter().map(tell).collect()))
+        .collect()
 }
 
 fn put(

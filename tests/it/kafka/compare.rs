@@ -9,8 +9,17 @@ use std::path::{Path, PathBuf};
 /// Offset and length, then (leader epoch, magic, CRC, attributes) up to the last offset delta.
 const PREFIX: usize = 12;
 const LEADER_EPOCH: Range<usize> = 12..16;
+/// Its low byte.
+const ATTRIBUTES: usize = 22;
 const LAST_OFFSET_DELTA: Range<usize> = 23..27;
+const PRODUCER_ID: Range<usize> = 43..51;
+const PRODUCER_EPOCH: Range<usize> = 51..53;
 const HEADER: usize = 61;
+/// Of a batch with no record but the end of a transaction, what that end is: behind five fields of
+/// a byte each and the version of the key.
+const MARKER: Range<usize> = HEADER + 7..HEADER + 9;
+const CONTROL: u8 = 0x20;
+const ABORT: i16 = 0;
 
 /// One batch as it lies on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +30,28 @@ pub(super) struct Batch {
     pub(super) next: i64,
     /// All of it.
     pub(super) bytes: Vec<u8>,
+}
+
+impl Batch {
+    /// The id and the epoch of who wrote it.
+    pub(super) fn producer(&self) -> (i64, i16) {
+        let [id, epoch] = [PRODUCER_ID, PRODUCER_EPOCH].map(|field| &self.bytes[field]);
+        (
+            i64::from_be_bytes(id.try_into().expect("eight")),
+            i16::from_be_bytes(epoch.try_into().expect("two")),
+        )
+    }
+
+    /// Whether it ends a transaction.
+    pub(super) fn is_marker(&self) -> bool {
+        self.bytes[ATTRIBUTES] & CONTROL != 0
+    }
+
+    /// Whether it ends a transaction whose records are not valid.
+    pub(super) fn is_abort(&self) -> bool {
+        let marker = |bytes: &[u8]| i16::from_be_bytes(bytes.try_into().expect("two"));
+        self.is_marker() && marker(&self.bytes[MARKER]) == ABORT
+    }
 }
 
 /// A partition's batches in the order of the segments, and what could not be read as one.
