@@ -23,6 +23,7 @@ use crate::session::BrokerAddress;
 /// Changes nothing. Each line says ok, warn or fail and, where it is not ok, what to do.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("clusters").required(true).multiple(true))]
+#[command(group = clap::ArgGroup::new("joined").multiple(true))]
 pub(super) struct CheckArguments {
     /// Brokers of the source to begin with.
     #[arg(
@@ -37,31 +38,29 @@ pub(super) struct CheckArguments {
         long,
         value_name = "HOST:PORT",
         value_delimiter = ',',
-        group = "clusters"
+        groups = ["clusters", "joined"]
     )]
     destination: Vec<BrokerAddress>,
-    /// The destination's inter-broker listener [default: as its brokers say].
-    #[arg(long, value_name = "NAME", requires = "destination")]
-    listener: Option<String>,
-    /// The broker id that the node is to have there.
-    #[arg(long, value_name = "ID", requires = "destination")]
-    id: Option<i32>,
-    /// How long a session lasts there for the node, in milliseconds.
+    /// Brokers of that cluster, which are asked where its controllers listen.
     #[arg(
         long,
-        value_name = "MS",
-        requires = "destination",
-        default_value = "9000"
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        groups = ["clusters", "joined"]
     )]
+    destination_brokers: Vec<BrokerAddress>,
+    /// The destination's inter-broker listener [default: as its brokers say].
+    #[arg(long, value_name = "NAME", requires = "joined")]
+    listener: Option<String>,
+    /// The broker id that the node is to have there.
+    #[arg(long, value_name = "ID", requires = "joined")]
+    id: Option<i32>,
+    /// How long a session lasts there for the node, in milliseconds.
+    #[arg(long, value_name = "MS", requires = "joined", default_value = "9000")]
     session_timeout_ms: u32,
     /// How many replicas in sync make what the node leads committed there, where the cluster's
     /// metadata tells nothing.
-    #[arg(
-        long,
-        value_name = "COUNT",
-        requires = "destination",
-        default_value = "1"
-    )]
+    #[arg(long, value_name = "COUNT", requires = "joined", default_value = "1")]
     min_insync_replicas: u16,
     /// Topics that are to be copied: a regular expression that matches their whole names.
     #[arg(long, value_name = "REGEX", default_value = ".*")]
@@ -160,9 +159,13 @@ impl CheckArguments {
         if has_ring && !self.from.is_empty() {
             bytes = source::check(&self.from, &selection, &mut lines);
         }
-        if has_ring && !self.destination.is_empty() {
+        let bootstrap = Bootstrap {
+            controllers: self.destination,
+            brokers: self.destination_brokers,
+        };
+        if has_ring && !bootstrap.is_empty() {
             let joining = Joining {
-                bootstrap: Bootstrap::of(self.destination),
+                bootstrap,
                 listener: self.listener,
                 node: self.id.map(BrokerId),
                 session_timeout_ms: self.session_timeout_ms,

@@ -22,10 +22,24 @@ const NAMES_MAX: usize = 5;
 /// The node's process has to be stopped. Its replicas are removed, then its registration. Topics
 /// that only the node has are never given up: the command refuses and names them.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("destination").required(true).multiple(true))]
 pub(super) struct UnregisterArguments {
     /// Controllers of the destination to begin with.
-    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true)]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        group = "destination"
+    )]
     controllers: Vec<BrokerAddress>,
+    /// Brokers of the destination, which are asked where its controllers listen.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        group = "destination"
+    )]
+    brokers: Vec<BrokerAddress>,
     /// The node's broker id there.
     #[arg(long, value_name = "ID")]
     id: i32,
@@ -41,7 +55,10 @@ impl UnregisterArguments {
     pub(super) fn run(self) -> Result<Ending, Misuse> {
         uring::probe()?;
         let leaving = Leaving {
-            bootstrap: Bootstrap::of(self.controllers),
+            bootstrap: Bootstrap {
+                controllers: self.controllers,
+                brokers: self.brokers,
+            },
             node: BrokerId(self.id),
             opens_fences: self.open_fences,
         };

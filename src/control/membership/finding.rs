@@ -27,6 +27,12 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
+    /// There is nobody to begin with.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.controllers.is_empty() && self.brokers.is_empty()
+    }
+
     /// Controllers, and nobody else.
     #[must_use]
     pub fn of(controllers: Vec<BrokerAddress>) -> Bootstrap {

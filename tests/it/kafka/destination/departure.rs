@@ -77,16 +77,10 @@ fn a_nodes(client: &Client<RealWorld>) -> Vec<FeatureRange> {
     claimed(&Offer { finalized }).expect("they were tried")
 }
 
+/// By whoever knows brokers only, who say where the controllers listen.
 fn unregister(cluster: &Cluster, id: i32) -> Ended {
-    let (controllers, id) = (cluster.controllers(), id.to_string());
-    let args = [
-        "unregister",
-        "--controllers",
-        &controllers,
-        "--id",
-        &id,
-        "--json",
-    ];
+    let (brokers, id) = (cluster.bootstrap(), id.to_string());
+    let args = ["unregister", "--brokers", &brokers, "--id", &id, "--json"];
     program::run(&cluster.dir().join("out"), &args)
 }
 

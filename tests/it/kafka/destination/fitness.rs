@@ -18,17 +18,26 @@ fn a_check_says_what_a_destination_lacks() {
     }
 }
 
+/// By whoever knows brokers only.
 fn check(cluster: &Cluster, extra: &[&str]) -> program::Ended {
-    let controllers = cluster.controllers();
-    let args = ["check", "--destination", &controllers, "--json"];
-    program::run(&cluster.dir().join("out"), &[&args[..], extra].concat())
+    let brokers = ["--destination-brokers", &cluster.bootstrap()];
+    run_check(cluster, &[&brokers, extra].concat())
+}
+
+fn check_at(cluster: &Cluster, controllers: &str) -> program::Ended {
+    run_check(cluster, &["--destination", controllers, "--id", "1"])
+}
+
+fn run_check(cluster: &Cluster, args: &[&str]) -> program::Ended {
+    let all = [&["check", "--json"], args].concat();
+    program::run(&cluster.dir().join("out"), &all)
 }
 
 /// One listener for all, and sessions shorter than a node takes them for.
 fn is_unfit(workload: &Arc<Workload>, version: &str) {
     let settings = [("auto.create.topics.enable", "true")];
     let cluster = Cluster::start(workload, "unfit", 1, &settings);
-    let unfit = check(&cluster, &["--id", "1"]).expect_code(1);
+    let unfit = check_at(&cluster, &cluster.controllers()).expect_code(1);
     assert!(found(&unfit, "controllers", "ok").contains("cluster "));
     assert!(found(&unfit, "listeners", "fail").contains("no listener but PLAINTEXT"));
     assert!(found(&unfit, "broker.session.timeout.ms", "fail").contains("6000"));
@@ -58,11 +67,6 @@ fn is_not_joined(cluster: &Cluster) {
     let said = &refused.stderr;
     assert!(says.iter().all(|word| said.contains(word)), "{said}");
     assert_eq!(cluster.ask("ready").number("alive"), 1);
-}
-
-fn check_at(cluster: &Cluster, at: &str) -> program::Ended {
-    let args = ["check", "--destination", at, "--json"];
-    program::run(&cluster.dir().join("out"), &args)
 }
 
 fn is_fit(workload: &Arc<Workload>, version: &str) {
