@@ -316,9 +316,19 @@ impl Cluster {
     }
 
     /// The partitions of the topics whose whole name matches, with their log start and high
-    /// watermark.
+    /// watermark. A broker that has not heard yet who leads after a node of ours is waited for.
     pub(super) fn offsets(&self, topics: &str) -> Vec<Partition> {
-        let answer = self.ask(&format!("offsets topics={topics}"));
+        let command = format!("offsets topics={topics}");
+        let deadline = Instant::now() + READY_WITHIN;
+        let answer = loop {
+            match self.try_ask(&command) {
+                Ok(answer) => break answer,
+                Err(why) if why.contains("ListenerNotFound") && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Err(why) => panic!("{command}: {why}"),
+            }
+        };
         answer
             .words()
             .map(|words| Partition::parse(&words))
