@@ -32,7 +32,7 @@ fn a_failed_sync_is_never_followed_by_durable() {
         let mut disk = match Disk::mount(mirrored.destination.dir(), &logs) {
             Ok(disk) => disk,
             // Not every machine has loop devices, or lets us use them.
-            Err(why) => return eprintln!("SKIPPED: {test} ({why})"),
+            Err(why) => return skip(test, &why.to_string()),
         };
         outlives_a_failed_sync(&mut mirrored, &mut disk);
     }

@@ -3,7 +3,8 @@
 //!
 //! Time is judged on demand only: `TWINLOG_FAILOVER_PARTITIONS=1000`, and
 //! `TWINLOG_FAILOVER_TRIALS=5` for more than one trial, each on topics of its own, after
-//! `TWINLOG_FAILOVER_WARM_UPS=1` that does not count. With
+//! `TWINLOG_FAILOVER_WARM_UPS=1` that does not count; `TWINLOG_FAILOVER_WITHIN_MS=1000` is what the
+//! slowest of them may take. With
 //! `TWINLOG_KAFKA_JVM=scripts` brokers run as Kafka's scripts start them; a small heap and half a
 //! compiler would be measured otherwise.
 
@@ -45,6 +46,10 @@ fn many_partitions_change_hands() {
         .collect();
     took.sort();
     eprintln!("{count} partitions, {trials} trials: {took:?}");
+    if let Some(within) = number("TWINLOG_FAILOVER_WITHIN_MS") {
+        let slowest = took.last().expect("there was a trial");
+        assert!(slowest.as_millis() <= within as u128, "{slowest:?}");
+    }
 }
 
 /// Of how many partitions applications see the failover, where nothing else is asked for.

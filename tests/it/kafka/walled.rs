@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::cluster::free_ports;
 use super::node::Node;
 use super::*;
@@ -24,16 +26,22 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
     for version in oldest_and_newest() {
         let workload = Arc::new(Workload::start(&version));
         let source = Cluster::start(&workload, "walled-source", 1, &[]);
-        for (topic, partitions) in [("walled", 2), ("breached", 1), ("half", 1), ("moved", 1)] {
+        for (topic, partitions) in [
+            ("walled", 2),
+            ("breached", 1),
+            ("half", 1),
+            ("moved", 1),
+            ("left", 1),
+        ] {
             source.ask(&format!("create topic={topic} partitions={partitions}"));
             source.ask(&format!("produce topic={topic} count=300"));
         }
         let walled = Walled::start(&workload);
         let mut node = Node::member(&walled.cluster, "member");
-        node.declare("dr", &source, "walled|breached|half|moved|numbered");
+        node.declare("dr", &source, "walled|breached|half|moved|numbered|left");
         node.start();
         let refusals = walled.lets_in(&mut node);
-        node.until("caught up", 5, |one| one.is_caught_up());
+        node.until("caught up", 6, |one| one.is_caught_up());
         walled.opens_what_was_taken_away(&mut node);
         // While we lead it, no client sees a leader that it could write to.
         node.kill();
@@ -63,6 +71,7 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         walled.has_to_show_its_producers(&source, &mut node);
         node.stop().expect_code(0);
         walled.has_denied_us_nothing(refusals);
+        walled.is_opened_for_a_node_that_is_gone(&node);
     }
 }
 
@@ -215,6 +224,27 @@ impl Walled {
             std::thread::sleep(Duration::from_millis(500));
         }
         self.writes("numbered").expect("the fence is gone");
+    }
+
+    /// What completes a failover when the node never comes back: its fences stay for as long as
+    /// nobody says that writers are to be let in.
+    fn is_opened_for_a_node_that_is_gone(&self, node: &Node) {
+        let unregister = |more: &[&str]| {
+            let controllers = self.cluster.controllers();
+            let at = ["unregister", "--controllers", &controllers, "--id", "9001"];
+            let args = [&at, more, &["--json"]].concat();
+            program::run(node.outputs(), &args).expect_code(0).json()
+        };
+        let left = unregister(&[]);
+        assert_eq!(left["closed"], json!(["breached", "left"]), "{left}");
+        assert_eq!(left["opened"], json!([]), "{left}");
+        let denied = self.writes("left").expect_err("the fence stands");
+        assert!(denied.contains("TopicAuthorization"), "{denied}");
+        let left = unregister(&["--open-fences"]);
+        assert_eq!(left["opened"], json!(["breached", "left"]), "{left}");
+        assert_eq!(self.cluster.ask("denied topic=left").lines, [""; 0]);
+        self.writes("left").expect("the fence is gone");
+        assert_eq!(self.cluster.offsets("left")[0].range(), 0..310);
     }
 
     /// Waits until both partitions of the mirror are led by that broker.
