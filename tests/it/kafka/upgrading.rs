@@ -1,6 +1,8 @@
 //! A destination goes from release to release, its brokers one after the other, and its
 //! metadata.version is raised, while a node of ours is a broker of it and mirrors.
 
+use std::time::{Duration, Instant};
+
 use super::ledger::{Id, Ledger};
 use super::mirrored::Mirrored;
 use super::*;
@@ -39,11 +41,7 @@ fn a_destination_is_upgraded_under_its_mirror() {
         is_upgraded(&mut mirrored, &mut ledger);
         let raise = format!("raise feature=metadata.version level={level}");
         mirrored.destination.ask(&raise);
-        let told = mirrored.destination.ask("quorum");
-        let level = level.to_string();
-        let mut features = told.words();
-        let is_raised = features.any(|words| words == ["metadata.version", level.as_str()]);
-        assert!(is_raised, "{told:?}");
+        until_raised(&mirrored.destination, &level.to_string());
         settles(
             &mut mirrored,
             &format!("{version}, metadata.version {level}"),
@@ -58,6 +56,20 @@ fn a_destination_is_upgraded_under_its_mirror() {
     let got = mirrored.destination.offsets(TOPIC);
     mirrored.arrive_at(&[1, 2], &got, "handed over");
     mirrored.node.stop().expect_code(0);
+}
+
+/// Every broker comes to hear of it.
+fn until_raised(destination: &Cluster, level: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let told = destination.ask("quorum");
+        let mut features = told.words();
+        if features.any(|words| words == ["metadata.version", level]) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{told:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// The controller last, which is a broker as well.
