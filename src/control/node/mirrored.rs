@@ -310,18 +310,20 @@ impl Mirrored {
     }
 
     /// Nothing more is fetched. What was mirrored ends here; markers of an earlier stop may follow.
+    /// `is_heard`: the source could be asked when it was tried last.
     pub(super) fn ceased(
         &mut self,
         now: Instant,
         (mirrored, source_epoch): (Offset, LeaderEpoch),
         digest: Option<Digested>,
+        is_heard: bool,
     ) {
         self.is_busy = false;
         if let LogAt::Open { is_fetching, .. } = &mut self.log {
             *is_fetching = false;
         }
         self.compared.again();
-        self.report_ceased(now, mirrored);
+        self.report_ceased(now, mirrored, is_heard);
         self.report_digest(digest);
         self.ceased = Some(Ceased {
             log_end: mirrored,

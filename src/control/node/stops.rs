@@ -4,7 +4,7 @@ use crate::io::World;
 use crate::mirror::{Action, PartitionKey, State};
 use crate::model::{Instant, Offset, TopicName};
 use crate::protocol::mirror_rpc::{AbortedTransaction, LogDigest, LostRange, StopPlan, StopReport};
-use crate::shard::inbox::{Aborted, Digested};
+use crate::shard::inbox::{Aborted, Digested, Phase};
 
 use super::Node;
 use super::course::Part;
@@ -80,10 +80,14 @@ impl<W: World> Node<W> {
 
 impl Mirrored {
     /// Fetching has ended where the log ends now: what is missing is missing.
-    pub(super) fn report_ceased(&mut self, now: Instant, log_end: Offset) {
-        let source = self.source_end();
+    pub(super) fn report_ceased(&mut self, now: Instant, log_end: Offset, is_heard: bool) {
+        let status = self.status.as_ref();
+        let is_fetched = status.is_some_and(|status| status.phase == Phase::Mirroring);
+        // What was told before the source fell silent may be old.
+        let is_heard = is_heard && is_fetched;
+        let source = self.source_end().filter(|_| is_heard);
         let lag = source.map(|source| (source.value() - log_end.value()).max(0));
-        let lag_time = self.lag_time(now);
+        let lag_time = self.lag_time(now).filter(|_| is_heard);
         self.report = StopReport {
             lag,
             lag_ms: lag_time.and_then(|time| i64::try_from(time.as_millis()).ok()),

@@ -39,12 +39,13 @@ pub struct StopReport {
     pub digest: Option<LogDigest>,
     /// Transactions that were open, and are aborted here.
     pub aborted_transactions: Vec<AbortedTransaction>,
-    /// How many offsets the source was ahead when fetching ended; none if it could not be asked.
+    /// How many offsets the source was ahead when fetching ended, by its last answer; none if it
+    /// was not heard then.
     pub lag: Option<i64>,
     /// For how long records had been missing by then, in ms.
     pub lag_ms: Option<i64>,
-    /// Offsets that are at the source and not here; none if it could not be asked, or nothing is
-    /// lost.
+    /// Offsets that were at the source then and are not here; none if it was not heard, or nothing
+    /// is lost.
     pub lost: Option<LostRange>,
     /// Brokers that did not answer, and may give out producer ids of the source's if they run on.
     pub not_drained: Vec<i32>,

@@ -152,6 +152,7 @@ impl<'a> Shop<'a> {
             });
             let end = end.unwrap_or_else(|| panic!("{row}"));
             assert_eq!(row["lastMirrorOffset"], end.high_watermark, "{row}");
+            assert!(row["lag"] == 0 && row["lost"].is_null(), "{row}");
             // The source's own, which has risen since the other topic was written.
             let epoch = if end.topic == "shop.compacted" { 0 } else { 2 };
             assert!(row["lastMirrorEpoch"].as_i64() >= Some(epoch), "{row}");

@@ -194,8 +194,15 @@ impl Scene {
         let offsets = self.source.offsets("my-topic.*");
         self.source_dies();
         for mirror in ["pattern", "literal"] {
-            let stop = ["stop", "--mirror", mirror, "--topics", ".*", "--wait"];
-            self.node.mirrors(&stop).expect_code(0);
+            let stop = [
+                "stop", "--mirror", mirror, "--topics", ".*", "--wait", "--json",
+            ];
+            let report = self.node.mirrors(&stop).expect_code(0).json();
+            for row in report.as_array().expect("a row for each partition") {
+                assert!(row["lastMirrorOffset"].is_i64(), "{row}");
+                // How much it has more is not known of a source that is gone.
+                assert!(row["lag"].is_null() && row["lost"].is_null(), "{row}");
+            }
         }
         for ((id, _), there) in readers.into_iter().zip(&there) {
             let read = self.destination.ask(&format!("unwatch id={id}"));
