@@ -45,11 +45,12 @@ fn applications_go_on_where_they_were() {
         node.start();
         let ends = source.offsets("shop\\..*");
         node.until("caught up", ends.len(), |one| one.is_caught_up());
-        let args = [
-            "stop", "--mirror", "dr", "--topics", ".*", "--wait", "--json",
-        ];
-        let report = node.mirrors(&args).expect_code(0);
-        shop.is_left_where_it_ends(&report.json(), &ends);
+        let stop = ["stop", "--mirror", "dr", "--topics", ".*", "--json"];
+        let plan = node.mirrors(&[&stop[..], &["--dry-run"]].concat());
+        let report = node.mirrors(&[&stop[..], &["--wait"]].concat());
+        let (plan, report) = (plan.expect_code(0).json(), report.expect_code(0).json());
+        was_foretold(&plan, &report);
+        shop.is_left_where_it_ends(&report, &ends);
         nothing_is_open(&destination);
         shop.goes_on(&source, &destination);
         shop.takes_more(&destination);
@@ -60,6 +61,32 @@ fn applications_go_on_where_they_were() {
         destination.stop(1);
         for broker in [1, 2] {
             shop.is_aborted_twice(&destination.log_dir(broker), &ends);
+        }
+    }
+}
+
+/// What a stop would do is what it then does with each partition.
+fn was_foretold(plan: &serde_json::Value, report: &serde_json::Value) {
+    let rows =
+        |told: &serde_json::Value| told.as_array().expect("a row for each partition").clone();
+    let (plan, report) = (rows(plan), rows(report));
+    assert_eq!(plan.len(), report.len());
+    for told in &plan {
+        let is_it = |done: &&serde_json::Value| {
+            (&done["topic"], &done["partition"]) == (&told["topic"], &told["partition"])
+        };
+        let done = report.iter().find(is_it).expect("it was stopped");
+        assert_eq!(told["state"], "MIRRORING", "{told}");
+        assert_eq!(told["logEnd"], done["lastMirrorOffset"], "{told} {done}");
+        assert_eq!(told["lag"], done["lag"], "{told} {done}");
+        let aborted = done["abortedTransactions"].as_array().map(Vec::len);
+        assert_eq!(
+            told["openTransactions"],
+            aborted.unwrap_or_default(),
+            "{told} {done}"
+        );
+        for row in [told, done] {
+            assert!(row["newLeader"] == 1 || row["newLeader"] == 2, "{row}");
         }
     }
 }
