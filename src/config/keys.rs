@@ -89,7 +89,7 @@ const DESTINATION: Section = Section {
     keys: &[
         Key {
             name: "kind",
-            sentence: "Which of the two; a member needs node.id, whom to begin with, a listener.",
+            sentence: "Which of the two; a member needs node.id and what follows, up to listen.",
             kind: Kind::Text,
             place: |config| Place::Choice(&mut config.node.destination.kind),
         },

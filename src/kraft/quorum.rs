@@ -8,6 +8,9 @@ use crate::protocol::controller::Leadership;
 use crate::protocol::fetch::Endpoint;
 use crate::session::BrokerAddress;
 
+/// So many controllers are known at most, beside those that were given.
+const LEARNED_MAX: usize = 100;
+
 /// The controllers, as far as we know them.
 #[derive(Debug)]
 pub(super) struct Quorum {
@@ -85,6 +88,9 @@ impl Quorum {
             self.learned.retain(|known| known.broker != endpoint.broker);
             self.learned.push(endpoint.clone());
         }
+        // Whoever tells of more than any quorum has tells lies; the latest word counts.
+        let surplus = self.learned.len().saturating_sub(LEARNED_MAX);
+        self.learned.drain(..surplus);
         let is_news = told.epoch > self.epoch;
         if is_news {
             self.epoch = told.epoch;

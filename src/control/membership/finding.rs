@@ -54,6 +54,8 @@ pub(super) struct Search<W: World> {
     found: mpsc::Receiver<Found>,
     is_under_way: bool,
     not_before: Instant,
+    /// Who is asked first this time: one who answers wrongly is not always that.
+    turn: usize,
 }
 
 impl<W: World> Search<W> {
@@ -69,6 +71,7 @@ impl<W: World> Search<W> {
             found,
             is_under_way: false,
             not_before: Instant::default(),
+            turn: 0,
         }
     }
 
@@ -83,7 +86,9 @@ impl<W: World> Search<W> {
         self.is_under_way = true;
         self.not_before = now.after(AGAIN);
         let (world, opening) = (self.world.clone(), self.opening);
-        let (brokers, found_in) = (self.brokers.clone(), self.found_in.clone());
+        let (mut brokers, found_in) = (self.brokers.clone(), self.found_in.clone());
+        brokers.rotate_left(self.turn);
+        self.turn = (self.turn + 1) % brokers.len();
         self.world.spawn(async move {
             // Nobody listens any more where the membership has ended.
             drop(found_in.send(find(&world, &brokers, opening).await).await);

@@ -35,7 +35,7 @@ use crate::io::{Clock, World};
 use crate::mirror::{Action, PartitionKey};
 use crate::model::{BrokerId, Instant, ProducerId, TopicName};
 use crate::protocol::ErrorCode;
-use crate::session::{BrokerAddress, Refusal};
+use crate::session::BrokerAddress;
 use crate::shard::inbox::{Order, PRODUCERS_KEPT_MS};
 
 use super::Node;
@@ -63,6 +63,8 @@ pub(super) struct LowIds {
     looks_below: i64,
     looked_below: i64,
     known: Known,
+    /// Why the last look is no whole one.
+    gap: Option<String>,
     /// Who remembers producers of the destination's, by their ids.
     seen: BTreeMap<i64, Seen>,
     /// Those ids; logs are compared with them.
@@ -176,7 +178,10 @@ impl LowIds {
             return Some(danger);
         }
         let why = match &self.known {
-            Known::All if self.is_outrun(largest) => "they are being asked for again".to_owned(),
+            Known::All if self.is_outrun(largest) => match &self.gap {
+                Some(why) => why.clone(),
+                None => "they are being asked for again".to_owned(),
+            },
             Known::All if self.is_compared(compared) => return None,
             Known::All => "the log is being compared with them".to_owned(),
             Known::Nothing => "they are being asked for".to_owned(),
@@ -210,6 +215,7 @@ impl LowIds {
             None => {
                 self.look_at = now.after(INTERVAL);
                 self.known = Known::All;
+                self.gap = None;
                 self.looked_below = self.looks_below;
                 self.seen = running.below;
                 self.remembers_longer = None;
@@ -218,6 +224,7 @@ impl LowIds {
                 self.look_at = now.after(pause);
                 // Whoever was seen may be where nobody answers now.
                 self.seen.extend(running.below);
+                self.gap = known.why().map(str::to_owned);
                 // Who has not answered now has before; what we may not see was never seen.
                 if self.known != Known::All || matches!(known, Known::Closed(_)) {
                     self.known = known;
@@ -233,6 +240,15 @@ impl LowIds {
     }
 }
 
+impl Known {
+    fn why(&self) -> Option<&str> {
+        match self {
+            Known::InPart(why) | Known::Closed(why) => Some(why),
+            Known::Nothing | Known::All => None,
+        }
+    }
+}
+
 fn in_doubt(why: &str) -> String {
     format!(
         "it is not known yet whether producers of the destination have ids under which others have \
@@ -240,25 +256,36 @@ fn in_doubt(why: &str) -> String {
     )
 }
 
-/// Why not all is known after a look, and how long to wait for the next one.
+/// Why not all is known after a look, and how long to wait for the next one. A right that is
+/// missing counts before all else: what else is missing may be so for long, and must not hide it.
 fn gap(running: &Running) -> Option<(Known, Duration)> {
+    let of = |is_it: fn(ErrorCode) -> bool| {
+        let untold = running.untold.iter().filter(|(_, why)| is_it(why.code));
+        let count = untold.clone().count();
+        untold.clone().next().map(|(id, why)| (count, id, why))
+    };
+    if let Some((count, id, why)) = of(|code| code == ErrorCode::TOPIC_AUTHORIZATION_FAILED) {
+        let why = format!(
+            "{count} partitions do not tell their producers, {id} among them: {why}; grant the \
+             node READ on topics"
+        );
+        return Some((Known::Closed(why), INTERVAL_UNTOLD));
+    }
     if let Some((broker, why)) = running.silent.iter().next() {
         let why = format!("broker {broker} does not tell: {why}");
         return Some((Known::InPart(why), AGAIN));
     }
-    let is_closed = |refusal: &Refusal| refusal.code == ErrorCode::TOPIC_AUTHORIZATION_FAILED;
-    let mut passing = running.untold.iter().filter(|(_, why)| !is_closed(why));
-    if let Some((id, why)) = passing.next() {
+    if let Some((_, id, why)) = of(|code| code != ErrorCode::LEADER_NOT_AVAILABLE) {
         let why = format!("{id} does not tell its producers: {why}");
         return Some((Known::InPart(why), AGAIN));
     }
-    let (id, why) = running.untold.iter().next()?;
-    let count = running.untold.len();
+    let (count, id, why) = of(|_| true)?;
     let why = format!(
-        "{count} partitions do not tell their producers, {id} among them: {why}; grant the node \
-         READ on topics"
+        "{count} partitions do not tell their producers, {id} among them: {why}; bring back the \
+         brokers that have them, or delete those topics"
     );
-    Some((Known::Closed(why), INTERVAL_UNTOLD))
+    // That may last, and each look costs every broker something.
+    Some((Known::InPart(why), INTERVAL))
 }
 
 impl<W: World> Node<W> {

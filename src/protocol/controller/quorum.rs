@@ -1,11 +1,16 @@
 //! DescribeQuorum: where the controllers listen, by the word of any broker, which asks the active
 //! controller for it.
 
+use std::collections::BTreeSet;
+
 use super::{ControllerCall, METADATA_TOPIC, no_tags, text};
 use crate::model::BrokerId;
 use crate::protocol::ErrorCode;
 use crate::protocol::fetch::Endpoint;
 use crate::protocol::primitive::{Reader, Unread, Writer};
+
+/// No quorum has so many.
+const VOTERS_MAX: usize = 100;
 
 /// Asks for the quorum of the metadata log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +62,12 @@ impl ControllerCall for DescribeQuorum {
             refused => refused,
         };
         let nodes = nodes.unwrap_or_default().into_iter().flatten();
+        let is_voter: BTreeSet<BrokerId> = quorum.voters.into_iter().collect();
         let mut voters: Vec<Endpoint> = nodes
-            .filter(|node| quorum.voters.contains(&node.broker))
+            .filter(|node| is_voter.contains(&node.broker))
             .collect();
         voters.sort_by_key(|voter| voter.broker != quorum.leader);
+        voters.truncate(VOTERS_MAX);
         Ok(QuorumAnswer { error, voters })
     }
 }

@@ -1,6 +1,7 @@
 //! Whom the destination remembers, held against what logs have.
 
 use super::*;
+use crate::session::Refusal;
 
 const DAY: i64 = PRODUCERS_KEPT_MS;
 
@@ -98,6 +99,37 @@ fn who_may_not_look_everywhere_does_not_know() {
     assert_eq!(low.closed(Some(id(1_000))), None, "that passes");
     let again = Some(Instant::default().after(AGAIN));
     assert_eq!(low.deadline(None), again);
+}
+
+/// What nobody leads may stay so: it is asked for no oftener than all else, and hides no right that
+/// is missing.
+#[test]
+fn what_nobody_leads_hides_nothing() {
+    let nobody = || untold(ErrorCode::LEADER_NOT_AVAILABLE);
+    let mut low = looking();
+    low.looked(Instant::default(), nobody());
+    let said = doubt(&low, &[]).expect("nobody knows");
+    assert!(
+        said.contains("1 partitions") && said.contains("theirs-0"),
+        "{said}"
+    );
+    let usual = Some(Instant::default().after(INTERVAL));
+    assert_eq!(low.deadline(None), usual);
+    let mut both = nobody();
+    let code = ErrorCode::TOPIC_AUTHORIZATION_FAILED;
+    let said = String::new();
+    let zoo = "zoo-0".parse().expect("a partition");
+    both.untold.insert(zoo, Refusal { code, said });
+    low.looked(Instant::default(), Running::default());
+    low.looked(Instant::default(), both);
+    let said = low.closed(Some(id(1_000))).expect("a right is missing");
+    assert!(said.contains("zoo-0") && said.contains("READ"), "{said}");
+    // Ids that nobody has looked for: the reason is the one that holds looks up.
+    let mut low = looking();
+    low.looked(Instant::default(), Running::default());
+    low.looked(Instant::default(), nobody());
+    let beyond = low.doubt(&Compared::default(), Some(id(5_000)));
+    assert!(beyond.is_some_and(|why| why.contains("theirs-0")));
 }
 
 #[test]
