@@ -206,7 +206,7 @@ fn waits_when_it_falls_due(destination: &Cluster, node: &mut Node) {
         std::thread::sleep(STILL + Duration::from_secs(2));
         node.until("it waits", 2, |one| one.state == "MIRRORING");
     };
-    waits(node, "nobody can tell", "theirs-0 does not tell");
+    waits(node, "nobody can tell", "nobody leads it");
     destination.resume(2);
     waits(node, "it is told", "written to theirs-0");
 }
