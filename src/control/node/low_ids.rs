@@ -63,8 +63,6 @@ pub(super) struct LowIds {
     looks_below: i64,
     looked_below: i64,
     known: Known,
-    /// Why the last look is no whole one.
-    gap: Option<String>,
     /// Who remembers producers of the destination's, by their ids.
     seen: BTreeMap<i64, Seen>,
     /// Those ids; logs are compared with them.
@@ -87,8 +85,8 @@ enum Known {
     InPart(String),
     /// Somebody will not, before we are given a right.
     Closed(String),
-    /// Everybody has answered.
-    All,
+    /// Everybody has answered once; `gap`: why the last look was no whole one.
+    All { gap: Option<String> },
 }
 
 /// How a log compares with producers of the destination's.
@@ -140,7 +138,8 @@ impl LowIds {
     }
 
     fn may_harm(&self, compared: &Compared, largest: Option<ProducerId>) -> bool {
-        let is_looked = self.known == Known::All && !self.is_outrun(largest);
+        let is_all = matches!(self.known, Known::All { .. });
+        let is_looked = is_all && !self.is_outrun(largest);
         let is_known = is_looked && self.is_compared(compared);
         !is_known || self.met(compared, largest).next().is_some()
     }
@@ -178,12 +177,12 @@ impl LowIds {
             return Some(danger);
         }
         let why = match &self.known {
-            Known::All if self.is_outrun(largest) => match &self.gap {
+            Known::All { gap } if self.is_outrun(largest) => match gap {
                 Some(why) => why.clone(),
                 None => "they are being asked for again".to_owned(),
             },
-            Known::All if self.is_compared(compared) => return None,
-            Known::All => "the log is being compared with them".to_owned(),
+            Known::All { .. } if self.is_compared(compared) => return None,
+            Known::All { .. } => "the log is being compared with them".to_owned(),
             Known::Nothing => "they are being asked for".to_owned(),
             Known::InPart(why) | Known::Closed(why) => why.clone(),
         };
@@ -214,21 +213,21 @@ impl LowIds {
         match gap(&running) {
             None => {
                 self.look_at = now.after(INTERVAL);
-                self.known = Known::All;
-                self.gap = None;
+                self.known = Known::All { gap: None };
                 self.looked_below = self.looks_below;
                 self.seen = running.below;
                 self.remembers_longer = None;
             }
-            Some((known, pause)) => {
+            Some((found, pause)) => {
                 self.look_at = now.after(pause);
                 // Whoever was seen may be where nobody answers now.
                 self.seen.extend(running.below);
-                self.gap = known.why().map(str::to_owned);
-                // Who has not answered now has before; what we may not see was never seen.
-                if self.known != Known::All || matches!(known, Known::Closed(_)) {
-                    self.known = known;
-                }
+                self.known = match (&self.known, found) {
+                    // Who has not answered now has before.
+                    (Known::All { .. }, Known::InPart(why)) => Known::All { gap: Some(why) },
+                    // What we may not see was never seen.
+                    (_, found) => found,
+                };
             }
         }
         let ids = self.seen.keys();
@@ -237,15 +236,6 @@ impl LowIds {
         let is_longer = |kept: &Option<i64>| kept.is_none_or(|kept| kept > PRODUCERS_KEPT_MS);
         let mut longer = running.remember.iter().filter(|(_, kept)| is_longer(kept));
         self.remembers_longer = longer.next().map(|(id, _)| *id).or(self.remembers_longer);
-    }
-}
-
-impl Known {
-    fn why(&self) -> Option<&str> {
-        match self {
-            Known::InPart(why) | Known::Closed(why) => Some(why),
-            Known::Nothing | Known::All => None,
-        }
     }
 }
 

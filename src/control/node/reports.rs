@@ -101,8 +101,6 @@ impl<W: World> Node<W> {
     }
 
     fn takes_in(&mut self, key: &PartitionKey, told: Told) {
-        let feed = self.feeds.get(&key.mirror);
-        let is_heard = feed.is_some_and(|feed| feed.trouble.is_none());
         let one = self.partitions.get_mut(key).expect("the caller has it");
         let is_asked = matches!(told, Told::Compared { .. });
         one.trouble.take_if(|_| !is_asked);
@@ -130,6 +128,8 @@ impl<W: World> Node<W> {
                 ..
             } => {
                 let now = self.world.clock().now();
+                let feed = self.feeds.get(&key.mirror);
+                let is_heard = feed.is_some_and(|feed| feed.trouble.is_none());
                 one.ceased(now, (mirrored, source_epoch), digest, is_heard);
             }
             Told::Compared { version, met, .. } => self.compared(key, version, met),
