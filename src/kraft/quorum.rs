@@ -78,7 +78,8 @@ impl Quorum {
 
     /// As many attempts have failed, one after the other, as there are controllers that we know.
     pub(super) fn is_lost(&self) -> bool {
-        self.failures as usize >= self.known().len()
+        // Asked at each turn: mostly nothing has failed, and nobody has to be counted.
+        self.is_empty() || (self.failures > 0 && self.failures as usize >= self.known().len())
     }
 
     /// Takes in what a controller has said of the leadership. What is older than what we know is
