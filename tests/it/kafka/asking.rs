@@ -6,12 +6,8 @@ use std::net::TcpStream;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
-    MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName,
-};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
-
-use super::gate::METADATA;
+use kafka_protocol::messages::{MetadataRequest, RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 
 const VERSION: i16 = 12;
 
@@ -40,15 +36,7 @@ pub(super) fn heard(at: &str, topic: &str) -> Heard {
     let request = MetadataRequest::default()
         .with_topics(Some(vec![named]))
         .with_allow_auto_topic_creation(false);
-    let header = RequestHeader::default()
-        .with_request_api_key(METADATA)
-        .with_request_api_version(VERSION);
-    let mut content = BytesMut::new();
-    header.encode(&mut content, 2).expect("all of it is set");
-    request.encode(&mut content, VERSION).expect("all is set");
-    let mut answer = exchange(at, &content);
-    ResponseHeader::decode(&mut answer, 1).expect("a broker wrote it");
-    let told = MetadataResponse::decode(&mut answer, VERSION).expect("a broker wrote it");
+    let told = ask(at, VERSION, &request);
     let sorted = |ids: Vec<i32>| {
         let mut ids = ids;
         ids.sort_unstable();
@@ -66,6 +54,22 @@ pub(super) fn heard(at: &str, topic: &str) -> Heard {
         alive: sorted(told.brokers.iter().map(|one| one.node_id.0).collect()),
         partitions: partitions.collect(),
     }
+}
+
+/// Asks the broker at an address anything, over a connection of its own.
+pub(super) fn ask<R: Request>(at: &str, version: i16, request: &R) -> R::Response {
+    let header = RequestHeader::default()
+        .with_request_api_key(R::KEY)
+        .with_request_api_version(version);
+    let mut content = BytesMut::new();
+    header
+        .encode(&mut content, R::header_version(version))
+        .expect("all of it is set");
+    request.encode(&mut content, version).expect("all is set");
+    let mut answer = exchange(at, &content);
+    ResponseHeader::decode(&mut answer, R::Response::header_version(version))
+        .expect("a broker wrote it");
+    R::Response::decode(&mut answer, version).expect("a broker wrote it")
 }
 
 fn exchange(at: &str, content: &[u8]) -> Bytes {

@@ -48,6 +48,7 @@ mod jvm;
 mod leading;
 mod ledger;
 mod lied_to;
+mod marking;
 mod member;
 mod mirrored;
 mod misled;
