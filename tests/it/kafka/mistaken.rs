@@ -1,5 +1,7 @@
 //! What operators and configurations get wrong is named, or waited out, and all else goes on.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use super::node::{APART, Node};
@@ -51,6 +53,7 @@ fn is_named(version: &str) {
     }
     operators_are_told(&node, &source);
     is_somebody_elses_id(&destination);
+    is_no_controller(&destination, "speaks TLS", &[0x15, 3, 3, 0, 2, 2, 0x50]);
     node.mirrors(&["stop", "--mirror", "dr", "--topics", "good", "--wait"])
         .expect_code(0);
     node.stop().expect_code(0);
@@ -117,6 +120,27 @@ fn is_somebody_elses_id(destination: &Cluster) {
     let ended = third.run().expect_code(1);
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
     ended.expect_said(&["id 1 is a controller's of this cluster"]);
+}
+
+/// A node that is given a port where something else answers says what that is and what to
+/// give it, and waits.
+fn is_no_controller(destination: &Cluster, words: &str, answer: &'static [u8]) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    let at = listener.local_addr().expect("it is bound").to_string();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 1024];
+            // A client that goes has heard enough.
+            drop(stream.read(&mut request).and_then(|_| stream.write(answer)));
+        }
+    });
+    let mut astray = Node::member(destination, "astray");
+    astray.set(&destination.controllers(), &at);
+    astray.start();
+    astray.until_said(words);
+    let said = astray.said();
+    assert!(said.contains(&at) && said.contains("PLAINTEXT"), "{said}");
+    astray.stop().expect_code(0);
 }
 
 /// A node that has been in one cluster does not take another one for it.

@@ -62,12 +62,15 @@ fn a_member_mirrors_onto_a_stock_cluster_and_hands_over() {
         source.ask("menagerie prefix=zoo. seed=5 rf=1 tiny=500");
         let count = source.offsets("zoo\\..*").len();
         let mut destination = Cluster::start(&workload, "serving-destination", 2, &APART);
+        source.ask("create topic=aviary partitions=1");
         let mut node = Node::member_of_brokers(&destination, "member");
-        node.declare("dr", &source, "zoo\\..*");
+        node.declare("dr", &source, "zoo\\..*|aviary");
+        node.configure("\"topics.exclude\" = ['avi.*']\n");
         let operators = node.admin().replace("127.0.0.1", "localhost");
         node.set("[admin]", &format!("[admin]\nadvertised = \"{operators}\""));
         node.start();
         node.until("caught up", count, |one| one.is_caught_up());
+        assert_eq!(destination.offsets("aviary"), [], "it was to be left out");
         tells_nodes_where_its_operators_find_it(&destination, &operators);
         what_is_no_mirror_leaves(&destination);
         // Nothing comes while it is paused, and nothing is missing once it goes on.
