@@ -159,7 +159,7 @@ impl Families<'_, '_> {
         )?;
         self.gauges(
             "lag_seconds",
-            "Age of the last record when it arrived, or of what is still to come",
+            "For how long the source has been ahead",
             each(|partition| partition.lag.map(|lag| lag.as_secs_f64())),
         )?;
         self.gauges(

@@ -56,6 +56,9 @@ pub(super) struct Mirrored {
     pub(super) status: Option<Status>,
     /// Since when records of the source have been missing here.
     missing_since: Option<Instant>,
+    /// Bytes and offsets that came last, while the log was open once: a log that is opened again
+    /// and again for what it is refused does not forget how large its records are.
+    came: Option<(u64, u64)>,
     /// What it waits for, in words.
     pub(super) waits_for: &'static str,
     /// What went wrong last with a step that is tried again.
@@ -150,6 +153,7 @@ impl Mirrored {
             stood: None,
             status: None,
             missing_since: None,
+            came: None,
             waits_for: "nothing was read of it yet",
             trouble: None,
             soon_since: None,
@@ -393,6 +397,7 @@ impl Mirrored {
     /// Its shard says where it stands.
     pub(super) fn stands(&mut self, now: Instant, status: Status) {
         self.status = Some(status);
+        self.came = self.has_come().or(self.came);
         self.missing_since = match self.lag() {
             Some(1..) => self.missing_since.or(Some(now)),
             Some(_) => None,
@@ -419,10 +424,16 @@ impl Mirrored {
         if lag == 0 {
             return Some(0);
         }
+        let (bytes, offsets) = self.came?;
+        u64::try_from(u128::from(bytes) * u128::from(lag) / u128::from(offsets)).ok()
+    }
+
+    /// Bytes and offsets that came since the log was opened; none before there are any.
+    fn has_come(&self) -> Option<(u64, u64)> {
         let begun = self.opened.as_ref()?.log_end.value();
         let offsets = u64::try_from(self.log_end()?.value() - begun).ok()?;
-        let bytes = u128::from(self.status.as_ref()?.tally.bytes) * u128::from(lag);
-        u64::try_from(bytes.checked_div(u128::from(offsets))?).ok()
+        let bytes = self.status.as_ref()?.tally.bytes;
+        (bytes > 0 && offsets > 0).then_some((bytes, offsets))
     }
 
     /// Why nothing arrives, while something is in the way.

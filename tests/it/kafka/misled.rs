@@ -34,6 +34,7 @@ fn no_lie_reaches_a_stock_broker() {
         told("mirrored");
         scene.is_lied_to();
         told("lied to");
+        scene.is_measured();
         scene.goes_on_where_nobody_lies();
         told("the others went on");
         scene.is_told_the_truth();
@@ -187,11 +188,52 @@ impl Scene {
         node.start();
         for one in &self.all {
             let what = format!("{:?} is told {} times", one.lie, one.told_min());
-            node.await_that(&what, || one.proxy.told() >= one.told_min());
+            node.await_that(&what, |_| one.proxy.told() >= one.told_min());
             if matches!(one.lie, Lie::Records(_)) {
                 node.until_said(&format!("{}-0 waits: broker 1 sent it: ", one.name));
             }
         }
+    }
+
+    /// What is missing by the node's own word: how many offsets, about how many bytes, and for how
+    /// long. No bytes are known where nothing has come that tells how large a record is.
+    fn is_measured(&mut self) {
+        let Mirrored { source, node, .. } = &mut self.mirrored;
+        let log_dir = source.log_dir(1);
+        let mut with_bytes = 0;
+        for one in &self.all {
+            if !matches!(one.lie, Lie::Records(_)) {
+                continue;
+            }
+            let name = one.name.as_str();
+            let (mut end, mut bytes) = (None, None);
+            node.await_that(&format!("{name} lags"), |node| {
+                let measured = |what| node.measured(what, name, 0);
+                (end, bytes) = (measured("destination_offset"), measured("lag_bytes"));
+                let lag = measured("lag_offsets");
+                let is_whole = end.zip(lag).is_some_and(|(end, lag)| end + lag == 2 * HALF);
+                is_whole && measured("lag_seconds") >= Some(2)
+            });
+            let end = end.expect("just seen");
+            assert!(one.ends().contains(&end), "{name} ends at {end}");
+            assert_eq!(
+                bytes.is_some(),
+                end > HALF,
+                "{name} ends at {end}: {bytes:?}"
+            );
+            let theirs = compare::read(&log_dir.join(format!("{name}-0"))).expect("it is whole");
+            let missing = theirs.whole.iter().filter(|batch| batch.base >= end);
+            let missing: usize = missing.map(|batch| batch.bytes.len()).sum();
+            let missing = i64::try_from(missing).expect("few");
+            // All records are of one size, and all batches but the last of so many.
+            let is_about = |bytes: i64| (bytes - missing).abs() * 4 < missing;
+            assert!(
+                bytes.is_none_or(is_about),
+                "{name}: {bytes:?} for {missing}"
+            );
+            with_bytes += usize::from(bytes.is_some());
+        }
+        assert!(with_bytes > 0, "every lie was about the first batch");
     }
 
     /// The lies last.
@@ -239,6 +281,11 @@ impl Scene {
             one.proxy.lies(Often::Never);
         }
         self.catches_up("when the lying has ended");
+        let node = &mut self.mirrored.node;
+        node.await_that("nothing is missing", |node| {
+            let lags = ["lag_offsets", "lag_bytes", "lag_seconds"];
+            lags.iter().all(|lag| node.summed(lag) == 0)
+        });
         let names = self.all.iter().map(|one| one.name.as_str());
         let mirrors: Vec<&str> = names.chain([UNTOUCHED]).collect();
         self.mirrored.node.stop_mirrors(&mirrors);

@@ -283,10 +283,10 @@ impl Node {
         told
     }
 
-    /// Waits until something is so that is not told by the node.
-    pub(super) fn await_that(&mut self, what: &str, is_so: impl Fn() -> bool) {
+    /// Waits until something is so.
+    pub(super) fn await_that(&mut self, what: &str, mut is_so: impl FnMut(&Node) -> bool) {
         let deadline = Instant::now() + WITHIN;
-        while !is_so() {
+        while !is_so(self) {
             self.assert_alive();
             assert!(Instant::now() < deadline, "{what}: {}", self.said());
             std::thread::sleep(Duration::from_millis(100));

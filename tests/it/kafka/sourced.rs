@@ -116,7 +116,7 @@ impl Scene {
         self.catches_up("without their sessions");
         for (gate, evicted) in &evicted {
             assert!(gate.take_errors().contains(&SESSION_NOT_FOUND));
-            let is_anew = || has_begun_anew(gate, evicted);
+            let is_anew = |_: &Node| has_begun_anew(gate, evicted);
             self.mirrored.node.await_that("new sessions", is_anew);
         }
     }
