@@ -17,6 +17,10 @@ const LISTENED: Duration = Duration::from_secs(10);
 /// So many refusals a controller may have to log meanwhile, and so many lines.
 const REFUSALS_MAX: usize = 4;
 const LINES_MAX: usize = 300;
+/// Kafka's numbers of a kind of thing, of what is done to it, and of a denial.
+const TOPIC: i8 = 2;
+const WRITE: i8 = 4;
+const DENY: i8 = 2;
 
 #[test]
 fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
@@ -42,6 +46,7 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         node.start();
         let refusals = walled.lets_in(&mut node);
         node.until("caught up", 6, |one| one.is_caught_up());
+        walled.denies(&["User:*", "User:twinlog-fence"], "walled");
         walled.opens_what_was_taken_away(&mut node);
         // While we lead it, no client sees a leader that it could write to.
         node.kill();
@@ -63,6 +68,7 @@ fn nobody_writes_to_a_mirror_of_a_node_with_few_rights() {
         node.mirrors(&["stop", "--mirror", "dr", "--topics", "walled", "--wait"])
             .expect_code(0);
         walled.writes("walled").expect("the fence is gone");
+        walled.denies(&[], "walled");
         let written = walled.cluster.offsets("walled");
         let end =
             |all: &[cluster::Partition]| -> i64 { all.iter().map(|one| one.range().end).sum() };
@@ -248,6 +254,21 @@ impl Walled {
     }
 
     /// Waits until both partitions of the mirror are led by that broker.
+    /// These, in order, may not write to a topic as the metadata log has it, and nothing else is
+    /// denied there. One of them is nobody's name, and marks whose fence it is.
+    fn denies(&self, whom: &[&str], topic: &str) {
+        let rights = stale::seen(&self.cluster).image.rights;
+        let denials = rights.values().filter(|right| {
+            (right.resource_kind, right.resource.as_str()) == (TOPIC, topic)
+                && right.permission == DENY
+        });
+        let told = denials.map(|right| (right.principal.as_str(), right.operation));
+        let mut told: Vec<_> = told.collect();
+        told.sort_unstable();
+        let wanted: Vec<_> = whom.iter().map(|who| (*who, WRITE)).collect();
+        assert_eq!(told, wanted);
+    }
+
     fn is_led_by(&self, broker: i32) {
         // Clients see nobody where the leader has no listener of theirs.
         let leader = if broker == 9001 { -1 } else { broker };
