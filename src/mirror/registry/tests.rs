@@ -381,6 +381,33 @@ fn patterns_move_from_one_list_to_the_other() {
     refused(&desk.registry().stop(&bad), 128);
 }
 
+/// A planned stop keeps its pattern at once, and the topics go on until nothing of them is missing:
+/// what is asked of others meanwhile, and the end of the first that is due, stop none of them.
+#[test]
+fn what_an_earlier_pattern_excludes_is_not_stopped_by_a_later_request() {
+    let mut desk = Desk::new();
+    desk.start("dr", &[source("a1", 1), source("a2", 2), source("b1", 3)]);
+    let stop = StopMirrorTopicsRequest {
+        mirror_name: "dr".to_owned(),
+        patterns: texts(&["a.*"]),
+        ..StopMirrorTopicsRequest::default()
+    };
+    let mut plan = desk.registry().stop(&stop).expect("a mirror that is known");
+    plan.records
+        .retain(|record| matches!(record, Record::Mirror(..)));
+    desk.keep(plan.records);
+    assert_eq!(desk.stop("dr", &["a1"]), [Ok(())]);
+    assert_eq!(desk.desired("a1"), Desired::Stopped);
+    assert_eq!(desk.desired("a2"), Desired::Mirroring);
+    assert_eq!(desk.start("dr", &[source("c1", 4)]), [Ok(())]);
+    assert_eq!(desk.start_patterns(&[], &["b.*"]), ["b1"]);
+    assert_eq!(desk.desired("a2"), Desired::Mirroring);
+    // Whoever does not want to wait any more says so by the same pattern.
+    let plan = desk.registry().stop(&stop);
+    assert_eq!(desk.done(plan), [Ok(())]);
+    assert_eq!(desk.desired("a2"), Desired::Stopped);
+}
+
 #[test]
 fn a_name_that_was_excluded_by_itself_can_be_started() {
     let mut desk = Desk::new();

@@ -100,7 +100,7 @@ impl Registry {
         next.include = bounded(next.include)?;
         next.exclude = bounded(next.exclude)?;
         self.start_included(states, name, &next, request, &mut plan)?;
-        self.stop_excluded(name, &next, &named, &mut plan);
+        self.stop_matching(name, &request.exclude_patterns, &named, &mut plan)?;
         plan.put_mirror(name, mirror, &next);
         Ok(plan)
     }
@@ -216,7 +216,7 @@ impl Registry {
             });
             plan.put(stated, stopped);
         }
-        self.stop_excluded(name, &next, &named, &mut plan);
+        self.stop_matching(name, &request.patterns, &named, &mut plan)?;
         plan.put_mirror(name, mirror, &next);
         Ok(plan)
     }
@@ -346,22 +346,28 @@ impl Registry {
         Ok((topic, &known.said))
     }
 
-    /// Stops the topics that the mirror as it will be excludes, but for those that are dealt with.
-    fn stop_excluded(
+    /// Stops the topics that the patterns of a request match, but for those that are dealt with.
+    ///
+    /// What an earlier pattern excludes may be mirrored all the same: its planned stop waits until
+    /// nothing is missing.
+    fn stop_matching(
         &self,
         name: &MirrorName,
-        next: &Mirror,
+        patterns: &[String],
         named: &BTreeSet<&str>,
         plan: &mut Plan,
-    ) {
+    ) -> Result<(), Refusal> {
+        let mut meant = Vec::new();
+        with(&mut meant, patterns)?;
         for (topic, known) in self.topics_of(name) {
             let is_active = known.desired != Desired::Stopped;
             let is_named = named.contains(topic.as_str());
-            if is_active && !is_named && any(&next.exclude, topic) {
+            if is_active && !is_named && any(&meant, topic) {
                 let record = wished(topic, known, Desired::Stopped);
                 plan.put(topic.as_str(), Ok(Some(record)));
             }
         }
+        Ok(())
     }
 }
 
