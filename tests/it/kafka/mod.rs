@@ -16,6 +16,7 @@ mod adopting;
 mod applications;
 mod archives;
 mod asking;
+mod awaiting;
 mod checking;
 mod clients;
 mod cluster;
