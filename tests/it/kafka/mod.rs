@@ -26,6 +26,7 @@ mod copying;
 mod crashing;
 mod cut_off;
 mod damaging;
+mod deleting;
 mod demonstrating;
 mod destination;
 mod dump;
