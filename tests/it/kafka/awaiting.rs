@@ -15,7 +15,7 @@ const BUSY: &str = "wait.busy";
 /// Written to now and then: nothing is missing for most of the time, but more is to come.
 const SLOW: &str = "wait.slow";
 /// Each with the records that are written to it within a second.
-const RATES: [(&str, u32); 2] = [(BUSY, 300), (SLOW, 1)];
+const RATES: [(&str, u32); 2] = [(BUSY, 300), (SLOW, 4)];
 const PARTITIONS: usize = 4;
 /// Before a planned stop nothing may have come for so long.
 const STILL: Duration = Duration::from_secs(5);
