@@ -43,7 +43,7 @@ fn ends_with(code: i32, words: &[&str], ended: &Output) {
 }
 
 /// Answers whatever comes with `answer`, and hangs up; says at which address.
-fn listener(answer: &'static [u8]) -> String {
+pub(super) fn listener(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
     let at = listener.local_addr().expect("it is bound").to_string();
     std::thread::spawn(move || {

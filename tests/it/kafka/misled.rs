@@ -3,6 +3,7 @@
 //! when the lying ends the stock brokers come to have what the source has.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Instant;
 
 use super::cluster::Partition;
@@ -138,6 +139,14 @@ fn write(source: &Cluster, topic: &str, partition: usize) {
     ));
 }
 
+/// Bytes of the batches that a log has from an offset on.
+fn bytes_behind(log: &Path, offset: i64) -> i64 {
+    let batches = compare::read(log).unwrap_or_else(|fault| panic!("{fault}"));
+    let missing = batches.whole.iter().filter(|batch| batch.base >= offset);
+    let missing: usize = missing.map(|batch| batch.bytes.len()).sum();
+    i64::try_from(missing).expect("few")
+}
+
 struct Scene {
     mirrored: Mirrored,
     all: Vec<Misled>,
@@ -221,10 +230,7 @@ impl Scene {
                 end > HALF,
                 "{name} ends at {end}: {bytes:?}"
             );
-            let theirs = compare::read(&log_dir.join(format!("{name}-0"))).expect("it is whole");
-            let missing = theirs.whole.iter().filter(|batch| batch.base >= end);
-            let missing: usize = missing.map(|batch| batch.bytes.len()).sum();
-            let missing = i64::try_from(missing).expect("few");
+            let missing = bytes_behind(&log_dir.join(format!("{name}-0")), end);
             // All records are of one size, and all batches but the last of so many.
             let is_about = |bytes: i64| (bytes - missing).abs() * 4 < missing;
             assert!(
@@ -259,7 +265,7 @@ impl Scene {
     }
 
     /// What a broker has of the partitions that are lied about is the source's.
-    fn has_no_lie(&self, logs: &std::path::Path) {
+    fn has_no_lie(&self, logs: &Path) {
         for one in &self.all {
             let partition = format!("{}-0", one.name);
             let held = logs.join(&partition);

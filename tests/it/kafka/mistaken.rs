@@ -1,11 +1,10 @@
 //! What operators and configurations get wrong is named, or waited out, and all else goes on.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use super::node::{APART, Node};
 use super::*;
+use crate::saying::listener;
 
 /// A node that is refused for good ends within this.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -53,7 +52,7 @@ fn is_named(version: &str) {
     }
     operators_are_told(&node, &source);
     is_somebody_elses_id(&destination);
-    is_no_controller(&destination, "speaks TLS", &[0x15, 3, 3, 0, 2, 2, 0x50]);
+    is_no_plaintext(&destination);
     node.mirrors(&["stop", "--mirror", "dr", "--topics", "good", "--wait"])
         .expect_code(0);
     node.stop().expect_code(0);
@@ -122,22 +121,13 @@ fn is_somebody_elses_id(destination: &Cluster) {
     ended.expect_said(&["id 1 is a controller's of this cluster"]);
 }
 
-/// A node that is given a port where something else answers says what that is and what to
-/// give it, and waits.
-fn is_no_controller(destination: &Cluster, words: &str, answer: &'static [u8]) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
-    let at = listener.local_addr().expect("it is bound").to_string();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut request = [0; 1024];
-            // A client that goes has heard enough.
-            drop(stream.read(&mut request).and_then(|_| stream.write(answer)));
-        }
-    });
+/// A node that is given a port where TLS is spoken says so and what to give it, and waits.
+fn is_no_plaintext(destination: &Cluster) {
+    let at = listener(&[0x15, 3, 3, 0, 2, 2, 0x50]);
     let mut astray = Node::member(destination, "astray");
     astray.set(&destination.controllers(), &at);
     astray.start();
-    astray.until_said(words);
+    astray.until_said("speaks TLS");
     let said = astray.said();
     assert!(said.contains(&at) && said.contains("PLAINTEXT"), "{said}");
     astray.stop().expect_code(0);
